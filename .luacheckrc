@@ -1,0 +1,14 @@
+std = "lua54"
+max_line_length = 120
+self = false -- a method need not use its object
+
+exclude_files = {"build"}
+
+files["spec"].std = "lua54+busted"
+
+-- The global functions of a file controller are its actions, and these tables hold those of other verbs.
+files["apps/*/controllers"] = {
+  allow_defined_top = true,
+  ignore = {"131"}, -- "unused global": URLs use them
+  globals = {"post", "put", "patch", "delete", "any", "ws", "sse"},
+}

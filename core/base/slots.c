@@ -1,0 +1,67 @@
+/* Handles instead of pointers: an array of slots whose free members form a list. */
+#include "base/slots.h"
+
+#include "base/alloc.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+#define SLOTS_FIRST_CAP 16
+#define SLOTS_MAX (UINT32_C(1) << 30)
+#define NO_SLOT UINT32_MAX
+
+void slots_init(struct slots *slots)
+{
+    slots->slots = NULL;
+    slots->cap = 0;
+    slots->count = 0;
+    slots->first_free = NO_SLOT;
+}
+
+void slots_deinit(struct slots *slots)
+{
+    mem_free(slots->slots);
+    slots_init(slots);
+}
+
+/* Doubles the array and puts the new slots on the free list, lowest first. */
+static void grow(struct slots *slots)
+{
+    uint32_t cap = slots->cap ? slots->cap * 2 : SLOTS_FIRST_CAP;
+    assert(cap <= SLOTS_MAX);
+    slots->slots = mem_realloc(slots->slots, cap * sizeof *slots->slots);
+
+    for (uint32_t i = cap; i-- > slots->cap;) {
+        slots->slots[i] = (struct slot){.object = NULL, .generation = 1, .next_free = slots->first_free};
+        slots->first_free = i;
+    }
+    slots->cap = cap;
+}
+
+slot_handle slots_put(struct slots *slots, void *object)
+{
+    assert(object && "NULL is the answer for a dead handle");
+    if (slots->first_free == NO_SLOT)
+        grow(slots);
+
+    uint32_t index = slots->first_free;
+    struct slot *slot = &slots->slots[index];
+    slots->first_free = slot->next_free;
+    slot->object = object;
+    slots->count++;
+    return (uint64_t)slot->generation << 32 | index;
+}
+
+void slots_take(struct slots *slots, slot_handle handle)
+{
+    if (!slots_get(slots, handle))
+        return; /* taken before */
+    uint32_t index = (uint32_t)handle;
+    struct slot *slot = &slots->slots[index];
+    slot->object = NULL;
+    if (++slot->generation == 0)
+        slot->generation = 1; /* 0 is what makes handle 0 invalid */
+    slot->next_free = slots->first_free;
+    slots->first_free = index;
+    slots->count--;
+}

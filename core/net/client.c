@@ -1,0 +1,179 @@
+/* Connecting: lookup in libuv's thread pool, then connect(2) on one address after the other. A lookup cannot
+ * be interrupted, so it is a heap object of its own: one that takes too long is left behind and frees itself. */
+#include "net/client.h"
+
+#include "base/alloc.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HOST_MAX 253 /* longest name in the DNS; libuv 1.44 cuts longer ones short instead of refusing */
+
+struct client_lookup {
+    uv_getaddrinfo_t request;
+    struct client *client; /* NULL: nobody waits any more */
+};
+
+static void try_next(struct client *client, int last_err);
+
+/* ---- the end ---- */
+
+static void on_finish(struct loop_job *job)
+{
+    struct client *client = container_of(job, struct client, finish);
+    client->on_done(client, client->result); /* may free client */
+}
+
+/* Either all is over, or one address did not work out and the next is tried. */
+static void on_poll_closed(uv_handle_t *handle)
+{
+    struct client *client = container_of((uv_poll_t *)handle, struct client, poll);
+    client->is_polling = false;
+    if (client->is_done)
+        loop_defer(client->loop, &client->finish);
+    else
+        try_next(client, client->result);
+}
+
+static void finish(struct client *client, int fd_or_err)
+{
+    if (client->is_done)
+        return;
+    client->is_done = true;
+    client->result = fd_or_err;
+    loop_clear_deadline(client->loop, &client->limit);
+    if (client->lookup) {
+        client->lookup->client = NULL;
+        uv_cancel((uv_req_t *)&client->lookup->request); /* works while it waits for a thread */
+    }
+    if (client->found)
+        uv_freeaddrinfo(client->found);
+    if (client->is_polling && !uv_is_closing((uv_handle_t *)&client->poll))
+        uv_close((uv_handle_t *)&client->poll, on_poll_closed);
+    if (!client->is_polling)
+        loop_defer(client->loop, &client->finish);
+    if (client->fd >= 0 && client->fd != fd_or_err)
+        close(client->fd);
+}
+
+void client_cancel(struct client *client)
+{
+    finish(client, UV_ECANCELED);
+}
+
+static void on_limit(struct deadline *deadline)
+{
+    finish(container_of(deadline, struct client, limit), UV_ETIMEDOUT);
+}
+
+/* ---- connecting ---- */
+
+static void give_up_attempt(struct client *client, int err)
+{
+    client->result = err;
+    uv_close((uv_handle_t *)&client->poll, on_poll_closed);
+    close(client->fd);
+    client->fd = -1;
+}
+
+static void on_writable(uv_poll_t *poll, int status, int events)
+{
+    struct client *client = container_of(poll, struct client, poll);
+    int error = 0;
+    socklen_t len = sizeof(error);
+    (void)status, (void)events; /* the socket itself says what happened */
+    if (getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+        error = errno;
+    if (error)
+        give_up_attempt(client, -error);
+    else
+        finish(client, client->fd);
+}
+
+/* 0 when under way. */
+static int start_attempt(struct client *client, const struct addrinfo *info)
+{
+    int fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    int err = connect(fd, info->ai_addr, info->ai_addrlen) == 0 || errno == EINPROGRESS ? 0 : -errno;
+    if (err == 0)
+        err = uv_poll_init(&client->loop->uv, &client->poll, fd);
+    if (err) {
+        close(fd);
+        return err;
+    }
+    client->fd = fd;
+    client->is_polling = true;
+    uv_poll_start(&client->poll, UV_WRITABLE, on_writable);
+    return 0;
+}
+
+static void try_next(struct client *client, int last_err)
+{
+    while (client->trying) {
+        const struct addrinfo *info = client->trying;
+        client->trying = info->ai_next;
+        last_err = start_attempt(client, info);
+        if (last_err == 0)
+            return;
+    }
+    finish(client, last_err);
+}
+
+/* ---- the name ---- */
+
+static void on_looked_up(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
+{
+    struct client_lookup *lookup = container_of(request, struct client_lookup, request);
+    struct client *client = lookup->client;
+    mem_free(lookup);
+    if (client == NULL) {
+        if (found)
+            uv_freeaddrinfo(found);
+        return;
+    }
+    client->lookup = NULL;
+    client->found = found;
+    client->trying = found;
+    try_next(client, status < 0 ? status : UV_EAI_NODATA);
+}
+
+static int look_up(struct client *client, const char *host, uint16_t port)
+{
+    char service[8];
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+    if (strlen(host) > HOST_MAX)
+        return UV_ENAMETOOLONG;
+    snprintf(service, sizeof(service), "%u", (unsigned)port);
+    if (getaddrinfo(host, service, &hints, &client->found) == 0) { /* a number: nothing that could block */
+        client->trying = client->found;
+        try_next(client, UV_EAI_NODATA);
+        return 0;
+    }
+    client->found = NULL;
+    hints.ai_flags = AI_NUMERICSERV;
+    client->lookup = mem_calloc(sizeof(*client->lookup));
+    client->lookup->client = client;
+    int err = uv_getaddrinfo(&client->loop->uv, &client->lookup->request, on_looked_up, host, service, &hints);
+    if (err) {
+        mem_free(client->lookup);
+        client->lookup = NULL;
+    }
+    return err;
+}
+
+void client_connect(struct client *client, struct loop *loop, const char *host, uint16_t port, uint32_t limit_ms,
+                    client_fn on_done)
+{
+    *client = (struct client){.loop = loop, .on_done = on_done, .fd = -1};
+    client->finish.run = on_finish;
+    deadline_init(&client->limit, on_limit);
+    loop_set_deadline(loop, &client->limit, limit_ms);
+    int err = look_up(client, host, port);
+    if (err)
+        finish(client, err);
+}

@@ -1,0 +1,229 @@
+/* A connection's life: reading, noticing that the peer left, and the three ways to end (close, finish,
+ * linger). What it writes is in outbox.c. */
+#include "net/conn.h"
+
+#include "base/tally.h"
+#include "net/outbox.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define LINGER_MS 1000
+#define LINGER_BYTES 65536
+
+static void on_stall_due(struct deadline *deadline)
+{
+    struct conn *conn = container_of(deadline, struct conn, stall);
+    if (conn->outbox == NULL) { /* has lingered long enough */
+        conn_close(conn);
+    } else if (outbox_has_stalled(conn)) {
+        conn_gone(conn, UV_ETIMEDOUT); /* may close */
+        conn_close(conn);
+    }
+}
+
+int conn_open(struct conn *conn, struct loop *loop, int fd, bool is_unix, const struct conn_events *events)
+{
+    int on = 1;
+    if (!is_unix && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0) {
+        int err = -errno; /* no socket at all; after this libuv has no reason to refuse it */
+        close(fd);
+        return err;
+    }
+    *conn = (struct conn){
+        .loop = loop,
+        .events = events,
+        .stall_ms = CONN_STALL_MS,
+        .is_unix = is_unix,
+    };
+    uv_tcp_init(&loop->uv, &conn->uv.tcp);
+    int err = uv_tcp_open(&conn->uv.tcp, fd);
+    assert(err == 0 && "the fd is no open socket, or belongs to another handle");
+    (void)err;
+    deadline_init(&conn->stall, on_stall_due);
+    list_init(&conn->stopped_link);
+    list_push(&loop->conns, &conn->link);
+    tally_add(TALLY_CONN, 1);
+    return 0;
+}
+
+int conn_fd(const struct conn *conn)
+{
+    uv_os_fd_t fd = -1;
+    uv_fileno(&conn->uv.handle, &fd);
+    return fd;
+}
+
+/* ---- reading ---- */
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+    (void)suggested;
+    struct conn *conn = container_of(handle, struct conn, uv.handle);
+    *buf = uv_buf_init(conn->loop->read_buffer, LOOP_READ_SIZE);
+}
+
+static void halt_reading(struct conn *conn)
+{
+    sweep_forget(conn);
+    if (conn->is_reading)
+        uv_read_stop(&conn->uv.stream);
+    conn->is_reading = false;
+}
+
+void conn_gone(struct conn *conn, int err)
+{
+    halt_reading(conn);
+    if (conn->is_gone || conn->state != CONN_OPEN)
+        return;
+    conn->is_gone = true;
+    conn->events->on_gone(conn, err); /* may close */
+}
+
+/* Nobody is interested in what the peer says now, only in when it stops. */
+static void discard(struct conn *conn, ssize_t nread)
+{
+    bool has_sent_all = conn->outbox == NULL;
+    if (nread >= 0)
+        conn->lingered += (uint32_t)nread;
+    if (nread >= 0 && conn->lingered <= LINGER_BYTES)
+        return;
+    conn->is_gone = nread < 0;
+    halt_reading(conn);
+    if (has_sent_all || (nread < 0 && nread != UV_EOF))
+        conn_close(conn);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
+{
+    struct conn *conn = container_of(stream, struct conn, uv.stream);
+    if (nread == 0)
+        return;
+    if (conn->state == CONN_LINGERING)
+        discard(conn, nread);
+    else if (nread < 0)
+        conn_gone(conn, (int)nread);
+    else
+        conn->events->on_data(conn, buf->base, (size_t)nread); /* may close */
+}
+
+static void begin_reading(struct conn *conn)
+{
+    sweep_forget(conn);
+    conn->is_reading = true;
+    int err = uv_read_start(&conn->uv.stream, on_alloc, on_read);
+    assert(err == 0);
+    (void)err;
+}
+
+void conn_read_start(struct conn *conn)
+{
+    if (conn->state == CONN_OPEN && !conn->is_reading && !conn->is_gone)
+        begin_reading(conn);
+}
+
+void conn_read_stop(struct conn *conn)
+{
+    if (conn->state != CONN_OPEN || !conn->is_reading)
+        return;
+    halt_reading(conn);
+    sweep_watch(conn);
+}
+
+/* ---- ending ---- */
+
+static void on_uv_closed(uv_handle_t *handle)
+{
+    struct conn *conn = container_of(handle, struct conn, uv.handle);
+    struct conn_file *file = conn->outbox ? conn->outbox->file : NULL;
+    outbox_free(conn);
+    if (file)
+        file->done(conn, file, UV_ECANCELED);
+    tally_add(TALLY_CONN, -1);
+    conn->events->on_closed(conn); /* conn is gone after this */
+}
+
+void conn_close(struct conn *conn)
+{
+    if (conn->state == CONN_CLOSING)
+        return;
+    conn->state = CONN_CLOSING;
+    halt_reading(conn);
+    if (conn->loop->corked == conn) {
+        conn->loop->corked = NULL;
+        bytes_clear(&conn->loop->cork);
+    }
+    if (conn->outbox) { /* stays until libuv has given its write request back */
+        loop_cancel_job(&conn->outbox->report);
+        if (conn->outbox->file)
+            loop_cancel_job(&conn->outbox->file->again);
+    }
+    loop_clear_deadline(conn->loop, &conn->stall);
+    list_remove(&conn->link);
+    uv_close(&conn->uv.handle, on_uv_closed);
+}
+
+static void shut_down(struct conn *conn)
+{
+    outbox_free(conn);
+    shutdown(conn_fd(conn), SHUT_WR);
+    if (conn->is_gone || conn->lingered > LINGER_BYTES)
+        conn_close(conn);
+    else
+        loop_set_deadline(conn->loop, &conn->stall, LINGER_MS);
+}
+
+/* Closing with unread input would send a reset, which can destroy our answer before the peer has read it. */
+static void close_or_linger(struct conn *conn)
+{
+    int unread = 0;
+    ioctl(conn_fd(conn), FIONREAD, &unread);
+    if (unread > 0 && !conn->is_gone)
+        conn_linger(conn);
+    else
+        conn_close(conn);
+}
+
+void conn_finish(struct conn *conn)
+{
+    if (conn->state != CONN_OPEN)
+        return;
+    conn_flush(conn);
+    halt_reading(conn);
+    conn->state = CONN_FINISHING;
+    if (conn->is_broken)
+        conn_close(conn);
+    else if (!outbox_is_busy(conn))
+        close_or_linger(conn);
+}
+
+void conn_linger(struct conn *conn)
+{
+    if (conn->state >= CONN_LINGERING)
+        return;
+    conn_flush(conn);
+    conn->state = CONN_LINGERING;
+    if (conn->is_broken) {
+        conn_close(conn);
+        return;
+    }
+    if (!conn->is_gone && !conn->is_reading)
+        begin_reading(conn);
+    if (!outbox_is_busy(conn))
+        shut_down(conn);
+}
+
+void conn_settled(struct conn *conn, bool owes_drained)
+{
+    if (conn->state == CONN_FINISHING)
+        close_or_linger(conn);
+    else if (conn->state == CONN_LINGERING)
+        shut_down(conn);
+    else if (owes_drained)
+        conn->events->on_drained(conn);
+}

@@ -1,0 +1,44 @@
+/* Deadlines: all of a worker's live in one heap behind one timer. A deadline is a member of the object
+ * that it guards. Moving one later is free (it is looked at again when the old time comes). */
+#ifndef NET_DEADLINE_H
+#define NET_DEADLINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct deadline;
+struct deadlines;
+typedef void (*deadline_fn)(struct deadline *deadline); /* container_of leads to the owner */
+
+struct deadline {
+    deadline_fn on_due;
+    uint64_t due_ms;  /* loop clock; 0 while not set */
+    uint64_t heap_ms; /* where the heap has it: never later than due_ms */
+    uint32_t place;   /* index in the heap + 1, 0 while outside */
+};
+
+void deadline_init(struct deadline *deadline, deadline_fn on_due);
+static inline bool deadline_is_set(const struct deadline *deadline)
+{
+    return deadline->due_ms != 0;
+}
+
+/* The heap, earliest first. */
+struct deadlines {
+    struct deadline **heap;
+    uint32_t count;
+    uint32_t cap;
+    uint64_t running_ms; /* the time given to deadlines_run, 0 outside of it */
+};
+
+void deadlines_init(struct deadlines *all);
+void deadlines_deinit(struct deadlines *all);
+/* A time that has come already is due at the next run, never in the one going on: no callback can keep
+ * deadlines_run busy for ever. */
+void deadlines_set(struct deadlines *all, struct deadline *deadline, uint64_t due_ms);
+void deadlines_clear(struct deadlines *all, struct deadline *deadline);
+/* Calls every deadline due at `now_ms`; each may set, clear or free any other. */
+void deadlines_run(struct deadlines *all, uint64_t now_ms);
+uint64_t deadlines_next_ms(const struct deadlines *all); /* when to run next; UINT64_MAX when none is set */
+
+#endif

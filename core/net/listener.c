@@ -1,0 +1,159 @@
+/* Accepting connections on one loop. When descriptors run out it sheds load or waits, and never spins: the
+ * unaccepted connection keeps the socket readable. */
+#include "net/listener.h"
+
+#include "base/log.h"
+#include "base/tally.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ACCEPT_BATCH 64    /* per turn, then the connections get theirs */
+#define BACKLOG 4096       /* the kernel caps it at net.core.somaxconn */
+#define SHORTAGE_MS 100    /* without accepting when nothing could be evicted */
+#define WARN_EVERY_MS 5000 /* of a shortage */
+
+enum accepting { ACCEPT_MORE, ACCEPT_EMPTY, ACCEPT_SHORT };
+
+static bool is_shortage(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+static void warn_shortage(struct listener *listener, int error)
+{
+    uint64_t now_ms = loop_now_ms(listener->loop);
+    if (listener->warned_ms != 0 && now_ms - listener->warned_ms < WARN_EVERY_MS)
+        return;
+    listener->warned_ms = now_ms;
+    log_warn("listener: cannot accept connections: %s; trying again every %d ms%s", strerror(error), SHORTAGE_MS,
+             error == EMFILE ? " (raise ulimit -n)" : "");
+}
+
+static enum accepting accept_failed(struct listener *listener, int error)
+{
+    switch (error) {
+    case EAGAIN: return ACCEPT_EMPTY;
+    case EBADF:
+    case EINVAL:
+    case ENOTSOCK: break; /* badly wrong, and will stay so */
+    default:
+        if (!is_shortage(error))
+            return ACCEPT_MORE; /* the end of that one connection, see accept(2) */
+    }
+    warn_shortage(listener, error);
+    return ACCEPT_SHORT;
+}
+
+static int accept_next(struct listener *listener)
+{
+    return accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+static enum accepting accept_one(struct listener *listener)
+{
+    int fd = accept_next(listener);
+    if (fd < 0 && is_shortage(errno) && listener->on_shortage) {
+        int error = errno;
+        if (!listener->on_shortage(listener))
+            return accept_failed(listener, error);
+        fd = accept_next(listener);
+    }
+    if (fd < 0)
+        return accept_failed(listener, errno);
+    listener->on_accept(listener, fd); /* may pause or stop the listener */
+    return ACCEPT_MORE;
+}
+
+static enum accepting accept_batch(struct listener *listener)
+{
+    enum accepting result = ACCEPT_MORE;
+    for (int i = 0; i < ACCEPT_BATCH && result == ACCEPT_MORE; i++) {
+        if (!listener->is_open || deadline_is_set(&listener->pause))
+            return ACCEPT_EMPTY;
+        result = accept_one(listener);
+    }
+    return result;
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    struct listener *listener = container_of(poll, struct listener, poll);
+    (void)status, (void)events; /* accept will say what is wrong */
+    if (accept_batch(listener) == ACCEPT_SHORT)
+        listener_pause(listener, SHORTAGE_MS);
+}
+
+static void on_pause_over(struct deadline *deadline)
+{
+    struct listener *listener = container_of(deadline, struct listener, pause);
+    uv_poll_start(&listener->poll, UV_READABLE, on_readable);
+}
+
+int listener_start(struct listener *listener, struct loop *loop, int fd)
+{
+    listener->loop = loop;
+    listener->fd = fd;
+    listener->warned_ms = 0;
+    listener->on_stopped = NULL;
+    deadline_init(&listener->pause, on_pause_over);
+
+    int on = 1;
+    struct address local;
+    int err = address_of_local(&local, fd);
+    if (err == 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0) /* see bind_worker */
+        err = -errno;
+    if (err == 0 && listen(fd, BACKLOG) != 0)
+        err = -errno;
+    if (err == 0)
+        err = uv_poll_init(&loop->uv, &listener->poll, fd);
+    if (err) {
+        close(fd);
+        return err;
+    }
+    listener->is_unix = address_is_unix(&local);
+    listener->is_open = true;
+    uv_poll_start(&listener->poll, UV_READABLE, on_readable);
+    tally_add(TALLY_LISTENER, 1);
+    return 0;
+}
+
+void listener_pause(struct listener *listener, uint32_t ms)
+{
+    if (!listener->is_open)
+        return;
+    uv_poll_stop(&listener->poll);
+    loop_set_deadline(listener->loop, &listener->pause, ms);
+}
+
+static void on_uv_closed(uv_handle_t *handle)
+{
+    struct listener *listener = container_of((uv_poll_t *)handle, struct listener, poll);
+    tally_add(TALLY_LISTENER, -1);
+    if (listener->on_stopped)
+        listener->on_stopped(listener); /* may free it */
+}
+
+/* With a limit, for a flood must not keep us here. */
+static void empty_backlog(struct listener *listener)
+{
+    for (int i = 0; i < BACKLOG; i++) {
+        if (accept_one(listener) != ACCEPT_MORE)
+            return;
+    }
+}
+
+void listener_stop(struct listener *listener, void (*on_stopped)(struct listener *listener))
+{
+    if (!listener->is_open)
+        return;
+    listener->is_open = false;
+    listener->on_stopped = on_stopped;
+    loop_clear_deadline(listener->loop, &listener->pause);
+    empty_backlog(listener);
+    uv_close((uv_handle_t *)&listener->poll, on_uv_closed);
+    close(listener->fd);
+}

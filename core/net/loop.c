@@ -1,0 +1,251 @@
+/* The loop of one worker, owned by the worker. Deadlines run right after I/O, not in libuv's timer phase
+ * before it: when the loop was held up, a request that has arrived meanwhile beats its own time limit. */
+#include "net/loop.h"
+
+#include "base/alloc.h"
+#include "base/tally.h"
+
+#include <assert.h>
+
+#define LOOP_PASSES 64       /* of jobs, before I/O gets its turn again */
+#define LOOP_EXACT_MS 1000   /* deadlines nearer than this are counted from the real time, see below */
+#define LOOP_NEVER UINT64_MAX
+
+/* ---- jobs ---- */
+
+static bool is_waiting(const struct loop_job *job)
+{
+    return job->link.next != NULL && !list_is_empty(&job->link);
+}
+
+void loop_defer(struct loop *loop, struct loop_job *job)
+{
+    if (!is_waiting(job))
+        list_push(&loop->jobs, &job->link);
+}
+
+void loop_defer_next(struct loop *loop, struct loop_job *job)
+{
+    if (!is_waiting(job))
+        list_push(&loop->later, &job->link);
+}
+
+void loop_cancel_job(struct loop_job *job)
+{
+    if (is_waiting(job))
+        list_remove(&job->link);
+}
+
+/* Must the next poll return at once? */
+static bool has_more(struct loop *loop)
+{
+    return !list_is_empty(&loop->jobs) || !list_is_empty(&loop->later) || loop_now_ms(loop) >= loop->timer_ms;
+}
+
+static void on_idle(uv_idle_t *idle)
+{
+    (void)idle; /* being active is all it is for */
+}
+
+static void run_passes(struct loop *loop)
+{
+    for (int pass = 0; pass < LOOP_PASSES && !list_is_empty(&loop->jobs); pass++) {
+        struct list now;
+        struct list *link;
+        list_take(&now, &loop->jobs);
+        while ((link = list_shift(&now)) != NULL) {
+            struct loop_job *job = container_of(link, struct loop_job, link);
+            job->run(job); /* may defer, cancel and free any job */
+        }
+    }
+}
+
+static void run_jobs(struct loop *loop)
+{
+    run_passes(loop);
+    if (has_more(loop))
+        uv_idle_start(&loop->idle, on_idle);
+    else
+        uv_idle_stop(&loop->idle);
+}
+
+/* ---- deadlines ---- */
+
+static void on_timer(uv_timer_t *timer)
+{
+    (void)timer; /* on_check sees that the time has come */
+}
+
+static void arm_timer(struct loop *loop, uint64_t at_ms)
+{
+    uint64_t now_ms = loop_now_ms(loop);
+    loop->timer_ms = at_ms;
+    if (at_ms == LOOP_NEVER)
+        uv_timer_stop(&loop->timer);
+    else
+        uv_timer_start(&loop->timer, on_timer, at_ms > now_ms ? at_ms - now_ms : 0, 0);
+}
+
+static void run_deadlines(struct loop *loop)
+{
+    loop->timer_ms = 0; /* nothing is earlier: the timer is set once, below */
+    deadlines_run(&loop->deadlines, loop_now_ms(loop));
+    arm_timer(loop, deadlines_next_ms(&loop->deadlines));
+}
+
+/* libuv's clock stands still during a turn. For a limit of many seconds that is good enough; a short sleep
+ * asked for after 50 ms of work would be over at once, so for those the clock is read again (25 ns). */
+void loop_set_deadline(struct loop *loop, struct deadline *deadline, uint64_t after_ms)
+{
+    if (after_ms < LOOP_EXACT_MS)
+        uv_update_time(&loop->uv);
+    deadlines_set(&loop->deadlines, deadline, loop_now_ms(loop) + after_ms);
+    uint64_t next_ms = deadlines_next_ms(&loop->deadlines);
+    if (next_ms < loop->timer_ms)
+        arm_timer(loop, next_ms);
+}
+
+/* The timer is left as it is: waking once for nothing is cheaper than setting it each time. */
+void loop_clear_deadline(struct loop *loop, struct deadline *deadline)
+{
+    deadlines_clear(&loop->deadlines, deadline);
+}
+
+/* ---- messages ---- */
+
+void loop_post(struct loop *loop, struct loop_message *message)
+{
+    struct loop_message *newest = atomic_load_explicit(&loop->messages, memory_order_relaxed);
+    do {
+        message->next = newest;
+    } while (!atomic_compare_exchange_weak_explicit(&loop->messages, &newest, message, memory_order_release,
+                                                    memory_order_relaxed));
+    uv_async_send(&loop->async);
+}
+
+static struct loop_message *take_messages(struct loop *loop)
+{
+    struct loop_message *newest = atomic_exchange_explicit(&loop->messages, NULL, memory_order_acquire);
+    struct loop_message *oldest = NULL;
+    while (newest != NULL) {
+        struct loop_message *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    return oldest;
+}
+
+static void run_messages(struct loop *loop)
+{
+    struct loop_message *message = take_messages(loop);
+    while (message != NULL) {
+        struct loop_message *next = message->next;
+        message->run(loop, message); /* frees it */
+        message = next;
+    }
+}
+
+/* ---- the phases of a turn ---- */
+
+static void on_async(uv_async_t *async)
+{
+    run_messages(async->loop->data);
+}
+
+static void on_check(uv_check_t *check)
+{
+    struct loop *loop = check->loop->data;
+    struct list *link;
+    if (loop_now_ms(loop) >= loop->timer_ms)
+        run_deadlines(loop);
+    while ((link = list_shift(&loop->later)) != NULL)
+        list_push(&loop->jobs, link);
+    run_jobs(loop);
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    run_jobs(prepare->loop->data); /* what closed handles have left to do, before the loop sleeps */
+}
+
+/* Only `async` keeps uv_run going: the loop ends when it is told to, not when it has nothing to do. */
+static void start_handles(struct loop *loop)
+{
+    uv_timer_init(&loop->uv, &loop->timer);
+    uv_prepare_init(&loop->uv, &loop->prepare);
+    uv_check_init(&loop->uv, &loop->check);
+    uv_idle_init(&loop->uv, &loop->idle);
+    uv_prepare_start(&loop->prepare, on_prepare);
+    uv_check_start(&loop->check, on_check);
+    uv_unref((uv_handle_t *)&loop->timer);
+    uv_unref((uv_handle_t *)&loop->prepare);
+    uv_unref((uv_handle_t *)&loop->check);
+    uv_unref((uv_handle_t *)&loop->idle);
+}
+
+int loop_init(struct loop *loop, void *owner)
+{
+    *loop = (struct loop){.owner = owner, .timer_ms = LOOP_NEVER};
+    int err = uv_loop_init(&loop->uv);
+    if (err)
+        return err;
+    loop->uv.data = loop;
+    err = uv_async_init(&loop->uv, &loop->async, on_async);
+    if (err) {
+        uv_loop_close(&loop->uv);
+        return err;
+    }
+    start_handles(loop);
+    deadlines_init(&loop->deadlines);
+    list_init(&loop->jobs);
+    list_init(&loop->later);
+    list_init(&loop->conns);
+    list_init(&loop->stopped);
+    list_init(&loop->swept);
+    bytes_init(&loop->cork);
+    loop->read_buffer = mem_alloc(LOOP_READ_SIZE);
+    tally_add(TALLY_LOOP, 1);
+    return 0;
+}
+
+void loop_run(struct loop *loop)
+{
+    uv_run(&loop->uv, UV_RUN_DEFAULT);
+}
+
+void loop_stop(struct loop *loop)
+{
+    uv_stop(&loop->uv);
+}
+
+static void check_closing(uv_handle_t *handle, void *arg)
+{
+    (void)arg;
+    assert(uv_is_closing(handle) && "a handle was left open when its loop ended");
+    (void)handle;
+}
+
+void loop_deinit(struct loop *loop)
+{
+    run_messages(loop);
+    run_jobs(loop);
+    loop_clear_deadline(loop, &loop->sweep);
+
+    uv_close((uv_handle_t *)&loop->timer, NULL);
+    uv_close((uv_handle_t *)&loop->prepare, NULL);
+    uv_close((uv_handle_t *)&loop->check, NULL);
+    uv_close((uv_handle_t *)&loop->idle, NULL);
+    uv_close((uv_handle_t *)&loop->async, NULL);
+    uv_walk(&loop->uv, check_closing, NULL);
+    uv_run(&loop->uv, UV_RUN_DEFAULT);
+    run_passes(loop); /* what the last closed handles have left to do */
+    int err = uv_loop_close(&loop->uv);
+    assert(err == 0);
+    (void)err;
+
+    deadlines_deinit(&loop->deadlines);
+    bytes_deinit(&loop->cork);
+    mem_free(loop->read_buffer);
+    tally_add(TALLY_LOOP, -1);
+}

@@ -1,0 +1,73 @@
+/* The loop of one worker: libuv's loop, the deadlines behind one timer, the work to do at the end of a
+ * turn, and a door for other threads (loop_post, the only function they may call).
+ * One turn: wait for I/O, its callbacks, due deadlines, jobs, closed handles, jobs again. */
+#ifndef NET_LOOP_H
+#define NET_LOOP_H
+
+#include "base/bytes.h"
+#include "base/list.h"
+#include "net/deadline.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <uv.h>
+
+#define LOOP_READ_SIZE 65536
+
+struct conn;
+struct loop;
+
+/* Something to do at the end of this loop turn. All zero but `run` is a job that is not waiting. */
+struct loop_job {
+    struct list link;
+    void (*run)(struct loop_job *job);
+};
+
+/* Something another thread asks for. It is given to `run` on the loop's thread, which frees it. */
+struct loop_message {
+    struct loop_message *next;
+    void (*run)(struct loop *loop, struct loop_message *message);
+};
+
+struct loop {
+    uv_loop_t uv;
+    uv_timer_t timer;  /* wakes the loop for the first deadline */
+    uint64_t timer_ms; /* when that is, UINT64_MAX while there is none */
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_idle_t idle; /* keeps the turn from sleeping while jobs wait */
+    uv_async_t async;
+    struct deadlines deadlines;
+    struct list jobs;                      /* for the end of this turn */
+    struct list later;                     /* for the end of the next one */
+    struct loop_message *_Atomic messages; /* posted, newest first */
+    void *owner;                           /* the worker */
+    char *read_buffer;                     /* LOOP_READ_SIZE, shared by all connections */
+    struct conn *corked;                   /* whose bytes are in `cork`, or NULL */
+    struct bytes cork;
+    struct list conns;   /* every open connection */
+    struct list stopped; /* those not reading: to be looked at in this round of the sweep ... */
+    struct list swept;   /* ... or in the next */
+    struct deadline sweep;
+};
+
+int loop_init(struct loop *loop, void *owner);
+void loop_run(struct loop *loop);  /* until loop_stop */
+void loop_stop(struct loop *loop); /* loop_run returns at the end of this turn */
+/* Runs what was posted and deferred, closes its own handles and what is closing; asserts that no other is open. */
+void loop_deinit(struct loop *loop);
+static inline uint64_t loop_now_ms(struct loop *loop)
+{
+    return uv_now(&loop->uv);
+}
+void loop_set_deadline(struct loop *loop, struct deadline *deadline, uint64_t after_ms);
+void loop_clear_deadline(struct loop *loop, struct deadline *deadline);
+/* At the end of this turn; called while jobs run, right after those. No effect when already waiting. */
+void loop_defer(struct loop *loop, struct loop_job *job);
+/* After the next look at I/O: for the next slice of a long piece of work. No effect when already waiting. */
+void loop_defer_next(struct loop *loop, struct loop_job *job);
+void loop_cancel_job(struct loop_job *job);
+void loop_post(struct loop *loop, struct loop_message *message); /* any thread; run in order of posting */
+
+#endif

@@ -1,0 +1,112 @@
+/* Sending part of a file: sendfile(2) called directly, a slice per turn. libuv's own would poll inside a
+ * thread of its pool, so a few slow clients could stop all file and DNS work. When the socket is full one
+ * piece goes out as an ordinary write, whose end is our wait for room. */
+#include "net/outbox.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sys/sendfile.h>
+#include <unistd.h>
+
+#define SLICE 262144 /* bytes a turn */
+#define PIECE 65536  /* bytes copied when the socket is full */
+
+static void file_end(struct conn *conn, int err)
+{
+    struct conn_outbox *outbox = conn->outbox;
+    struct conn_file *file = outbox->file;
+    struct bytes empty = outbox->waiting;
+    outbox->file = NULL;
+    outbox->waiting = outbox->after;
+    outbox->after = empty;
+    file->done(conn, file, err); /* may free it, write, send another file, finish or close */
+    if (conn->state != CONN_CLOSING && conn->outbox)
+        outbox_pump(conn);
+}
+
+static void advance(struct conn_file *file, size_t len)
+{
+    file->offset += len;
+    file->left -= len;
+}
+
+/* One piece by way of our memory; on_written calls for the next part. */
+static void copy_piece(struct conn *conn, struct conn_file *file)
+{
+    struct bytes *flying = &conn->outbox->flying;
+    size_t len = file->left < PIECE ? (size_t)file->left : PIECE;
+    ssize_t got;
+    bytes_reserve(flying, len);
+    do {
+        got = pread(file->fd, flying->data, len, (off_t)file->offset);
+    } while (got < 0 && errno == EINTR);
+    if (got <= 0) {
+        file_end(conn, got == 0 ? UV_EOF : -errno);
+        return;
+    }
+    flying->len = (size_t)got;
+    advance(file, (size_t)got);
+    outbox_fly(conn);
+}
+
+/* What sendfile could not do: wait, read the file in another way, or give up. */
+static void file_trouble(struct conn *conn, struct conn_file *file, int error)
+{
+    switch (error) {
+    case EAGAIN:
+    case EINVAL: /* a file system without splice */
+    case ENOSYS: copy_piece(conn, file); break;
+    case EPIPE:
+    case ECONNRESET:
+    case ETIMEDOUT: outbox_break(conn, -error); break;
+    default: file_end(conn, -error); break;
+    }
+}
+
+static void send_slice(struct loop_job *job)
+{
+    struct conn_file *file = container_of(job, struct conn_file, again);
+    struct conn *conn = file->conn;
+    size_t budget = SLICE;
+    assert(!conn->outbox->is_flying);
+    while (budget > 0 && file->left > 0) {
+        off_t offset = (off_t)file->offset;
+        size_t len = file->left < budget ? (size_t)file->left : budget;
+        ssize_t sent = sendfile(conn_fd(conn), file->fd, &offset, len);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0) {
+            file_trouble(conn, file, errno);
+            return;
+        }
+        if (sent == 0) {
+            file_end(conn, UV_EOF);
+            return;
+        }
+        conn->outbox->has_moved = true;
+        advance(file, (size_t)sent);
+        budget -= (size_t)sent;
+    }
+    if (file->left == 0)
+        file_end(conn, 0);
+    else
+        loop_defer_next(conn->loop, &file->again);
+}
+
+void conn_send_file(struct conn *conn, struct conn_file *file)
+{
+    assert(conn->state == CONN_OPEN || conn->state == CONN_CLOSING);
+    conn_flush(conn);
+    file->conn = conn;
+    file->again = (struct loop_job){.run = send_slice};
+
+    struct conn_outbox *outbox = outbox_of(conn);
+    assert(outbox->file == NULL && "one file at a time");
+    outbox->file = file;
+    if (conn->state == CONN_CLOSING)
+        return; /* done comes with the end of closing */
+    if (conn->is_broken)
+        outbox_break(conn, outbox->err ? outbox->err : UV_EPIPE);
+    else
+        outbox_pump(conn);
+}

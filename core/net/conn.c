@@ -218,6 +218,26 @@ void conn_linger(struct conn *conn)
         shut_down(conn);
 }
 
+void conn_reset(struct conn *conn)
+{
+    struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    if (conn->state == CONN_CLOSING)
+        return;
+    setsockopt(conn_fd(conn), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    conn_close(conn);
+}
+
+void conn_shutdown(struct conn *conn)
+{
+    conn_flush(conn);
+    shutdown(conn_fd(conn), SHUT_WR);
+}
+
+void conn_set_receive_buffer(struct conn *conn, int size)
+{
+    setsockopt(conn_fd(conn), SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+}
+
 void conn_settled(struct conn *conn, bool owes_drained)
 {
     if (conn->state == CONN_FINISHING)

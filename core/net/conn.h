@@ -84,6 +84,9 @@ void conn_send_file(struct conn *conn, struct conn_file *file); /* fd, offset, l
 void conn_linger(struct conn *conn); /* send the rest, shutdown(WR), discard input up to 64 KiB or 1 s, close */
 void conn_close(struct conn *conn);  /* idempotent; unsent bytes are dropped */
 void conn_finish(struct conn *conn); /* close as soon as everything has been sent; linger when input is unread */
+void conn_reset(struct conn *conn);    /* close at once; the peer sees a reset */
+void conn_shutdown(struct conn *conn); /* our side ends after what was sent; the peer's may go on */
+void conn_set_receive_buffer(struct conn *conn, int size);
 int conn_fd(const struct conn *conn);
 
 #endif

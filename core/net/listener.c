@@ -5,8 +5,8 @@
 #include "base/log.h"
 #include "base/tally.h"
 
-#include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -53,12 +53,21 @@ static int accept_next(struct listener *listener)
     return accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
+/* Without descriptors accept fails alike when nobody is there: that is no reason to evict anybody. */
+static bool is_anybody_waiting(struct listener *listener)
+{
+    struct pollfd poll_fd = {.fd = listener->fd, .events = POLLIN};
+    return poll(&poll_fd, 1, 0) > 0;
+}
+
 static enum accepting accept_one(struct listener *listener)
 {
     int fd = accept_next(listener);
-    if (fd < 0 && is_shortage(errno) && listener->on_shortage) {
+    if (fd < 0 && is_shortage(errno)) {
         int error = errno;
-        if (!listener->on_shortage(listener))
+        if (!is_anybody_waiting(listener))
+            return ACCEPT_EMPTY;
+        if (listener->on_shortage == NULL || !listener->on_shortage(listener))
             return accept_failed(listener, error);
         fd = accept_next(listener);
     }

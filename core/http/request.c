@@ -1,0 +1,96 @@
+/* One HTTP/1 request: see request.h. */
+#include "http/request.h"
+
+#include "base/text.h"
+#include "http/gzip.h"
+
+#include <string.h>
+
+#define KEPT_CAPACITY 16384 /* larger buffers are not kept for the next request */
+
+const char *request_method(const struct request *rq, size_t *len)
+{
+    const char *name = llhttp_method_name(rq->parser.method);
+    *len = strlen(name);
+    return name;
+}
+
+const char *request_path(const struct request *rq, size_t *len)
+{
+    if (rq->decoded.len > 0) {
+        *len = rq->decoded.len;
+        return rq->decoded.data;
+    }
+    *len = rq->path.len;
+    if (rq->path.len > 0)
+        return request_at(rq, rq->path);
+    *len = 1; /* "http://host" asks for the root */
+    return "/";
+}
+
+const char *request_header(const struct request *rq, const char *name, size_t name_len, size_t *len)
+{
+    for (int i = 0; i < rq->header_count; i++) {
+        const struct header_span *header = &rq->headers[i];
+        if (header->name.len != name_len ||
+            !text_equal_nocase(request_at(rq, header->name), name_len, name, name_len))
+            continue;
+        *len = header->value.len;
+        return request_at(rq, header->value);
+    }
+    return NULL;
+}
+
+bool request_accepts_coding(const struct request *rq, const char *coding)
+{
+    size_t len;
+    const char *accept = request_header(rq, "accept-encoding", 15, &len);
+    return accept && coding_is_accepted(accept, len, coding);
+}
+
+void request_keep(struct request *rq)
+{
+    if (rq->head == rq->head_copy.data)
+        return;
+    bytes_clear(&rq->head_copy);
+    bytes_append(&rq->head_copy, rq->head, rq->head_len);
+    rq->head = rq->head_copy.data;
+}
+
+static void reset_bytes(struct bytes *bytes)
+{
+    if (bytes->cap > KEPT_CAPACITY)
+        bytes_deinit(bytes);
+    else
+        bytes_clear(bytes);
+}
+
+void request_reset(struct request *rq)
+{
+    reset_bytes(&rq->head_copy);
+    reset_bytes(&rq->decoded);
+    reset_bytes(&rq->trailers);
+    reset_bytes(&rq->body);
+    struct bytes head_copy = rq->head_copy;
+    struct bytes decoded = rq->decoded;
+    struct bytes trailers = rq->trailers;
+    struct bytes body = rq->body;
+
+    /* The header spans need no clearing: header_count says how many count. */
+    memset(rq, 0, offsetof(struct request, headers));
+    size_t rest = offsetof(struct request, header_count);
+    memset((char *)rq + rest, 0, sizeof(*rq) - rest);
+    rq->head_copy = head_copy;
+    rq->decoded = decoded;
+    rq->trailers = trailers;
+    rq->body = body;
+    rq->user.route = -1;
+}
+
+void request_deinit(struct request *rq)
+{
+    bytes_deinit(&rq->head_copy);
+    bytes_deinit(&rq->decoded);
+    bytes_deinit(&rq->trailers);
+    bytes_deinit(&rq->body);
+}

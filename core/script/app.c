@@ -1,0 +1,102 @@
+/* The application that serves in this Lua state: see app.h. */
+#include "script/app.h"
+
+#include "base/alloc.h"
+#include "script/bind_router.h"
+#include "script/duration.h"
+#include "script/vm.h"
+
+#include <lauxlib.h>
+
+void app_free(struct app *app)
+{
+    if (!app)
+        return;
+    mem_free(app->routes);
+    mem_free(app);
+}
+
+/* A reference to field `name` of the table on top, which must be a function; LUA_NOREF when it is nil. */
+static int field_ref(lua_State *L, const char *name)
+{
+    int type = lua_getfield(L, -1, name);
+    if (type == LUA_TNIL) {
+        lua_pop(L, 1);
+        return LUA_NOREF;
+    }
+    if (type != LUA_TFUNCTION)
+        luaL_error(L, "serve: %s is no function", name);
+    return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static enum on_disconnect field_on_disconnect(lua_State *L)
+{
+    static const char *const words[] = {"default", "cancel", "continue", NULL};
+    lua_getfield(L, -1, "on_disconnect");
+    enum on_disconnect choice = (enum on_disconnect)luaL_checkoption(L, -1, "default", words);
+    lua_pop(L, 1);
+    return choice;
+}
+
+/* Reads the route's table, which is on top. */
+static void route_read(lua_State *L, struct route *route)
+{
+    route->handler_ref = field_ref(L, "handler");
+    lua_getfield(L, -1, "name");
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_getfield(L, -1, "pattern");
+    }
+    route->name = lua_isstring(L, -1) ? lua_tostring(L, -1) : "request";
+    route->name_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_getfield(L, -1, "body_limit");
+    route->body_limit = lua_isnil(L, -1) ? 0 : size_check(L, -1);
+    lua_pop(L, 1);
+    lua_getfield(L, -1, "timeout");
+    route->timeout_ms = lua_isnil(L, -1) ? 0 : (uint32_t)duration_check(L, -1);
+    lua_pop(L, 1);
+    route->on_disconnect = field_on_disconnect(L);
+}
+
+static void routes_read(lua_State *L, struct app *app)
+{
+    lua_getfield(L, 1, "routes");
+    luaL_checktype(L, -1, LUA_TTABLE);
+    app->count = (int)lua_rawlen(L, -1);
+    app->routes = mem_calloc(sizeof(struct route) * ((size_t)app->count + 1));
+    for (int i = 1; i <= app->count; i++) {
+        lua_rawgeti(L, -1, i);
+        route_read(L, &app->routes[i]);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
+/* core.serve{router=, routes=, fallback=, on_error=, on_send=, from=}: this state answers requests with them. */
+static int core_serve(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    app_free(vm->app);
+    vm->app = mem_calloc(sizeof(struct app)); /* the vm's from here on: errors below leak nothing */
+    struct app *app = vm->app;
+
+    lua_getfield(L, 1, "router");
+    app->router = router_check(L, -1);
+    app->router_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    routes_read(L, app);
+    app->routes[0].handler_ref = field_ref(L, "fallback");
+    app->routes[0].name = "fallback";
+    app->on_error_ref = field_ref(L, "on_error");
+    app->on_send_ref = field_ref(L, "on_send");
+    app->from_ref = field_ref(L, "from");
+    return 0;
+}
+
+int bind_serve(lua_State *L)
+{
+    lua_pushcfunction(L, core_serve);
+    lua_setfield(L, -2, "serve");
+    return 0;
+}

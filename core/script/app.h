@@ -1,0 +1,38 @@
+/* The application that serves in this Lua state: its router and what each route runs. Installed by core.serve,
+ * freed with the vm. */
+#ifndef SCRIPT_APP_H
+#define SCRIPT_APP_H
+
+#include "http/router.h"
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vm;
+
+enum on_disconnect { DISCONNECT_BY_METHOD, DISCONNECT_CANCEL, DISCONNECT_CONTINUE };
+
+struct route {
+    int handler_ref;
+    const char *name;    /* for logs and tasks; kept alive by name_ref */
+    int name_ref;
+    uint64_t body_limit; /* 0 = the server's */
+    uint32_t timeout_ms; /* 0 = none */
+    enum on_disconnect on_disconnect;
+};
+
+struct app {
+    struct router *router;
+    int router_ref; /* keeps the router alive */
+    struct route *routes; /* 1..count, [0] is the fallback */
+    int count;
+    int on_error_ref; /* LUA_NOREF when there is none */
+    int on_send_ref;
+    int from_ref; /* makes a response object of any other results */
+};
+
+void app_free(struct app *app); /* the Lua references go with their state */
+int bind_serve(lua_State *L);   /* adds core.serve */
+
+#endif

@@ -1,0 +1,81 @@
+/* The names in a folder, for finding applications: core.list_dir(path). It blocks, which loading may. */
+#include "script/core.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* scandir's list, freed by the collector if a push raises. */
+struct names {
+    struct dirent **entries;
+    int count;
+};
+
+static int names_free(lua_State *L)
+{
+    struct names *names = luaL_checkudata(L, 1, "neap.names");
+    for (int i = 0; i < names->count; i++)
+        free(names->entries[i]);
+    free(names->entries);
+    names->entries = NULL;
+    names->count = 0;
+    return 0;
+}
+
+static struct names *names_new(lua_State *L)
+{
+    struct names *names = lua_newuserdatauv(L, sizeof *names, 0);
+    *names = (struct names){0};
+    if (luaL_newmetatable(L, "neap.names")) {
+        lua_pushcfunction(L, names_free);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2);
+    return names;
+}
+
+static int is_listed(const struct dirent *entry)
+{
+    return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+}
+
+static int is_dir(const char *path, const char *name)
+{
+    char full[4096];
+    struct stat info;
+    if (snprintf(full, sizeof full, "%s/%s", path, name) >= (int)sizeof full)
+        return 0;
+    return stat(full, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+/* core.list_dir(path) -> sorted names, those of folders end with "/" | nil, message */
+static int list_dir(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct names *names = names_new(L);
+    int count = scandir(path, &names->entries, is_listed, alphasort);
+    if (count < 0) {
+        luaL_pushfail(L);
+        lua_pushstring(L, strerror(errno));
+        return 2;
+    }
+    names->count = count;
+    lua_createtable(L, count, 0);
+    for (int i = 0; i < count; i++) {
+        const char *name = names->entries[i]->d_name;
+        lua_pushfstring(L, "%s%s", name, is_dir(path, name) ? "/" : "");
+        lua_rawseti(L, -2, i + 1);
+    }
+    return 1;
+}
+
+int bind_dir(lua_State *L)
+{
+    lua_pushcfunction(L, list_dir);
+    lua_setfield(L, -2, "list_dir");
+    return 0;
+}

@@ -1,0 +1,15 @@
+/* `req`, as handlers see it: a userdata that holds a handle, so that a request that is over is an error, not a crash. */
+#ifndef SCRIPT_BIND_REQUEST_H
+#define SCRIPT_BIND_REQUEST_H
+
+#include "http/request.h"
+
+#include <lua.h>
+
+void request_push(lua_State *L, struct request *rq);
+struct request *request_check(lua_State *L, int index); /* raises when it is over */
+void request_release(lua_State *L, struct request *rq); /* drops what Lua kept with it */
+void request_wake_reader(struct request *rq);           /* body bytes came, or it ended */
+int bind_request(lua_State *L);                         /* adds core.request */
+
+#endif

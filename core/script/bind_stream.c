@@ -1,0 +1,132 @@
+/* `out`, what a streaming handler writes to: see bind_stream.h. Writing parks while more than CONN_HIGH_WATER
+ * bytes have not left yet, so a slow client slows its producer and nothing else. */
+#include "script/bind_stream.h"
+
+#include "http/response.h"
+#include "http/session.h"
+#include "script/task.h"
+
+#include <lauxlib.h>
+
+#define STREAM_TYPE "neap.stream"
+
+struct stream_box {
+    slot_handle handle;
+    struct http_server *server;
+};
+
+void stream_push(lua_State *L, struct request *rq)
+{
+    struct stream_box *box = lua_newuserdatauv(L, sizeof(*box), 0);
+    box->handle = rq->handle;
+    box->server = rq->server;
+    luaL_setmetatable(L, STREAM_TYPE);
+}
+
+/* The request that is being answered, or NULL when its client has gone or its answer has ended. */
+static struct request *stream_open(lua_State *L)
+{
+    struct stream_box *box = luaL_checkudata(L, 1, STREAM_TYPE);
+    struct request *rq = request_find(box->server, box->handle);
+    return rq && rq->session && !rq->is_disconnected && rq->answer == ANSWER_STARTED ? rq : NULL;
+}
+
+static int push_closed(lua_State *L)
+{
+    lua_pushnil(L);
+    lua_pushliteral(L, "closed");
+    return 2;
+}
+
+static int push_written(lua_State *L)
+{
+    if (!stream_open(L))
+        return push_closed(L);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static void writer_undo(struct wait *wait)
+{
+    struct request *rq = wait->source;
+    rq->user.writer = NULL;
+}
+
+static int writer_finish(lua_State *L, struct wait *wait)
+{
+    (void)wait;
+    return push_written(L);
+}
+
+void stream_wake_writer(struct request *rq)
+{
+    struct wait *wait = rq->user.writer;
+    if (!wait)
+        return;
+    rq->user.writer = NULL;
+    wait_wake(wait, 0);
+}
+
+/* Waits until at most `most` bytes have not left. */
+static int park_writer(lua_State *L, struct request *rq, size_t most)
+{
+    if (conn_unsent(request_conn(rq)) <= most)
+        return push_written(L);
+    conn_flush(request_conn(rq));
+    if (!rq->session || conn_unsent(request_conn(rq)) <= most)
+        return push_written(L);
+    if (rq->user.writer)
+        return luaL_error(L, "another task is writing to this stream");
+    struct wait *wait = task_wait(L);
+    wait->undo = writer_undo;
+    wait->finish = writer_finish;
+    wait->source = rq;
+    rq->user.writer = wait;
+    return task_park(L, WAIT_FOREVER);
+}
+
+/* out:write(s...) -> true | nil, "closed" */
+static int stream_write(lua_State *L)
+{
+    int top = lua_gettop(L);
+    for (int i = 2; i <= top; i++)
+        luaL_checkstring(L, i);
+    for (int i = 2; i <= top; i++) {
+        struct request *rq = stream_open(L);
+        if (!rq)
+            return push_closed(L);
+        size_t len;
+        const char *text = lua_tolstring(L, i, &len);
+        response_write(rq, text, len);
+    }
+    struct request *rq = stream_open(L);
+    return rq ? park_writer(L, rq, CONN_HIGH_WATER) : push_closed(L);
+}
+
+/* out:flush() -> true | nil, "closed": parks until everything written has reached the kernel */
+static int stream_flush(lua_State *L)
+{
+    struct request *rq = stream_open(L);
+    return rq ? park_writer(L, rq, 0) : push_closed(L);
+}
+
+/* out:pending() -> bytes that have not left yet */
+static int stream_pending(lua_State *L)
+{
+    struct request *rq = stream_open(L);
+    lua_pushinteger(L, rq ? (lua_Integer)conn_unsent(request_conn(rq)) : 0);
+    return 1;
+}
+
+int bind_stream(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"write", stream_write}, {"flush", stream_flush}, {"pending", stream_pending}, {NULL, NULL}};
+    luaL_newmetatable(L, STREAM_TYPE);
+    luaL_newlib(L, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_pop(L, 1);
+    return 0;
+}

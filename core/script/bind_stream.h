@@ -1,0 +1,13 @@
+/* `out`, what a streaming handler writes to, and the sending of files: answers that wait for the client. */
+#ifndef SCRIPT_BIND_STREAM_H
+#define SCRIPT_BIND_STREAM_H
+
+#include "http/request.h"
+
+#include <lua.h>
+
+void stream_push(lua_State *L, struct request *rq);
+void stream_wake_writer(struct request *rq); /* there is room again, or the client has gone */
+int bind_stream(lua_State *L);
+
+#endif

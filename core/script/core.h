@@ -1,0 +1,28 @@
+/* The C half of the library: the table that Lua gets from require "neap.core". */
+#ifndef SCRIPT_CORE_H
+#define SCRIPT_CORE_H
+
+#include <lua.h>
+
+struct vm;
+
+/* Builds neap.core in a fresh vm and installs the yieldable require. 0, or -1 after logging why not. */
+int core_install(struct vm *vm);
+
+/* Each adds its fields to the table on top of the stack and leaves that there; returns 0. May raise. */
+int bind_json(lua_State *L);
+int bind_log(lua_State *L);
+int bind_crypto(lua_State *L);
+int bind_uri(lua_State *L);
+int bind_router(lua_State *L);
+int bind_multipart(lua_State *L);
+int bind_task(lua_State *L);
+int bind_waiters(lua_State *L); /* to core.task, by bind_task */
+int bind_request(lua_State *L);
+int bind_stream(lua_State *L);
+int bind_dir(lua_State *L);
+int bind_serve(lua_State *L);
+int bind_response(lua_State *L);
+int bind_net(lua_State *L);
+
+#endif

@@ -1,0 +1,129 @@
+/* Failures as text. Notes taken by the handler are plain memory owned by the task, so that the error value
+ * itself reaches <close> handlers and pcall untouched. */
+#include "script/fault.h"
+
+#include "base/alloc.h"
+#include "base/bytes.h"
+#include "base/log.h"
+#include "script/stop.h"
+#include "script/task.h"
+#include "script/vm.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#define BOTTOM_LINE "\n\t[C]: in ?" /* the frames of the scheduler itself */
+
+static size_t clipped(size_t len)
+{
+    return len < FAULT_MAX ? len : FAULT_MAX;
+}
+
+/* Without the lines at the end that say nothing. */
+static size_t trimmed(const char *text, size_t len)
+{
+    const size_t line = sizeof(BOTTOM_LINE) - 1;
+    while (len >= line && memcmp(text + len - line, BOTTOM_LINE, line) == 0)
+        len -= line;
+    return len;
+}
+
+static void note_traceback(struct task *task, const void *error, const char *text, size_t len)
+{
+    struct bytes note;
+    bytes_init(&note);
+    if (task->cause != NULL && task->cause_of == error && error != NULL) {
+        bytes_append_text(&note, task->cause);
+        bytes_append_text(&note, "\nraised again, ");
+    }
+    bytes_append(&note, text, trimmed(text, clipped(len)));
+    bytes_append(&note, "", 1);
+    mem_free(task->traceback);
+    task->traceback = note.data;
+}
+
+int fault_handler(lua_State *L)
+{
+    struct task *task = task_of(L);
+    if (task == NULL || stop_is_cancelled(L, 1))
+        return 1;
+    size_t len;
+    luaL_traceback(L, L, NULL, 1);
+    const char *text = lua_tolstring(L, -1, &len);
+    note_traceback(task, lua_topointer(L, 1), text, len);
+    lua_pop(L, 1);
+    return 1;
+}
+
+void fault_note_cause(lua_State *L, int index, const char *traceback)
+{
+    struct task *task = task_of(L);
+    if (task == NULL || traceback == NULL)
+        return;
+    char *copy = mem_strndup(traceback, clipped(strlen(traceback))); /* `traceback` may be the old cause */
+    mem_free(task->cause);
+    task->cause = copy;
+    task->cause_of = lua_topointer(L, index);
+}
+
+static int convert(lua_State *L)
+{
+    luaL_tolstring(L, 1, NULL);
+    return 1;
+}
+
+void fault_push_text(lua_State *L, int index)
+{
+    index = lua_absindex(L, index);
+    int type = lua_type(L, index);
+    if (type == LUA_TSTRING || type == LUA_TNUMBER || type == LUA_TBOOLEAN || type == LUA_TNIL) {
+        luaL_tolstring(L, index, NULL);
+        return;
+    }
+    if (luaL_getmetafield(L, index, "__tostring") == LUA_TNIL) {
+        lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, index));
+        return;
+    }
+    lua_pop(L, 1);
+    lua_pushcfunction(L, convert);
+    lua_pushvalue(L, index);
+    if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+        lua_pop(L, 1);
+        lua_pushfstring(L, "(error object is a %s value whose __tostring fails)", luaL_typename(L, index));
+    }
+}
+
+/* Innermost coroutine first. */
+void fault_push_traceback(lua_State *L, lua_State *co)
+{
+    lua_State *below = lua_status(co) == LUA_YIELD && park_is_marked(co) ? park_below(co) : NULL;
+    if (below != NULL) {
+        luaL_checkstack(L, 8, "too many nested coroutines");
+        fault_push_traceback(L, below);
+        lua_pushliteral(L, "\nresumed by, ");
+    }
+    luaL_traceback(L, co, NULL, 0);
+    size_t len;
+    const char *text = lua_tolstring(L, -1, &len);
+    lua_pushlstring(L, text, trimmed(text, clipped(len)));
+    lua_remove(L, -2);
+    if (below != NULL)
+        lua_concat(L, 3);
+}
+
+void fault_log(lua_State *L, const char *who, int index, const char *traceback)
+{
+    size_t len;
+    fault_push_text(L, index);
+    const char *text = lua_tolstring(L, -1, &len);
+
+    struct bytes line;
+    bytes_init(&line);
+    bytes_printf(&line, "%s: failed: ", who);
+    bytes_append(&line, text, clipped(len));
+    if (traceback != NULL)
+        bytes_printf(&line, "\n%s", traceback);
+    log_line(LOG_ERROR, line.data, line.len, NULL, 0);
+    bytes_deinit(&line);
+    lua_pop(L, 1);
+}

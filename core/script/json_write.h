@@ -1,0 +1,17 @@
+/* Between the files of JSON: what json.c binds, json_write.c writes and json_read.c reads. */
+#ifndef SCRIPT_JSON_WRITE_H
+#define SCRIPT_JSON_WRITE_H
+
+#include "base/bytes.h"
+
+#include <lua.h>
+
+/* Appends the value at `index` as JSON. 0, or -1 and a sentence in `error`. Never raises, calls no
+ * metamethod and so never runs Lua code. */
+int json_write(lua_State *L, int index, bool is_pretty, struct bytes *out, char *error,
+               size_t error_size);
+
+void json_push_null(lua_State *L);            /* the null of this state */
+void json_push_array_metatable(lua_State *L); /* what marks a table as an array */
+
+#endif

@@ -1,0 +1,193 @@
+/* Sends what a handler returned: see reply.h. The plain results, text and tables, take the shortest way; a response
+ * object is read field by field. */
+#include "script/reply.h"
+
+#include "http/gzip.h"
+#include "http/response.h"
+#include "http/session.h"
+#include "script/app.h"
+#include "script/bind_request.h"
+#include "script/bind_stream.h"
+#include "script/json.h"
+#include "script/reply_file.h"
+#include "script/reply_head.h"
+#include "script/vm.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#define RESPONSE_TYPE "neap.response"
+#define TEXT_TYPE "text/plain; charset=utf-8"
+#define JSON_TYPE "application/json"
+#define GZIP_MAX (4u << 20) /* compressing more would hold up the loop for too long */
+
+static bool is_response(lua_State *L, int index)
+{
+    if (!lua_getmetatable(L, index))
+        return false;
+    luaL_getmetatable(L, RESPONSE_TYPE);
+    bool is_one = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return is_one;
+}
+
+/* ---- bodies ---- */
+
+/* Ends the head and sends the body, compressed when that is asked for and pays. */
+static void send_body(struct request *rq, const char *type, const char *body, size_t len)
+{
+    uint64_t least = rq->server->limits.gzip_min;
+    struct bytes packed = {0};
+    if (least == 0 || len < least || len > GZIP_MAX || !gzip_is_worthwhile(type, len)) {
+        response_send(rq, body, len);
+        return;
+    }
+    response_header(rq, "vary", 4, "Accept-Encoding", 15);
+    if (request_accepts_coding(rq, "gzip") && gzip_compress(body, len, &packed) == 0 && packed.len < len) {
+        response_header(rq, "content-encoding", 16, "gzip", 4);
+        response_send(rq, packed.data, packed.len);
+    } else {
+        response_send(rq, body, len);
+    }
+    bytes_deinit(&packed);
+}
+
+static int reply_text(lua_State *L, struct request *rq, int status, int index)
+{
+    size_t len;
+    const char *text = lua_tolstring(L, index, &len);
+    response_begin(rq, status);
+    response_type(rq, TEXT_TYPE);
+    send_body(rq, TEXT_TYPE, text, len);
+    return 0;
+}
+
+static int reply_json(lua_State *L, struct request *rq, int status, int index)
+{
+    struct json_text json;
+    if (json_encode(L, index, &json) < 0)
+        return luaL_error(L, "the table that the handler returned is no JSON: %s", json.error);
+    response_begin(rq, status);
+    response_type(rq, JSON_TYPE);
+    send_body(rq, JSON_TYPE, json.data, json.len);
+    json_free(&json);
+    return 0;
+}
+
+/* ---- response objects ---- */
+
+static int reply_object_body(lua_State *L, struct request *rq, int index)
+{
+    int status = reply_status(L, index);
+    const char *type = reply_push_header(L, index, "content-type");
+    bool is_encoded = reply_push_header(L, index, "content-encoding") != NULL;
+    bool has_etag = reply_push_header(L, index, "etag") != NULL;
+    if (reply_field(L, index, "body") != LUA_TNIL && !lua_isstring(L, -1))
+        return luaL_error(L, "the body of a response is a string, not a %s", luaL_typename(L, -1));
+    size_t len = 0;
+    const char *body = lua_isnil(L, -1) ? "" : lua_tolstring(L, -1, &len);
+    response_begin(rq, status);
+    reply_headers(L, rq, index, NULL);
+    /* A strong etag names these very bytes, so they stay as they are. */
+    if (!type || is_encoded || has_etag)
+        response_send(rq, body, len);
+    else
+        send_body(rq, type, body, len);
+    return 0;
+}
+
+static int stream_returned(lua_State *L, int status, lua_KContext context)
+{
+    (void)L;
+    (void)status;
+    response_end((struct request *)context);
+    return 0;
+}
+
+static int reply_stream(lua_State *L, struct request *rq, int index)
+{
+    response_begin(rq, reply_status(L, index));
+    reply_headers(L, rq, index, NULL);
+    if (!response_stream(rq, -1))
+        return 0;
+    reply_field(L, index, "stream");
+    stream_push(L, rq);
+    lua_callk(L, 1, 0, (lua_KContext)rq, stream_returned);
+    return stream_returned(L, LUA_OK, (lua_KContext)rq);
+}
+
+static int reply_object(lua_State *L, struct request *rq, int index)
+{
+    if (reply_field(L, index, "stream") == LUA_TFUNCTION)
+        return reply_stream(L, rq, index);
+    if (reply_field(L, index, "file") == LUA_TSTRING)
+        return reply_file(L, rq, index);
+    lua_pop(L, 2);
+    return reply_object_body(L, rq, index);
+}
+
+/* ---- results ---- */
+
+/* Everything that is not on the short ways below: Lua makes a response object of it, or raises. */
+static int reply_converted(lua_State *L, struct request *rq, int first)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, vm_of(L)->app->from_ref);
+    lua_insert(L, first);
+    lua_call(L, lua_gettop(L) - first, 1);
+    return reply_object(L, rq, lua_gettop(L));
+}
+
+static int reply_empty(struct request *rq, int status)
+{
+    response_begin(rq, status);
+    response_send(rq, "", 0);
+    return 0;
+}
+
+static int reply_value(lua_State *L, struct request *rq, int first)
+{
+    int count = lua_gettop(L) - first + 1;
+    int type = lua_type(L, first);
+    if (count <= 0)
+        return reply_empty(rq, 204);
+    if (type == LUA_TSTRING)
+        return reply_text(L, rq, 200, first);
+    if (type == LUA_TTABLE)
+        return is_response(L, first) ? reply_object(L, rq, first) : reply_json(L, rq, 200, first);
+    return reply_converted(L, rq, first);
+}
+
+static int on_send_returned(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    return reply_value(L, (struct request *)context, lua_gettop(L));
+}
+
+/* The application looks at every answer before it leaves: on_send(req, results...) -> response object. */
+static int reply_through_on_send(lua_State *L, struct request *rq, int first, int on_send_ref)
+{
+    int count = lua_gettop(L) - first + 1;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, on_send_ref);
+    lua_insert(L, first);
+    request_push(L, rq);
+    lua_insert(L, first + 1);
+    lua_callk(L, count + 1, 1, (lua_KContext)rq, on_send_returned);
+    return on_send_returned(L, LUA_OK, (lua_KContext)rq);
+}
+
+int reply_results(lua_State *L, struct request *rq, int first)
+{
+    struct app *app = vm_of(L)->app;
+    if (rq->answer != ANSWER_NONE) /* refused meanwhile, because of its body */
+        return 0;
+    if (app->on_send_ref != LUA_NOREF)
+        return reply_through_on_send(L, rq, first, app->on_send_ref);
+    return reply_value(L, rq, first);
+}
+
+int bind_response(lua_State *L)
+{
+    luaL_newmetatable(L, RESPONSE_TYPE);
+    lua_setfield(L, -2, "response");
+    return 0;
+}

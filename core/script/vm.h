@@ -1,0 +1,62 @@
+/* One Lua state: its allocator with a memory ceiling, its cleaned standard library, and the scheduler's
+ * lists. Reached from any coroutine by vm_of (a pointer in lua_getextraspace, inherited by coroutines). */
+#ifndef SCRIPT_VM_H
+#define SCRIPT_VM_H
+
+#include "base/bytes.h"
+#include "base/list.h"
+#include "base/slots.h"
+#include "net/loop.h"
+#include "script/watchdog.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdbool.h>
+
+struct app;
+struct generation;
+struct task;
+
+struct vm_options {
+    struct loop *loop;
+    const char *lua_dir;   /* the folder that holds neap/init.lua */
+    size_t memory_limit;   /* bytes, 0 = none */
+    uint32_t watch_log_ms; /* a slice longer than this is logged */
+    uint32_t watch_raise_ms;
+    uint32_t cancel_grace_ms;
+};
+
+struct vm {
+    lua_State *L; /* the main thread: never runs user code outside a task or call_protected */
+    struct loop *loop;
+    struct slots sockets;          /* outgoing connections, for handles */
+    struct app *app;               /* what serves requests, NULL before core.serve */
+    struct generation *generation; /* who owns this vm; opaque here */
+    struct vm_options options;
+    struct slots task_slots; /* every live task, for handles */
+    struct list tasks;       /* every live task */
+    struct list idle_tasks;  /* ended ones whose coroutine waits for its next use */
+    uint32_t idle_count;
+    struct list ready;         /* woken tasks, run at the end of the turn */
+    struct loop_job ready_job; /* in the loop's jobs while `ready` has members */
+    struct list yielded;       /* waits of tasks that let others run first */
+    struct loop_job yield_job;
+    struct task *current;      /* the task that runs now, NULL between slices */
+    bool can_park;             /* every coroutine between the scheduler and the running one can be suspended */
+    size_t memory;             /* bytes in use */
+    void *cancel_error;        /* the userdata that cancels, see stop.c */
+    void *watchdog_error;
+    struct bytes warning;      /* pieces of a warning (an error in __gc), until it is complete */
+    struct watch watch;        /* what the watchdog looks at */
+};
+
+/* On the worker's thread. NULL when out of memory. */
+struct vm *vm_new(const struct vm_options *options);
+/* Every task must have ended (task_cancel_all, then task_cut_all); nobody may call watchdog_tick any more. */
+void vm_free(struct vm *vm);
+static inline struct vm *vm_of(lua_State *L)
+{
+    return *(struct vm **)lua_getextraspace(L);
+}
+
+#endif

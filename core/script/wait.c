@@ -1,0 +1,178 @@
+/* Waiting: one record per task, armed by a binding, ended by exactly one of wake, timeout and cancel. How a park
+ * leaves the coroutine that asks for it, through every coroutine it is nested in, up to the scheduler. */
+#include "script/task.h"
+
+#include "script/stop.h"
+#include "script/vm.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+/* The marks: their addresses are what lies on top of a parked coroutine's stack. */
+static const char parked_here;
+static const char parked_below;
+
+/* ---- ending a wait ---- */
+
+static void on_timeout(struct deadline *deadline)
+{
+    wait_end(container_of(deadline, struct wait, deadline), WAIT_TIMEOUT);
+}
+
+void wait_init(struct wait *wait)
+{
+    list_init(&wait->link);
+    wait->outcome = WAIT_WOKEN; /* nothing to end */
+    deadline_init(&wait->deadline, on_timeout);
+}
+
+bool wait_is_linked(const struct wait *wait)
+{
+    return !list_is_empty(&wait->link);
+}
+
+void wait_end(struct wait *wait, enum wait_outcome outcome)
+{
+    struct task *task = wait_task(wait);
+    if (wait->outcome != WAIT_PENDING)
+        return;
+    wait->outcome = outcome;
+    if (deadline_is_set(&wait->deadline))
+        loop_clear_deadline(task->vm->loop, &wait->deadline);
+    list_remove(&wait->link);
+    if (outcome != WAIT_WOKEN && wait->undo != NULL)
+        wait->undo(wait);
+    if (task->state == TASK_PARKED) /* else it is still on its way into task_park */
+        task_make_ready(task);
+}
+
+void wait_wake(struct wait *wait, intptr_t result)
+{
+    if (wait->outcome != WAIT_PENDING)
+        return;
+    wait->result = result;
+    wait_end(wait, WAIT_WOKEN);
+}
+
+/* ---- beginning one ---- */
+
+/* The innermost Lua function that is not part of neap itself, as "file:line: ". */
+static void push_where(lua_State *L)
+{
+    const char *own = vm_of(L)->options.lua_dir;
+    lua_Debug ar;
+    for (int level = 1; level < 12 && lua_getstack(L, level, &ar); level++) {
+        lua_getinfo(L, "Sl", &ar);
+        bool is_own = own != NULL && ar.source[0] == '@' && strncmp(ar.source + 1, own, strlen(own)) == 0;
+        if (ar.currentline > 0 && !is_own) {
+            lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
+            return;
+        }
+    }
+    lua_pushliteral(L, "");
+}
+
+static int refuse(lua_State *L, const char *why)
+{
+    push_where(L);
+    lua_pushstring(L, why);
+    lua_concat(L, 2);
+    return lua_error(L);
+}
+
+struct wait *task_wait(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+    struct task *task = vm->current;
+    if (task == NULL)
+        refuse(L, "cannot wait here: only tasks can (handlers, jobs and the top level of modules run in one)");
+    if (!vm->can_park || !lua_isyieldable(L))
+        refuse(L, "cannot wait inside a C function's callback (table.sort, string.gsub, a __gc handler, ...): "
+                  "do the waiting before or after");
+    if (atomic_load_explicit(&vm->watch.running, memory_order_relaxed) != L)
+        refuse(L, "cannot wait inside a coroutine that a C module resumes");
+    if (task->is_cancelled && !task->is_unwinding && task->shields == 0) {
+        task_begin_unwinding(task);
+        task_push_cancel(L);
+        lua_error(L);
+    }
+    struct wait *wait = &task->wait;
+    wait->undo = NULL;
+    wait->finish = NULL;
+    wait->outcome = WAIT_PENDING;
+    return wait;
+}
+
+static int finish_wait(lua_State *L)
+{
+    struct task *task = task_of(L);
+    struct wait *wait = &task->wait;
+    if (wait->outcome == WAIT_CANCELLED) {
+        task_begin_unwinding(task);
+        task_push_cancel(L);
+        return lua_error(L);
+    }
+    return wait->finish != NULL ? wait->finish(L, wait) : 0;
+}
+
+static int park_continue(lua_State *L, int status, lua_KContext ctx)
+{
+    (void)status;
+    (void)ctx;
+    lua_pop(L, 1); /* the mark */
+    return finish_wait(L);
+}
+
+int task_park(lua_State *L, uint64_t timeout_ms)
+{
+    struct task *task = task_of(L);
+    if (task->wait.outcome != WAIT_PENDING) /* woken before it slept */
+        return finish_wait(L);
+    if (timeout_ms != WAIT_FOREVER)
+        loop_set_deadline(task->vm->loop, &task->wait.deadline, timeout_ms);
+    lua_pushlightuserdata(L, (void *)&parked_here);
+    return lua_yieldk(L, 1, 0, park_continue);
+}
+
+/* ---- through nested coroutines ---- */
+
+bool park_is_marked(lua_State *co)
+{
+    const void *mark = lua_gettop(co) > 0 ? lua_touserdata(co, -1) : NULL;
+    return mark == &parked_here || mark == &parked_below;
+}
+
+lua_State *park_below(lua_State *co)
+{
+    return lua_touserdata(co, -1) == &parked_below ? lua_tothread(co, -2) : NULL;
+}
+
+int park_through(lua_State *L, lua_State *co, lua_KContext ctx, lua_KFunction k)
+{
+    lua_pushthread(co);
+    lua_xmove(co, L, 1);
+    lua_pushlightuserdata(L, (void *)&parked_below);
+    return lua_yieldk(L, 1, ctx, k);
+}
+
+/* ---- letting others run ---- */
+
+static void on_yield_turn(struct loop_job *job)
+{
+    struct vm *vm = container_of(job, struct vm, yield_job);
+    struct list batch;
+    struct list *link;
+    list_take(&batch, &vm->yielded);
+    while ((link = list_shift(&batch)) != NULL)
+        wait_wake(container_of(link, struct wait, link), 0);
+}
+
+int task_yield(lua_State *L)
+{
+    struct wait *wait = task_wait(L);
+    struct vm *vm = vm_of(L);
+    list_push(&vm->yielded, &wait->link);
+    vm->yield_job.run = on_yield_turn;
+    loop_defer_next(vm->loop, &vm->yield_job);
+    return task_park(L, WAIT_FOREVER);
+}

@@ -1,0 +1,396 @@
+/* The server: see server.h. A life is STARTING, SERVING, then one stage of stopping after the other: each asks more
+ * firmly than the one before, and has a limited time. */
+#include "server.h"
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/tally.h"
+#include "net/listener.h"
+#include "net/signals.h"
+#include "script/settings.h"
+#include "script/watchdog.h"
+#include "worker.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CANCEL_EXTRA_MS 1000 /* beyond timeouts.grace, which the tasks get */
+#define CUT_MS 2000          /* for what was cut off to close */
+
+enum server_stage { STAGE_STARTING, STAGE_SERVING, STAGE_DRAINING, STAGE_CANCELLING, STAGE_CUTTING };
+
+struct server {
+    struct server_options options;
+    const struct config *config;
+    struct loop loop;
+    struct signals signals;
+    enum server_stage stage;
+    struct deadline limit; /* of the stage */
+    struct deadline tick;  /* of the watchdog */
+    int exit_code;
+    bool has_failed; /* and said so */
+    int stop_signals;
+
+    struct address *addresses; /* bound, one per config->listen */
+    int *fds;                  /* fds[worker * addresses + address] */
+    struct setting *settings;  /* for Lua */
+    struct worker **workers;   /* NULL once joined */
+    int worker_count;
+    int alive;
+    int ready;   /* booted, and wait for the others */
+    int serving; /* accept connections */
+};
+
+/* --- stages of stopping --- */
+
+static void order_all(struct server *server, enum worker_order order)
+{
+    for (int i = 0; i < server->worker_count; i++)
+        if (server->workers[i])
+            worker_order(server->workers[i], order);
+}
+
+/* Does nothing when that stage or a later one has begun. */
+static void enter_stage(struct server *server, enum server_stage stage, enum worker_order order, uint64_t limit_ms)
+{
+    if (server->stage >= stage)
+        return;
+    server->stage = stage;
+    loop_set_deadline(&server->loop, &server->limit, limit_ms);
+    order_all(server, order);
+}
+
+static void begin_drain(struct server *server)
+{
+    enter_stage(server, STAGE_DRAINING, WORKER_DRAIN, server->config->timeouts.drain);
+}
+
+static void begin_cancel(struct server *server)
+{
+    enter_stage(server, STAGE_CANCELLING, WORKER_CANCEL, server->config->timeouts.grace + CANCEL_EXTRA_MS);
+}
+
+/* Something does not come to an end, and nothing can be done about it: one call of C that never returns. */
+static void give_up(struct server *server)
+{
+    for (int i = 0; i < server->worker_count; i++)
+        if (server->workers[i])
+            log_error("worker %d does not stop", worker_number(server->workers[i]));
+    log_stop();
+    _exit(EXIT_UNCLEAN);
+}
+
+static void fail(struct server *server, const char *message)
+{
+    if (!server->has_failed && message)
+        fputs(message, stderr); /* all workers load the same files: one report is enough */
+    server->has_failed = true;
+    server->exit_code = EXIT_FAILED;
+    begin_cancel(server);
+}
+
+static void on_limit(struct deadline *deadline)
+{
+    struct server *server = container_of(deadline, struct server, limit);
+    char text[200];
+    switch (server->stage) {
+    case STAGE_STARTING:
+        snprintf(text, sizeof text,
+                 "neap: not ready after %.3g s: %d of %d workers are still loading. Allow more with timeouts.startup, "
+                 "or move slow work out of loading.\n",
+                 (double)server->config->timeouts.startup / 1000, server->worker_count - server->ready,
+                 server->worker_count);
+        fail(server, text);
+        break;
+    case STAGE_DRAINING:
+        log_warn("stopping: requests are still under way after timeouts.drain: cancelling them");
+        begin_cancel(server);
+        break;
+    case STAGE_CANCELLING:
+        log_warn("stopping: cancelled tasks have not ended after timeouts.grace: cutting them off");
+        enter_stage(server, STAGE_CUTTING, WORKER_CUT, CUT_MS);
+        break;
+    case STAGE_CUTTING:
+        give_up(server);
+        break;
+    default:
+        break;
+    }
+}
+
+/* --- signals --- */
+
+static void on_stop_signal(struct server *server, int number)
+{
+    switch (++server->stop_signals) {
+    case 1:
+        log_info("%s: stopping", signals_name(number));
+        begin_drain(server);
+        break;
+    case 2:
+        log_warn("%s again: cancelling what is under way", signals_name(number));
+        begin_cancel(server);
+        break;
+    default:
+        log_error("%s for the third time: leaving at once", signals_name(number));
+        log_stop();
+        _exit(EXIT_UNCLEAN);
+    }
+}
+
+static void on_signal(struct loop *loop, int number)
+{
+    struct server *server = loop->owner;
+    if (number == SIGHUP)
+        log_info("SIGHUP: ignored, restart to load new code"); /* a hang-up must not end a server */
+    else
+        on_stop_signal(server, number);
+}
+
+/* --- workers --- */
+
+static void on_tick(struct deadline *deadline)
+{
+    struct server *server = container_of(deadline, struct server, tick);
+    for (int i = 0; i < server->worker_count; i++)
+        if (server->workers[i])
+            worker_watch(server->workers[i]);
+    loop_set_deadline(&server->loop, &server->tick, WATCHDOG_TICK_MS);
+}
+
+static void on_booted(struct worker *worker, const struct generation_result *result)
+{
+    struct server *server = worker_owner(worker);
+    switch (result->outcome) {
+    case GENERATION_SERVE:
+        if (++server->ready == server->worker_count && server->stage == STAGE_STARTING)
+            order_all(server, WORKER_SERVE);
+        break;
+    case GENERATION_FAILED:
+        fail(server, result->message);
+        if (result->exit_code)
+            server->exit_code = result->exit_code;
+        break;
+    case GENERATION_DONE:
+        server->exit_code = result->exit_code;
+        begin_cancel(server);
+        break;
+    case GENERATION_CANCELLED:
+        if (!server->options.cli->is_serving)
+            server->exit_code = EXIT_FAILED; /* a script that was interrupted has not done its work */
+        begin_cancel(server);
+        break;
+    }
+}
+
+static void print_ready(struct server *server)
+{
+    char url[160];
+    printf("neap: listening on ");
+    for (size_t i = 0; i < server->config->listen.count; i++) {
+        address_url(&server->addresses[i], url, sizeof url);
+        printf("%s%s", i ? ", " : "", url);
+    }
+    printf(" (%d worker%s, generation 1)\n", server->worker_count, server->worker_count == 1 ? "" : "s");
+    fflush(stdout);
+}
+
+static void on_serving(struct worker *worker, int err)
+{
+    struct server *server = worker_owner(worker);
+    char text[160];
+    if (err) {
+        snprintf(text, sizeof text, "neap: worker %d cannot accept connections: %s\n", worker_number(worker),
+                 strerror(-err));
+        fail(server, text);
+        return;
+    }
+    if (++server->serving < server->worker_count || server->stage != STAGE_STARTING)
+        return;
+    server->stage = STAGE_SERVING;
+    loop_clear_deadline(&server->loop, &server->limit);
+    print_ready(server);
+}
+
+static void on_stopped(struct worker *worker)
+{
+    struct server *server = worker_owner(worker);
+    server->workers[worker_number(worker) - 1] = NULL;
+    worker_join(worker);
+    if (--server->alive == 0)
+        loop_stop(&server->loop);
+}
+
+static const struct worker_events worker_events = {
+    .on_booted = on_booted, .on_serving = on_serving, .on_stopped = on_stopped};
+
+static struct worker *start_worker(struct server *server, int index)
+{
+    const struct cli *cli = server->options.cli;
+    const struct worker_options options = {
+        .generation = {.vm = {.lua_dir = server->options.lua_dir},
+                       .number = 1,
+                       .worker = index + 1,
+                       .workers = server->worker_count,
+                       .mode = cli->mode,
+                       .config_file = server->config->file,
+                       .environment = server->config->environment,
+                       .settings = server->settings,
+                       .setting_count = config_key_count},
+        .config = server->config,
+        .argc = cli->arg_count,
+        .argv = cli->args,
+        .fds = cli->is_serving ? &server->fds[(size_t)index * server->config->listen.count] : NULL,
+        .main_loop = &server->loop,
+        .events = &worker_events,
+        .owner = server,
+    };
+    return worker_start(&options);
+}
+
+/* Starts them all; -1 when one could not (those before it are told to stop). */
+static int start_workers(struct server *server)
+{
+    server->workers = mem_calloc((size_t)server->worker_count * sizeof *server->workers);
+    for (int i = 0; i < server->worker_count; i++) {
+        server->workers[i] = start_worker(server, i);
+        if (!server->workers[i]) {
+            fail(server, "neap: cannot start the workers; is the limit of threads or memory reached?\n");
+            return server->alive > 0 ? 0 : -1;
+        }
+        server->alive++;
+    }
+    return 0;
+}
+
+/* --- listening --- */
+
+static void explain_bind(const char *address, int err)
+{
+    char reason[100];
+    snprintf(reason, sizeof reason, "%s", strerror(-err));
+    reason[0] = (char)tolower((unsigned char)reason[0]);
+    const char *hint = err == -EADDRINUSE      ? ". Is another server running? Try --port 0 for any free port"
+                       : err == -EACCES        ? ". Ports below 1024 need CAP_NET_BIND_SERVICE; try --port 8080"
+                       : err == -EADDRNOTAVAIL ? ". This machine has no such address; :PORT means all it has"
+                       : err == -EAFNOSUPPORT  ? ". Is IPv6 switched off here? Try 127.0.0.1"
+                                               : "";
+    fprintf(stderr, "neap: cannot listen on %s: %s%s.\n", address, reason, hint);
+}
+
+static int bind_address(struct server *server, size_t index, int *fds)
+{
+    const char *text = server->config->listen.items[index];
+    struct address *addr = &server->addresses[index];
+    size_t count = server->config->listen.count;
+    int err = address_parse(addr, text);
+    if (err == 0)
+        err = listener_bind(addr, server->worker_count, fds);
+    if (err)
+        explain_bind(text, err);
+    for (int i = 0; i < server->worker_count && err == 0; i++)
+        server->fds[(size_t)i * count + index] = fds[i];
+    return err;
+}
+
+/* The workers take the sockets over. On failure the process is about to end: it closes them. */
+static int bind_all(struct server *server)
+{
+    size_t count = server->config->listen.count;
+    int *fds = mem_calloc((size_t)server->worker_count * sizeof *fds);
+    int err = 0;
+    server->addresses = mem_calloc(count * sizeof *server->addresses);
+    server->fds = mem_calloc(count * (size_t)server->worker_count * sizeof *server->fds);
+    for (size_t i = 0; i < count && err == 0; i++)
+        err = bind_address(server, i, fds);
+    mem_free(fds);
+    return err;
+}
+
+static void unlink_all(struct server *server)
+{
+    for (size_t i = 0; server->addresses && i < server->config->listen.count; i++)
+        if (server->addresses[i].len > 0)
+            listener_unlink(&server->addresses[i]);
+}
+
+/* --- life --- */
+
+/* What the end must prove: that nothing is open any more. */
+static void check_tallies(struct server *server)
+{
+    for (int kind = 0; kind < TALLY_KINDS; kind++) {
+        int64_t left = tally_count((enum tally_kind)kind);
+        if (left == 0)
+            continue;
+        log_error("stopped with something left open: %lld of kind \"%s\"", (long long)left,
+                  tally_name((enum tally_kind)kind));
+        server->exit_code = EXIT_UNCLEAN;
+    }
+}
+
+static int start(struct server *server)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    if (server->options.cli->is_serving && bind_all(server) != 0)
+        return -1;
+    int err = signals_start(&server->signals, &server->loop, numbers, 3, on_signal);
+    if (err) {
+        fprintf(stderr, "neap: cannot watch signals: %s\n", strerror(-err));
+        return -1;
+    }
+    if (server->options.cli->is_serving)
+        loop_set_deadline(&server->loop, &server->limit, server->config->timeouts.startup);
+    loop_set_deadline(&server->loop, &server->tick, WATCHDOG_TICK_MS);
+    if (start_workers(server) == 0)
+        return 0;
+    signals_stop(&server->signals);
+    return -1;
+}
+
+static void server_init(struct server *server, const struct server_options *options)
+{
+    *server = (struct server){.options = *options, .config = options->config};
+    server->worker_count = options->cli->is_serving ? (int)options->config->workers : 1;
+    server->settings = mem_calloc(config_key_count * sizeof *server->settings);
+    config_settings(options->config, server->settings);
+    deadline_init(&server->limit, on_limit);
+    deadline_init(&server->tick, on_tick);
+}
+
+static void server_deinit(struct server *server)
+{
+    unlink_all(server);
+    mem_free(server->workers);
+    mem_free(server->settings);
+    mem_free(server->addresses);
+    mem_free(server->fds);
+}
+
+int server_run(const struct server_options *options)
+{
+    struct server server;
+    server_init(&server, options);
+    int err = loop_init(&server.loop, &server);
+    if (err) {
+        fprintf(stderr, "neap: cannot make an event loop: %s\n", strerror(-err));
+        server_deinit(&server);
+        return EXIT_FAILED;
+    }
+    if (start(&server) == 0) {
+        loop_run(&server.loop);
+        signals_stop(&server.signals);
+    } else {
+        server.exit_code = EXIT_FAILED;
+    }
+    loop_clear_deadline(&server.loop, &server.limit);
+    loop_clear_deadline(&server.loop, &server.tick);
+    loop_deinit(&server.loop);
+    server_deinit(&server);
+    check_tallies(&server);
+    return server.exit_code;
+}

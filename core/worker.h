@@ -1,0 +1,45 @@
+/* A worker: one thread with its loop, its generation of the application, its connections. The server starts it,
+ * gives it orders, and joins its thread when it has stopped. All functions here are for the main thread. */
+#ifndef WORKER_H
+#define WORKER_H
+
+#include "config.h"
+#include "net/loop.h"
+#include "script/generation.h"
+
+struct worker;
+
+/* What a worker tells the server, on the main thread. */
+struct worker_events {
+    void (*on_booted)(struct worker *worker, const struct generation_result *result);
+    void (*on_serving)(struct worker *worker, int err); /* it accepts connections, or could not */
+    void (*on_stopped)(struct worker *worker); /* last call: worker_join may follow */
+};
+
+struct worker_options {
+    struct generation_options generation; /* .vm.loop and .owner are set by the worker */
+    const struct config *config;
+    int argc; /* arguments of the command */
+    char *const *argv;
+    const int *fds; /* sockets, one per address of config->listen, which it takes over; NULL: it does not serve */
+    struct loop *main_loop;
+    const struct worker_events *events;
+    void *owner;
+};
+
+enum worker_order {
+    WORKER_SERVE,  /* start accepting; after on_booted said GENERATION_SERVE */
+    WORKER_DRAIN,  /* accept what waits, then no more; let requests end */
+    WORKER_CANCEL, /* cancel every task; they get the grace for their clean-up */
+    WORKER_CUT,    /* end everything now */
+    WORKER_ORDERS
+};
+
+struct worker *worker_start(const struct worker_options *options); /* NULL: no thread or loop (logged) */
+void worker_order(struct worker *worker, enum worker_order order); /* each has an effect once */
+void worker_watch(struct worker *worker);                          /* every WATCHDOG_TICK_MS */
+void worker_join(struct worker *worker);                           /* after on_stopped; frees it */
+void *worker_owner(const struct worker *worker);
+int worker_number(const struct worker *worker); /* from 1 */
+
+#endif

@@ -1,0 +1,374 @@
+-- The application: routes, mounts, middleware and hooks. It only remembers what was defined and where;
+-- `neap.compile` turns it into what the core serves.
+local compile = require "neap.compile"
+local options = require "neap.options"
+local pattern = require "neap.pattern"
+local static = require "neap.static"
+local text = require "neap.text"
+
+---What `neap.app()` makes and an app file returns.
+---@class neap.App
+---@field state table plain table for the app's own use, one per worker and generation
+---@field _routes neap.Route[]
+---@field _mounts {prefix: string, app: neap.App, where: string}[]
+---@field _middleware {prefix: string, fn: function, where: string}[]
+---@field _on_error {status: integer?, fn: function}[]
+---@field _on_send function[]
+---@field _parent neap.App? where it was mounted first
+local App = {__name = "neap.App"}
+App.__index = App
+
+---A route, as `app:get` and its siblings return it.
+---@class neap.Route
+---@field methods string[]
+---@field path string as it was given
+---@field handler async fun(req: neap.Request): ...
+---@field opts neap.RouteOptions
+---@field where string "app.lua:12"
+---@field route_name string?
+local Route = {__name = "neap.Route"}
+Route.__index = Route
+
+---What may differ from route to route.
+---@class neap.RouteOptions
+---@field name string? for `app:url`
+---@field timeout (number|string)? seconds or "5s" until the handler is cancelled and 503 is answered
+---@field on_disconnect ("cancel"|"continue")? when the client leaves; default: cancel GET and HEAD, continue others
+---@field body_limit (integer|string)? bytes or "10MB" of the request body; default `limits.body`
+
+local ROUTE_OPTIONS = {name = "string", timeout = "duration", on_disconnect = "string", body_limit = "size"}
+local METHODS = {GET = true, HEAD = true, POST = true, PUT = true, PATCH = true, DELETE = true, OPTIONS = true,
+  ANY = true}
+
+-- "app.lua:12" of the function `level` levels above the caller.
+local function place(level)
+  local info = debug.getinfo(level + 1, "Sl")
+  return info and ("%s:%d"):format(info.short_src, info.currentline) or "?"
+end
+
+local function check_fn(fn, what, level)
+  if type(fn) ~= "function" then
+    error(("%s takes a function, not %s"):format(what, text.quote(fn)), level + 1)
+  end
+  return fn
+end
+
+local function check_name(name, level)
+  if type(name) ~= "string" or name == "" or name:sub(1, 1) == "/" then
+    error(('the name of a route is a string that does not start with "/", not %s'):format(text.quote(name)), level + 1)
+  end
+  return name
+end
+
+local function check_methods(method, level)
+  local methods = type(method) == "table" and method or {method}
+  for _, one in ipairs(methods) do
+    if not METHODS[one] then
+      error(("app:route: %s is no method; use GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD or ANY")
+        :format(text.quote(one)), level + 1)
+    end
+  end
+  return #methods > 0 and methods or {"GET"}
+end
+
+local function check_options(opts, what, level)
+  local checked = options.check(opts, ROUTE_OPTIONS, what, level + 1)
+  local choice = checked.on_disconnect
+  if choice ~= nil and choice ~= "cancel" and choice ~= "continue" then
+    error(('%s: on_disconnect is "cancel" or "continue", not %s'):format(what, text.quote(choice)), level + 1)
+  end
+  if checked.name ~= nil then check_name(checked.name, level + 1) end
+  return checked
+end
+
+-- Remembers a route; `level` is that of the public function's caller, counted from our caller.
+local function add(app, what, methods, path, handler, opts, level)
+  if type(path) ~= "string" or path:sub(1, 1) ~= "/" then
+    error(('%s: a path starts with "/", not %s'):format(what, text.quote(path)), level + 1)
+  end
+  check_fn(handler, what, level + 1)
+  local checked = check_options(opts, what, level + 1)
+  local route = setmetatable({
+    methods = methods, path = path, handler = handler, opts = checked, where = place(level + 1),
+    route_name = checked.name,
+  }, Route)
+  app._routes[#app._routes + 1] = route
+  return route
+end
+
+---Names the route, so that `app:url` can build its address.
+---```lua
+---app:get("/users/:id", function(req) return req.params.id end):name("user")
+---assert(app:url("user", {id = 7}) == "/users/7")
+---```
+---@param name string
+---@return neap.Route self
+function Route:name(name)
+  self.route_name = check_name(name, 2)
+  return self
+end
+
+---Answers GET, and HEAD with the same headers. A pattern has literals, `:name` for one segment, `:name{int}` and
+---`:name{lua pattern}` for one that fits, and `*name` for the rest of the path.
+---```lua
+---app:get("/users/:id{int}", function(req) return "user " .. req.params.id end)
+---```
+---@param path string the pattern
+---@param handler async fun(req: neap.Request): ... text, a table (JSON), `status, body, headers`, a response, or `nil, err`
+---@param opts neap.RouteOptions?
+---@return neap.Route
+function App:get(path, handler, opts)
+  return add(self, "app:get", {"GET"}, path, handler, opts, 2)
+end
+
+---Answers POST. The handler goes on when the client leaves, because it changes something.
+---```lua
+---app:post("/users", function(req)
+---  local user = assert(req:json())
+---  return 201, {name = user.name}
+---end)
+---```
+---@param path string the pattern
+---@param handler async fun(req: neap.Request): ...
+---@param opts neap.RouteOptions?
+---@return neap.Route
+function App:post(path, handler, opts)
+  return add(self, "app:post", {"POST"}, path, handler, opts, 2)
+end
+
+---Answers PUT.
+---```lua
+---app:put("/users/:id", function(req) return {id = req.params.id, saved = true} end)
+---```
+---@param path string the pattern
+---@param handler async fun(req: neap.Request): ...
+---@param opts neap.RouteOptions?
+---@return neap.Route
+function App:put(path, handler, opts)
+  return add(self, "app:put", {"PUT"}, path, handler, opts, 2)
+end
+
+---Answers PATCH.
+---```lua
+---app:patch("/users/:id", function(req) return {id = req.params.id, changed = true} end)
+---```
+---@param path string the pattern
+---@param handler async fun(req: neap.Request): ...
+---@param opts neap.RouteOptions?
+---@return neap.Route
+function App:patch(path, handler, opts)
+  return add(self, "app:patch", {"PATCH"}, path, handler, opts, 2)
+end
+
+---Answers DELETE.
+---```lua
+---app:delete("/users/:id", function() return 204 end)
+---```
+---@param path string the pattern
+---@param handler async fun(req: neap.Request): ...
+---@param opts neap.RouteOptions?
+---@return neap.Route
+function App:delete(path, handler, opts)
+  return add(self, "app:delete", {"DELETE"}, path, handler, opts, 2)
+end
+
+---Answers OPTIONS. Without such a route, OPTIONS is answered with the methods that the path has.
+---```lua
+---app:options("/users", function() return 204, nil, {["Access-Control-Allow-Origin"] = "*"} end)
+---```
+---@param path string the pattern
+---@param handler async fun(req: neap.Request): ...
+---@param opts neap.RouteOptions?
+---@return neap.Route
+function App:options(path, handler, opts)
+  return add(self, "app:options", {"OPTIONS"}, path, handler, opts, 2)
+end
+
+---Answers every method that the path has no route of its own for.
+---```lua
+---app:any("/echo", function(req) return req.method end)
+---```
+---@param path string the pattern
+---@param handler async fun(req: neap.Request): ...
+---@param opts neap.RouteOptions?
+---@return neap.Route
+function App:any(path, handler, opts)
+  return add(self, "app:any", {"ANY"}, path, handler, opts, 2)
+end
+
+---A route as a table.
+---@class neap.RouteDefinition: neap.RouteOptions
+---@field method (string|string[])? one or several of GET, POST, ...; default GET
+---@field path string
+---@field handler async fun(req: neap.Request): ...
+
+---Defines a route by a table, with everything that can be said about it.
+---```lua
+---app:route{method = {"PUT", "PATCH"}, path = "/files/*name", body_limit = "100MB",
+---  handler = function(req) return req.params.name end}
+---```
+---@param definition neap.RouteDefinition
+---@return neap.Route
+function App:route(definition)
+  if type(definition) ~= "table" then
+    error("app:route takes a table: app:route{method=, path=, handler=}", 2)
+  end
+  local opts = {}
+  for key, value in pairs(definition) do
+    if key ~= "method" and key ~= "path" and key ~= "handler" then opts[key] = value end
+  end
+  local methods = check_methods(definition.method, 2)
+  return add(self, "app:route", methods, definition.path, definition.handler, opts, 2)
+end
+
+---Puts another app below a prefix, with its routes, middleware and hooks. Its "/" is the prefix itself.
+---```lua
+---local api = neap.app()
+---api:get("/", function() return {version = 1} end)
+---app:mount("/api", api)
+---```
+---@param prefix string "/api"; may have parameters such as "/teams/:team"
+---@param subapp neap.App
+---@return neap.App self
+function App:mount(prefix, subapp)
+  prefix = pattern.prefix(prefix, "app:mount", 2)
+  if getmetatable(subapp) ~= App then
+    error(("app:mount takes an app, not %s; does the file return its app?"):format(text.quote(subapp)), 2)
+  end
+  local ancestor = self
+  while ancestor do
+    if ancestor == subapp then error("app:mount: an app cannot be mounted below itself", 2) end
+    ancestor = ancestor._parent
+  end
+  subapp._parent = subapp._parent or self
+  self._mounts[#self._mounts + 1] = {prefix = prefix, app = subapp, where = place(2)}
+  return self
+end
+
+---Wraps every handler of this app and of what is mounted on it, 404 and 405 included, whether it was defined
+---before or after. The first is the outermost. `next(req)` calls what is inside and returns a response object;
+---the middleware returns that, or whatever a handler may return. Errors pass through as errors.
+---```lua
+---app:use(function(req, next)
+---  local response = next(req)
+---  return response:header("X-Path", req.path)
+---end)
+---```
+---@param path string only for requests below this path; may be left out
+---@param fn async fun(req: neap.Request, next: async fun(req: neap.Request): neap.Response): ...
+---@overload fun(self: neap.App, fn: async fun(req: neap.Request, next: async fun(req: neap.Request): neap.Response): ...): neap.App
+---@return neap.App self
+function App:use(path, fn)
+  if fn == nil and type(path) == "function" then path, fn = "/", path end
+  check_fn(fn, "app:use", 2)
+  local prefix = pattern.prefix(path, "app:use", 2)
+  self._middleware[#self._middleware + 1] = {prefix = prefix, fn = fn, where = place(2)}
+  return self
+end
+
+---Serves the files of a folder: ranges, ETag, precompressed `.br` and `.gz` siblings; never anything outside the
+---folder. Names that start with a dot are hidden.
+---```lua
+---app:static("/assets", "assets", {max_age = "1h"})
+---```
+---@param prefix string "/assets"
+---@param dir string relative to the file that calls this
+---@param opts neap.StaticOptions?
+---@return neap.App self
+function App:static(prefix, dir, opts)
+  prefix = pattern.prefix(prefix, "app:static", 2)
+  local handler = static.handler(prefix, dir, opts, 2)
+  add(self, "app:static", {"GET"}, prefix .. "/*path", handler, nil, 2)
+  if prefix ~= "" then add(self, "app:static", {"GET"}, prefix, handler, nil, 2) end
+  return self
+end
+
+---Answers errors. The handler is told a failure {status, message, id, cause, traceback} and returns what a handler
+---returns, or nothing to leave the answer to the next: of a mounted app before its parent, for a status before
+---those for all, the earlier before the later. The status of the answer is the failure's, unless it returns another.
+---```lua
+---app:on_error(404, function(req, failure)
+---  return neap.res.html("<h1>Nothing here</h1>")
+---end)
+---```
+---@param status integer only for this status; may be left out
+---@param fn async fun(req: neap.Request, failure: neap.Failure): ...
+---@overload fun(self: neap.App, fn: async fun(req: neap.Request, failure: neap.Failure): ...): neap.App
+---@return neap.App self
+function App:on_error(status, fn)
+  if fn == nil and type(status) == "function" then status, fn = nil, status end
+  check_fn(fn, "app:on_error", 2)
+  if status ~= nil and (math.type(status) ~= "integer" or status < 300 or status > 599) then
+    error(("app:on_error: a status is a number from 300 to 599, not %s"):format(text.quote(status)), 2)
+  end
+  self._on_error[#self._on_error + 1] = {status = status, fn = fn}
+  return self
+end
+
+---Looks at every response of this app before it leaves, streams and error pages included: the place for headers
+---that must not be missing anywhere. Of a mounted app before its parent.
+---```lua
+---app:on_send(function(req, head) head:header("X-Frame-Options", "DENY") end)
+---```
+---@param fn async fun(req: neap.Request, head: neap.Response)
+---@return neap.App self
+function App:on_send(fn)
+  self._on_send[#self._on_send + 1] = check_fn(fn, "app:on_send", 2)
+  return self
+end
+
+---The address of a named route of this app or of any app it is mounted with. Raises when there is no such
+---route, when a parameter is missing, and when one does not fit.
+---```lua
+---app:get("/files/*path", function() end):name("file")
+---assert(app:url("file", {path = "a b/c"}, {v = 2}) == "/files/a%20b/c?v=2")
+---```
+---@param name string
+---@param params table<string, string|number>? percent-encoded; a splat keeps its slashes
+---@param query table<string, string|number|boolean|(string|number|boolean)[]>?
+---@return string # starts with "/"
+function App:url(name, params, query)
+  local path = compile.path_of(self, name)
+  if not path then
+    local meant = options.suggest(tostring(name), compile.names(self))
+    error(("no route is named %s%s"):format(text.quote(name), meant and ('; did you mean "%s"?'):format(meant) or ""), 2)
+  end
+  local filled, err = pattern.fill(path, params or {})
+  if not filled then error(("route %s %s: %s"):format(text.quote(name), path, err), 2) end
+  return filled .. pattern.query(query)
+end
+
+---All routes, mounted ones included, in the order of their definition: what `neap routes` prints.
+---```lua
+---app:get("/", function() return "hello" end)
+---assert(app:list()[1].pattern == "/")
+---```
+---@return {methods: string[], pattern: string, name: string?, where: string}[]
+function App:list()
+  return compile.list(self)
+end
+
+---What the core serves: routes with their middleware, and the hooks. Raises when two routes can never be told
+---apart or a pattern is malformed; the message names the places. `neap run` calls it.
+---```lua
+---app:get("/", function() return "hello" end)
+---assert(app:compile().router:find("GET", "/") == 1)
+---```
+---@return table # the argument of core.serve
+function App:compile()
+  return compile.compile(self)
+end
+
+local app = {}
+
+---An empty application. See `neap.app`.
+---@return neap.App
+function app.new()
+  return setmetatable({
+    state = {}, _routes = {}, _mounts = {}, _middleware = {}, _on_error = {}, _on_send = {},
+  }, App)
+end
+
+app.methods = App
+
+return app

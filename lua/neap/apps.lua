@@ -1,0 +1,83 @@
+-- Finds and loads what `neap run [FILE|DIR]` means: a file that returns an app, a folder with app.lua, or a folder
+-- whose subfolders are apps.
+local core = require "neap.core"
+
+local apps = {}
+
+local DEFAULT_DIR = "apps"
+local WELCOME = "welcome" -- the app that also answers at /
+
+local function fail(format, ...)
+  error(format:format(...), 0)
+end
+
+local function is_file(path)
+  local names = core.list_dir(path)
+  local file = not names and io.open(path, "r")
+  if file then file:close() end
+  return file and true or false
+end
+
+-- Modules beside the app are found by `require`.
+local function add_path(dir)
+  local entry = ("%s/?.lua;%s/?/init.lua"):format(dir, dir)
+  if not package.path:find(entry, 1, true) then package.path = entry .. ";" .. package.path end
+end
+
+local function load_file(path)
+  local chunk, err = loadfile(path, "t")
+  if not chunk then fail("%s", err) end
+  local app = chunk()
+  if type(app) ~= "table" or type(app.compile) ~= "function" then
+    fail("%s: the file returned %s, not an app. Does it end with `return app`?", path,
+      app == nil and "nothing" or "a " .. type(app))
+  end
+  return app
+end
+
+-- A folder with app.lua or, later, with controllers. nil when it is neither.
+local function load_dir(dir)
+  local file = dir .. "/app.lua"
+  if not is_file(file) then return nil end
+  add_path(dir)
+  return load_file(file)
+end
+
+local function load_all(dir, names)
+  local neap = require "neap"
+  local root, count = neap.app(), 0
+  add_path(dir)
+  for _, name in ipairs(names) do
+    local is_dir = name:sub(-1) == "/"
+    local sub = is_dir and name:sub(1, 1) ~= "." and load_dir(dir .. "/" .. name:sub(1, -2))
+    if sub then
+      count = count + 1
+      if name == WELCOME .. "/" then root:mount("/", sub) end
+      root:mount("/" .. name:sub(1, -2), sub)
+    end
+  end
+  if count == 0 then
+    fail("%s: there is no app.lua in it or in one of its subfolders. An app is a Lua file that returns one:\n"
+      .. "    local neap = require \"neap\"\n    local app = neap.app()\n"
+      .. "    app:get(\"/\", function() return \"hello\" end)\n    return app", dir)
+  end
+  return root
+end
+
+---Loads the application at `target`: a file, or a folder. Raises with a sentence that says what to do.
+---@param target string? default: the folder apps/
+---@return neap.App
+---@async
+function apps.load(target)
+  local dir = target or DEFAULT_DIR
+  if target and is_file(target) then
+    add_path(target:match("^(.*)/[^/]*$") or ".")
+    return load_file(target)
+  end
+  local names, err = core.list_dir(dir)
+  if names then return load_dir((dir:gsub("/+$", ""))) or load_all((dir:gsub("/+$", "")), names) end
+  if target then fail("cannot open %s: %s", target, err) end
+  fail("there is no folder %s/ here. Say what to serve: `neap run FILE` or `neap run DIR`", DEFAULT_DIR)
+end
+
+return apps

@@ -1,0 +1,64 @@
+-- What `require "neap"` gives. Read this first, then app.lua (routes), request.lua and res.lua (what comes in and
+-- goes out). Parts are loaded when they are first used.
+local abort = require "neap.abort"
+local app = require "neap.app"
+local core = require "neap.core"
+require "neap.request"
+
+---The library.
+---@class neap
+---@field res neap.res makes responses
+---@field task neap.task waiting, groups, timeouts
+---@field json neap.json
+---@field log neap.log
+---@field config neap.config the settings in effect, read-only; `config.app` is the application's own block
+---@field version string of the server
+---@field mode string "run", "dev", "test", ...
+---@field worker integer number of this worker, from 1
+---@field workers integer how many there are
+---@field generation integer counts reloads, from 1
+local neap = {
+  version = core.version, mode = core.mode, worker = core.worker, workers = core.workers,
+  generation = core.generation,
+}
+
+-- Modules that are fields: loaded when first used.
+local PARTS = {
+  res = true, task = true, topic = true, store = true, json = true, log = true, http = true, redis = true,
+  sqlite = true, pg = true, net = true, crypto = true, test = true, config = true,
+}
+
+---An empty application.
+---```lua
+---local hello = neap.app()
+---hello:get("/hello/:name", function(req) return "hello " .. req.params.name end)
+---return hello
+---```
+---@return neap.App
+function neap.app()
+  return app.new()
+end
+
+---Ends the request from any depth with a status: raises an error that the error path answers. Nothing is logged.
+---```lua
+---app:get("/secret", function(req)
+---  if not req.headers.authorization then neap.abort(401, "log in first", {["WWW-Authenticate"] = "Basic"}) end
+---  return "the secret"
+---end)
+---```
+---@param status integer 300 to 599
+---@param message string? what the client is told; default: the meaning of the status
+---@param headers table<string, string>? for the answer
+function neap.abort(status, message, headers)
+  abort.raise(status, message, headers, 2)
+end
+
+return setmetatable(neap, {
+  __name = "neap",
+  __index = function(self, name)
+    if not PARTS[name] then return nil end
+    local part = require("neap." .. name)
+    rawset(self, name, part)
+    return part
+  end,
+})

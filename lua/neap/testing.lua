@@ -1,0 +1,148 @@
+-- `neap test`: runs busted inside this task, so that specs may wait anywhere. busted's own runner reads `arg` and
+-- ends the process; this uses what is below it, and prints failures in its own way.
+local testing = {}
+
+local DEFAULT_DIR = "spec"
+local TRACEBACK_LINES = 6
+local USAGE = 64
+
+local OPTIONS = {["--filter"] = "filter", ["--filter-out"] = "filterOut", ["--tags"] = "tags",
+  ["--exclude-tags"] = "excludeTags"}
+
+local function add(list, text, is_tags)
+  if not is_tags then
+    list[#list + 1] = text
+    return
+  end
+  for tag in text:gmatch("[^,%s]+") do list[#list + 1] = tag:gsub("^#", "") end
+end
+
+-- The paths and filters of the command line; nil and a message when it is wrong.
+local function parse(args)
+  local given = {paths = {}, filter = {}, filterOut = {}, tags = {}, excludeTags = {}}
+  local i = 1
+  while i <= #args do
+    local name, value = args[i]:match("^(%-%-[%w-]+)=?(.*)$")
+    local field = name and OPTIONS[name]
+    if not name and args[i]:sub(1, 1) ~= "-" then
+      given.paths[#given.paths + 1] = args[i]
+    elseif not field then
+      local meant = require("neap.options").suggest(name or args[i], {"--filter", "--filter-out", "--tags",
+        "--exclude-tags", "--help"})
+      return nil, ("neap: unknown option %s%s\n"):format(name or args[i],
+        meant and (": did you mean %s?"):format(meant) or "; there are --filter, --filter-out, --tags, --exclude-tags")
+    else
+      if not args[i]:find("=", 1, true) then
+        i = i + 1
+        value = args[i]
+      end
+      if not value or value == "" then return nil, ("neap: %s: the value is missing\n"):format(name) end
+      add(given[field], value, field:lower():find("tags"))
+    end
+    i = i + 1
+  end
+  if #given.paths == 0 then given.paths[1] = DEFAULT_DIR end
+  return given
+end
+
+local function full_name(busted, element)
+  local names = {element.name or element.descriptor}
+  local parent = busted.context.parent(element)
+  while parent and (parent.name or parent.descriptor) and parent.descriptor ~= "file" do
+    table.insert(names, 1, parent.name or nil)
+    parent = busted.context.parent(parent)
+  end
+  return table.concat(names, " ")
+end
+
+local function short(traceback)
+  local lines = {}
+  for line in (traceback or ""):gmatch("[^\n]+") do
+    local is_useful = line:find(":%d+:") and not line:find("/busted/", 1, true) and not line:find("/luassert/", 1, true)
+    if is_useful and #lines < TRACEBACK_LINES then lines[#lines + 1] = "      " .. line:gsub("^%s+", "") end
+  end
+  return lines
+end
+
+local function report(busted, word, element, message, trace)
+  local indented = tostring(message):gsub("\n", "\n      ")
+  print(("  %s %s\n      %s"):format(word, full_name(busted, element), indented))
+  for _, line in ipairs(short(trace and trace.traceback)) do print(line) end
+end
+
+-- Counts results and prints a line per file. busted calls a subscriber's `true` as second result "go on".
+local function watch(busted)
+  local count = {passed = 0, failed = 0, skipped = 0}
+  local file_count, file_start
+  local function on(channel, fn)
+    busted.subscribe(channel, function(...)
+      fn(...)
+      return nil, true
+    end)
+  end
+
+  on({"file", "start"}, function() file_count, file_start = count.passed + count.failed + count.skipped, busted.monotime() end)
+  on({"file", "end"}, function(file)
+    local ran = count.passed + count.failed + count.skipped - file_count
+    if ran > 0 then print(("%s: %d in %.2f s"):format(file.name, ran, busted.monotime() - file_start)) end
+    io.stdout:flush()
+  end)
+  on({"test", "end"}, function(_, _, status)
+    local field = status == "success" and "passed" or status == "pending" and "skipped" or "failed"
+    count[field] = count[field] + 1
+  end)
+  on({"pending", "it"}, function(element, _, message)
+    report(busted, "SKIPPED", element, message or "")
+  end)
+  for _, word in ipairs {"failure", "error"} do
+    on({word}, function(element, _, message, trace)
+      report(busted, word == "failure" and "FAILED" or "ERROR", element, message or "", trace)
+      if element.descriptor ~= "it" then count.failed = count.failed + 1 end -- no "test end" will come
+    end)
+  end
+  return count
+end
+
+local function busted_new()
+  local ok, make = pcall(require, "busted.core")
+  if not ok then
+    return nil, "neap: `neap test` needs busted: install lua-busted (Debian's name)\n" .. tostring(make) .. "\n"
+  end
+  local busted = make()
+  require "busted"(busted)
+  require "busted.languages.en"
+  return busted
+end
+
+local function load_specs(busted, given)
+  busted.randomize = false
+  require "busted.modules.filter_loader"()(busted, {
+    filter = given.filter, filterOut = given.filterOut, tags = given.tags, excludeTags = given.excludeTags,
+    list = false, nokeepgoing = false,
+  })
+  local load_files = require "busted.modules.test_file_loader"(busted, {"lua"})
+  load_files(given.paths, {"_spec%.lua$"}, {excludes = {}, recursive = true})
+end
+
+---Runs specs. The last line on stdout is "N passed, N failed, N skipped".
+---@param ... string files, folders, --filter=PATTERN, --tags=A,B
+---@return integer exit_code 0 when none failed
+---@return string? message for stderr
+---@async
+function testing.run(...)
+  local given, err = parse({...})
+  if not given then return USAGE, err end
+  local busted, missing = busted_new()
+  if not busted then return 1, missing end
+  pcall(require, "neap") -- before busted remembers which modules are there: one copy for all files
+  pcall(require, "neap.task")
+
+  local count = watch(busted)
+  load_specs(busted, given)
+  require "busted.execute"(busted)(1, {})
+  local failed = count.failed + (math.tointeger(tonumber(os.getenv("NEAP_CHECK_FAILURES"))) or 0)
+  print(("%d passed, %d failed, %d skipped"):format(count.passed, failed, count.skipped))
+  return failed == 0 and 0 or 1
+end
+
+return testing

@@ -1,0 +1,258 @@
+-- Starts neap as a child process in a folder of its own, and ends it again.
+--
+--   local server = require "spec.support.server"
+--   after_each(server.stop_all)                  -- also proves: exit code 0, so nothing was left open
+--   local s = server.start{app = [[ return app text ]]}
+--   s:get("/")  s.port  s:log()  s:rss()  s:stop("TERM")
+--
+-- The child is started by a shell in the background, because waiting for it must not hold up this loop.
+local core = require "neap.core"
+local task = require "neap.task"
+
+local server = {}
+
+local READY_SECONDS, END_SECONDS, POLL_SECONDS = 30, 30, 0.01
+
+---@class spec.Server
+---@field dir string its folder
+---@field pid integer
+---@field port integer? of its first listener, once it is ready
+---@field ready string? the line that said so
+local Server = {}
+Server.__index = Server
+
+local running = {} ---@type table<spec.Server, true>
+
+local function read(path)
+  local file = io.open(path, "r")
+  if not file then return nil end
+  local text = file:read("a")
+  file:close()
+  return text
+end
+
+local function write(path, text)
+  local file = assert(io.open(path, "w"))
+  assert(file:write(text))
+  assert(file:close())
+end
+
+local function quote(word)
+  return "'" .. tostring(word):gsub("'", "'\\''") .. "'"
+end
+
+local function shell(command)
+  assert(os.execute(command), "failed: " .. command)
+end
+
+---Calls `check` until it gives something true, which is returned; nil when that takes longer than `seconds`.
+---@param seconds number
+---@param check fun(): any
+---@return any
+---@async
+function server.poll(seconds, check)
+  local deadline = task.now() + seconds
+  repeat
+    local result = check()
+    if result then return result end
+    task.sleep(POLL_SECONDS)
+  until task.now() > deadline
+  return check()
+end
+
+local function environment(env)
+  local words = {"-u", "NEAP_CHECK_FAILURES"}
+  for name, value in pairs(env or {}) do words[#words + 1] = quote(name .. "=" .. value) end
+  return "env " .. table.concat(words, " ")
+end
+
+-- A folder with the files of `opts`.
+local function make_dir(opts)
+  local pipe = assert(io.popen("mktemp -d"))
+  local dir = pipe:read("l")
+  pipe:close()
+  for name, text in pairs(opts.files or {}) do
+    local sub = name:match("^(.*)/")
+    if sub then shell(("mkdir -p %s"):format(quote(dir .. "/" .. sub))) end
+    write(dir .. "/" .. name, text)
+  end
+  return dir
+end
+
+---@class spec.Options
+---@field app string? text of app.lua, the application
+---@field files table<string, string>? name -> text, for more files in the folder
+---@field args string[]? options after the command
+---@field env table<string, string>?
+---@field prefix string? a command that runs the rest: "ulimit -n 64;", "prlimit ..."
+---@field workers integer? default 2
+
+---Starts any command of neap; does not wait for anything but the process to exist.
+---@param words string[] the arguments of neap
+---@param opts spec.Options?
+---@return spec.Server
+---@async
+function server.spawn(words, opts)
+  opts = opts or {}
+  local self = setmetatable({dir = make_dir(opts)}, Server)
+  local quoted = {}
+  for i, word in ipairs(words) do quoted[i] = quote(word) end
+  local command = ("%s exec %s %s %s"):format(opts.prefix or "", environment(opts.env),
+    quote(assert(os.getenv("NEAP_BIN"), "NEAP_BIN is not set: run the specs with `neap test`")),
+    table.concat(quoted, " "))
+  shell(("cd %s && { (sh -c %s >out 2>err </dev/null; echo $? >rc.new; mv rc.new rc) & } >/dev/null 2>&1"):format(
+    quote(self.dir), quote("echo $$ >pid.new; mv pid.new pid; " .. command)))
+  running[self] = true
+  self.pid = tonumber(server.poll(READY_SECONDS, function() return read(self.dir .. "/pid") end))
+  return self
+end
+
+---Runs a command of neap to its end.
+---@param words string[]
+---@param opts spec.Options?
+---@return {code: integer, out: string, err: string, dir: string}
+---@async
+function server.run(words, opts)
+  local self = server.spawn(words, opts)
+  local code = self:wait()
+  running[self] = nil
+  local result = {code = code, out = self:output(), err = self:log(), dir = self.dir}
+  if not (opts and opts.keep) then self:remove() end
+  return result
+end
+
+---Starts a server and waits until it says that it is ready.
+---@param opts spec.Options
+---@return spec.Server
+---@async
+function server.start(opts)
+  local files = {}
+  for name, text in pairs(opts.files or {}) do files[name] = text end
+  files["app.lua"] = opts.app or files["app.lua"]
+  local words = {"run", "--port", "0", "--workers", tostring(opts.workers or 2)}
+  for _, word in ipairs(opts.args or {}) do words[#words + 1] = word end
+  words[#words + 1] = opts.target or "app.lua"
+  local self = server.spawn(words, {files = files, env = opts.env, prefix = opts.prefix})
+  self.ready = server.poll(READY_SECONDS, function()
+    return self:output():match("neap: listening on [^\n]*\n") or self:code() and ""
+  end)
+  if not self.ready or self.ready == "" then
+    self:kill("KILL")
+    error("the server did not start:\n" .. self:log(), 2)
+  end
+  self.port = tonumber(self.ready:match("http://[^%s,]*:(%d+)"))
+  return self
+end
+
+---What it has written to stdout.
+function Server:output()
+  return read(self.dir .. "/out") or ""
+end
+
+---What it has written to stderr: the log.
+function Server:log()
+  return read(self.dir .. "/err") or ""
+end
+
+---Its exit code, or nil while it runs. Killed by a signal: 128 + its number.
+function Server:code()
+  return tonumber(read(self.dir .. "/rc"))
+end
+
+---Resident memory in bytes.
+function Server:rss()
+  local status = read(("/proc/%d/status"):format(self.pid)) or ""
+  return tonumber(status:match("VmRSS:%s*(%d+)") or 0) * 1024
+end
+
+---How many files and sockets it has open.
+function Server:fds()
+  return #assert(core.list_dir(("/proc/%d/fd"):format(self.pid)))
+end
+
+---Sends a signal; no effect once it has ended.
+---@param signal string "TERM", "INT", "KILL", ...
+function Server:kill(signal)
+  if not self:code() then os.execute(("kill -%s %d 2>/dev/null"):format(signal, self.pid)) end
+end
+
+---Waits for its end.
+---@param seconds number?
+---@return integer exit_code
+---@async
+function Server:wait(seconds)
+  local code = server.poll(seconds or END_SECONDS, function() return self:code() end)
+  if code then return code end
+  self:kill("ABRT")
+  error(("neap (%d) did not end; its log:\n%s"):format(self.pid, self:log()), 2)
+end
+
+---Ends it.
+---@param signal string? default "TERM"
+---@return integer exit_code
+---@async
+function Server:stop(signal)
+  running[self] = nil
+  self:kill(signal or "TERM")
+  return self:wait()
+end
+
+function Server:remove()
+  shell(("rm -rf %s"):format(quote(self.dir)))
+end
+
+---Waits until its log holds `text` (plain).
+---@async
+function Server:wait_log(text)
+  local found = server.poll(READY_SECONDS, function() return self:log():find(text, 1, true) end)
+  if not found then error(("not in the log: %s\n%s"):format(text, self:log()), 2) end
+end
+
+---Opens a connection to it; see core.connect.
+---@async
+function Server:connect()
+  return assert(core.connect("127.0.0.1", self.port))
+end
+
+---Everything that comes until the server closes.
+---@async
+function server.receive_all(socket)
+  local pieces = {}
+  while true do
+    local piece = socket:recv()
+    if not piece then return table.concat(pieces) end
+    pieces[#pieces + 1] = piece
+  end
+end
+
+---One request on a connection of its own.
+---@return integer? status nil when no answer came
+---@return string body
+---@return string head
+---@async
+function Server:get(path)
+  local socket = self:connect()
+  socket:send(("GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"):format(path))
+  local answer = server.receive_all(socket)
+  socket:close()
+  local head, body = answer:match("^(.-\r\n)\r\n(.*)$")
+  return tonumber(answer:match("^HTTP/1%.1 (%d+)")), body or "", head or ""
+end
+
+---For after_each: ends what still runs, and demands that it ends well: nothing left open, nothing broken.
+---@async
+function server.stop_all()
+  local problems = {}
+  for self in pairs(running) do
+    local has_ended = self:code()
+    local ok, code = pcall(self.stop, self)
+    if not ok or code ~= 0 and not has_ended then
+      problems[#problems + 1] = ("exit code %s:\n%s"):format(tostring(code), self:log())
+    end
+    self:remove()
+  end
+  running = {}
+  assert(#problems == 0, "a server did not end well: " .. table.concat(problems, "\n"))
+end
+
+return server

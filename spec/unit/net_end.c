@@ -1,0 +1,280 @@
+/* Tests of how connections end: finish, linger, close, and noticing that the peer left. */
+#include "net.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ANSWER 300000
+
+static void send_bytes(int fd, size_t len)
+{
+    static char zeros[65536];
+    while (len > 0) {
+        ssize_t sent = send(fd, zeros, len < sizeof(zeros) ? len : sizeof(zeros), MSG_NOSIGNAL);
+        if (sent <= 0)
+            return;
+        len -= (size_t)sent;
+    }
+}
+
+static void reset_and_close(int fd)
+{
+    struct linger reset = {.l_onoff = 1};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    close(fd);
+}
+
+/* What comes out at the peer's end: reads to the end, true when it was a clean one. */
+static bool reads_to_end(struct loop *loop, int fd, struct bytes *got)
+{
+    int result = 0;
+    UNTIL(loop, (result = read_some(fd, got, 65536)) < 0);
+    return result == -1;
+}
+
+static void on_data_finish(struct peer *peer)
+{
+    conn_cork(&peer->conn);
+    conn_write(&peer->conn, "answer", 6);
+    conn_finish(&peer->conn);
+    conn_write(&peer->conn, "never", 5);
+    conn_uncork(&peer->conn);
+}
+
+static void test_finish(struct loop *loop)
+{
+    int fds[2];
+    struct bytes got = {0};
+    struct peer peer = {.on_data = on_data_finish};
+    tcp_pair(fds, 0);
+    peer_open(&peer, loop, fds[0], false);
+    send_bytes(fds[1], 1);
+    check(reads_to_end(loop, fds[1], &got) && got.len == 6, "finish: sends what was corked, then closes");
+    UNTIL(loop, peer.closed);
+    check(peer.closed == 1 && peer.gone == 0 && peer.drained == 0, "finish: only closed follows");
+    bytes_deinit(&peer.got);
+    close(fds[1]);
+
+    struct peer large = {0};
+    char *data = mem_alloc(ANSWER);
+    fill_pattern(data, ANSWER, 3);
+    bytes_clear(&got);
+    tcp_pair(fds, 8192);
+    peer_open(&large, loop, fds[0], false);
+    conn_write(&large.conn, data, ANSWER);
+    conn_finish(&large.conn);
+    check(reads_to_end(loop, fds[1], &got) && got.len == ANSWER && memcmp(got.data, data, ANSWER) == 0,
+          "finish: waits until everything has been sent");
+    UNTIL(loop, large.closed);
+    close(fds[1]);
+
+    struct peer unread = {0};
+    bytes_clear(&got);
+    tcp_pair(fds, 0);
+    peer_open(&unread, loop, fds[0], false);
+    conn_read_stop(&unread.conn);
+    send_bytes(fds[1], 1000);
+    conn_write(&unread.conn, "answer", 6);
+    conn_finish(&unread.conn);
+    check(unread.conn.state == CONN_LINGERING, "finish: unread input makes it linger");
+    check(reads_to_end(loop, fds[1], &got) && got.len == 6, "finish: unread input does not cost the peer its answer");
+    close(fds[1]);
+    UNTIL(loop, unread.closed);
+    check(unread.closed == 1 && unread.got.len == 0, "finish: what is discarded is not told");
+    bytes_deinit(&got);
+    mem_free(data);
+}
+
+static void test_linger(struct loop *loop)
+{
+    int fds[2];
+    struct bytes got = {0};
+    struct peer peer = {0};
+    char *data = mem_alloc(ANSWER);
+    fill_pattern(data, ANSWER, 4);
+    tcp_pair(fds, 16384);
+    peer_open(&peer, loop, fds[0], false);
+    conn_write(&peer.conn, data, ANSWER);
+    send_bytes(fds[1], 8000);
+    conn_linger(&peer.conn);
+    send_bytes(fds[1], 8000);
+    check(reads_to_end(loop, fds[1], &got) && got.len == ANSWER && memcmp(got.data, data, ANSWER) == 0,
+          "linger: the answer arrives whole while the peer still sends");
+    uint64_t began_ms = real_ms();
+    close(fds[1]);
+    UNTIL(loop, peer.closed);
+    check(peer.closed && real_ms() - began_ms < 500 && peer.gone == 0, "linger: ends when the peer does");
+
+    struct peer patient = {0};
+    tcp_pair(fds, 0);
+    peer_open(&patient, loop, fds[0], false);
+    began_ms = real_ms();
+    conn_linger(&patient.conn);
+    UNTIL(loop, patient.closed);
+    check(real_ms() - began_ms >= 990 && real_ms() - began_ms < 3000, "linger: ends after a second");
+    close(fds[1]);
+
+    struct peer flooded = {0};
+    tcp_pair(fds, 0);
+    peer_open(&flooded, loop, fds[0], false);
+    conn_linger(&flooded.conn);
+    began_ms = real_ms();
+    UNTIL(loop, (send_bytes(fds[1], 16384), flooded.closed));
+    check(real_ms() - began_ms < 500 && flooded.conn.lingered <= 65536 * 2, "linger: ends after 64 KiB of input");
+    close(fds[1]);
+
+    struct peer half = {0};
+    bytes_clear(&got);
+    tcp_pair(fds, 8192);
+    peer_open(&half, loop, fds[0], false);
+    conn_write(&half.conn, data, ANSWER);
+    shutdown(fds[1], SHUT_WR);
+    conn_linger(&half.conn);
+    check(reads_to_end(loop, fds[1], &got) && got.len == ANSWER, "linger: a peer that ended its side gets its answer");
+    began_ms = real_ms();
+    UNTIL(loop, half.closed);
+    check(half.closed && real_ms() - began_ms < 500, "linger: and nothing more is waited for");
+    close(fds[1]);
+    bytes_deinit(&got);
+    mem_free(data);
+}
+
+/* Stops reading, lets the peer leave, and waits to be told. */
+static int told_of_leaving(struct loop *loop, int fds[2], bool is_unix, size_t unread, bool reset)
+{
+    struct peer peer = {0};
+    peer_open(&peer, loop, fds[0], is_unix);
+    conn_read_stop(&peer.conn);
+    conn_read_start(&peer.conn);
+    conn_read_stop(&peer.conn);
+    send_bytes(fds[1], unread);
+    turn(loop);
+    if (reset)
+        reset_and_close(fds[1]);
+    else
+        close(fds[1]);
+    UNTIL(loop, peer.gone);
+    int err = peer.gone == 1 && peer.got.len == 0 ? peer.gone_err : 0;
+    uint64_t until_ms = real_ms() + 1200; /* more than another round */
+    while (real_ms() < until_ms)
+        turn(loop);
+    err = peer.gone == 1 ? err : 0;
+    peer_end(&peer, loop);
+    return err;
+}
+
+static void test_leaving(struct loop *loop)
+{
+    int fds[2];
+    tcp_pair(fds, 0);
+    check(told_of_leaving(loop, fds, false, 0, false) == UV_EOF, "leaving: noticed while reading is stopped, told once");
+    tcp_pair(fds, 0);
+    check(told_of_leaving(loop, fds, false, 1000, false) == UV_EOF, "leaving: noticed behind unread bytes");
+    tcp_pair(fds, 0);
+    check(told_of_leaving(loop, fds, false, 0, true) == UV_ECONNRESET, "leaving: a reset is noticed");
+    unix_pair(fds);
+    check(told_of_leaving(loop, fds, true, 1000, false) == UV_EOF, "leaving: noticed on a UNIX socket");
+    check(!deadline_is_set(&loop->sweep), "leaving: nothing is swept when all are reading");
+
+    struct peer reading = {0};
+    tcp_pair(fds, 0);
+    peer_open(&reading, loop, fds[0], false);
+    send_bytes(fds[1], 3);
+    reset_and_close(fds[1]);
+    UNTIL(loop, reading.gone);
+    check(reading.gone == 1 && reading.got.len == 3, "leaving: a reset while reading, after what came before it");
+    conn_write(&reading.conn, "x", 1);
+    UNTIL(loop, reading.conn.outbox == NULL);
+    conn_read_start(&reading.conn);
+    turn(loop);
+    check(reading.gone == 1, "leaving: told once, whatever is tried after");
+    peer_end(&reading, loop);
+}
+
+#define CROWD 700 /* more than one slice of the sweep */
+
+static struct peer *crowd_of(struct loop *loop, int *others)
+{
+    struct peer *crowd = mem_calloc(CROWD * sizeof(*crowd));
+    for (int i = 0; i < CROWD; i++) {
+        int fds[2];
+        unix_pair(fds);
+        crowd[i].closes_when_gone = true;
+        peer_open(&crowd[i], loop, fds[0], true);
+        conn_read_stop(&crowd[i].conn);
+        others[i] = fds[1];
+    }
+    return crowd;
+}
+
+static int count_closed(const struct peer *crowd, int first, int step)
+{
+    int count = 0;
+    for (int i = first; i < CROWD; i += step)
+        count += crowd[i].closed;
+    return count;
+}
+
+static void test_crowd(struct loop *loop)
+{
+    static int others[CROWD];
+    struct peer *crowd = crowd_of(loop, others);
+    for (int i = 0; i < CROWD; i += 2)
+        close(others[i]);
+    UNTIL(loop, count_closed(crowd, 0, 2) == CROWD / 2);
+    check(count_closed(crowd, 0, 2) == CROWD / 2 && count_closed(crowd, 1, 2) == 0,
+          "leaving: of a crowd, those who left are noticed and may be closed at once");
+    for (int i = 1; i < CROWD; i += 2) {
+        conn_close(&crowd[i].conn);
+        close(others[i]);
+    }
+    UNTIL(loop, count_closed(crowd, 1, 2) == CROWD / 2);
+    check(list_is_empty(&loop->stopped) && list_is_empty(&loop->swept) && list_is_empty(&loop->conns),
+          "close: takes the connection out of all lists");
+    mem_free(crowd);
+}
+
+static void on_data_close(struct peer *peer)
+{
+    conn_write(&peer->conn, "bye", 3);
+    conn_close(&peer->conn);
+    conn_close(&peer->conn);
+    conn_finish(&peer->conn);
+    conn_linger(&peer->conn);
+    conn_read_start(&peer->conn);
+}
+
+static void test_close(struct loop *loop)
+{
+    int fds[2];
+    struct bytes got = {0};
+    struct peer peer = {.on_data = on_data_close};
+    tcp_pair(fds, 0);
+    peer_open(&peer, loop, fds[0], false);
+    send_bytes(fds[1], 1);
+    check(reads_to_end(loop, fds[1], &got) && got.len == 3, "close: from inside on_data");
+    UNTIL(loop, peer.closed);
+    turn(loop);
+    check(peer.closed == 1 && peer.gone == 0, "close: doing it again does nothing");
+    bytes_deinit(&peer.got);
+    bytes_deinit(&got);
+    close(fds[1]);
+
+    int pipe_fds[2];
+    check(pipe(pipe_fds) == 0 && conn_open(&peer.conn, loop, pipe_fds[0], false, NULL) == UV_ENOTSOCK,
+          "open: something else than a socket is refused");
+    close(pipe_fds[1]);
+}
+
+void test_end(void)
+{
+    struct loop loop;
+    loop_init(&loop, NULL);
+    test_finish(&loop);
+    test_linger(&loop);
+    test_leaving(&loop);
+    test_crowd(&loop);
+    test_close(&loop);
+    loop_deinit(&loop);
+}

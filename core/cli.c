@@ -1,5 +1,5 @@
-/* Reads the command line. The two tables say what exists: a new command or option is a new line in them, and
- * shows in the help by itself. */
+/* Reads the command line. The two tables say what exists: a new command or option is a new line in
+ * them, and shows in the help by itself. */
 #include "cli.h"
 
 #include "base/alloc.h"
@@ -24,26 +24,32 @@ struct command {
     const char *help;
 };
 
-static const char app_help[] = "  FILE           a Lua file that returns an app\n"
-                               "  DIR            a folder with app.lua, or one whose subfolders are apps: each is\n"
-                               "                 served at /<name>, and / is `welcome`\n"
-                               "  Without either, the folder apps/ is meant.\n";
+static const char app_help[] =
+    "  FILE           a Lua file that returns an app\n"
+    "  DIR            a folder with app.lua, or one whose subfolders are apps: each is\n"
+    "                 served at /<name>, and / is `welcome`\n"
+    "  Without either, the folder apps/ is meant.\n";
 
 static const struct command commands[] = {
-    {"run", ARGS_APP, FOR_CONFIG | FOR_LISTEN, "[options] [FILE|DIR]", "serve an application", app_help},
-    {"dev", ARGS_APP, FOR_CONFIG | FOR_LISTEN, "[options] [FILE|DIR]", "serve while you work on it: error pages, access log",
+    {"run", ARGS_APP, FOR_CONFIG | FOR_LISTEN, "[options] [FILE|DIR]", "serve an application",
      app_help},
+    {"dev", ARGS_APP, FOR_CONFIG | FOR_LISTEN, "[options] [FILE|DIR]",
+     "serve while you work on it: error pages, access log", app_help},
     {"exec", ARGS_SCRIPT, FOR_CONFIG, "[options] FILE [argument ...]", "run a script until it ends",
      "  The script may use everything of neap and wait anywhere; `arg` holds its arguments.\n"
      "  What it returns is the exit code: nothing or true for 0, false for 1, or a number.\n"},
-    {"check", ARGS_APP, FOR_CONFIG, "[options] [FILE|DIR]", "load an application without serving it", app_help},
-    {"routes", ARGS_APP, FOR_CONFIG, "[options] [FILE|DIR]", "list the routes and where they are defined", app_help},
-    {"test", ARGS_TEST, 0, "[FILE|DIR ...] [--filter=PATTERN] [--tags=A,B]", "run the specs (busted); they may wait anywhere",
+    {"check", ARGS_APP, FOR_CONFIG, "[options] [FILE|DIR]",
+     "load an application without serving it", app_help},
+    {"routes", ARGS_APP, FOR_CONFIG, "[options] [FILE|DIR]",
+     "list the routes and where they are defined", app_help},
+    {"test", ARGS_TEST, 0, "[FILE|DIR ...] [--filter=PATTERN] [--tags=A,B]",
+     "run the specs (busted); they may wait anywhere",
      "  FILE|DIR       specs; in folders all files *_spec.lua (default: spec)\n"
      "  --filter=P     only those whose name matches the Lua pattern P\n"
      "  --tags=A,B     only those tagged #A or #B\n"
      "  The last line on stdout is: N passed, N failed, N skipped\n"},
-    {"config", ARGS_NONE, FOR_CONFIG | FOR_LISTEN, "[options]", "print the settings and where each came from", ""},
+    {"config", ARGS_NONE, FOR_CONFIG | FOR_LISTEN, "[options]",
+     "print the settings and where each came from", ""},
     {"types", ARGS_NONE, 0, "", "write .luarc.json, so that editors know neap's types", ""},
 };
 
@@ -56,11 +62,13 @@ struct option {
 };
 
 static const struct option options[] = {
-    {"--listen", "ADDRESS", "listen", FOR_LISTEN, "HOST:PORT, :PORT or unix:PATH; may be given several times"},
+    {"--listen", "ADDRESS", "listen", FOR_LISTEN,
+     "HOST:PORT, :PORT or unix:PATH; may be given several times"},
     {"--port", "N", NULL, FOR_LISTEN, "short for --listen 127.0.0.1:N; 0 takes any free port"},
     {"--workers", "N", "workers", FOR_LISTEN, "threads that serve (default: one per core)"},
     {"--config", "FILE", NULL, FOR_CONFIG, "settings (default: config.lua, when there is one)"},
-    {"--set", "KEY=VALUE", NULL, FOR_CONFIG, "any setting: --set limits.body=2MB; `neap config` lists them"},
+    {"--set", "KEY=VALUE", NULL, FOR_CONFIG,
+     "any setting: --set limits.body=2MB; `neap config` lists them"},
 };
 
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
@@ -72,12 +80,14 @@ static void print_usage(FILE *out)
     fprintf(out, "usage: neap COMMAND [options] [arguments]\n\n");
     for (size_t i = 0; i < COUNT_OF(commands); i++)
         fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
-    fprintf(out, "\n`neap COMMAND -h` tells more about one of them, `neap --version` which neap this is.\n");
+    fprintf(out, "\n`neap COMMAND -h` tells more about one of them, `neap --version` which neap "
+                 "this is.\n");
 }
 
 static void print_help(const struct command *command)
 {
-    printf("usage: neap %s %s\n\n%s.\n\n%s", command->name, command->usage, command->summary, command->help);
+    printf("usage: neap %s %s\n\n%s.\n\n%s", command->name, command->usage, command->summary,
+           command->help);
     if (command->groups)
         printf("\noptions:\n");
     for (size_t i = 0; i < COUNT_OF(options); i++) {
@@ -90,7 +100,8 @@ static void print_help(const struct command *command)
 }
 
 /* "neap: unknown option --wrokers: did you mean --workers?" */
-static enum cli_result explain_unknown(const char *kind, const char *word, const char *const *words, size_t count)
+static enum cli_result explain_unknown(const char *kind, const char *word, const char *const *words,
+                                       size_t count)
 {
     const char *nearest = text_nearest(word, words, count);
     if (nearest)
@@ -104,8 +115,10 @@ static enum cli_result explain_unknown(const char *kind, const char *word, const
 
 static void add_override(struct cli *cli, const char *key, const char *value, const char *option)
 {
-    cli->overrides = mem_realloc(cli->overrides, (cli->override_count + 1) * sizeof *cli->overrides);
-    cli->overrides[cli->override_count++] = (struct config_override){.key = key, .value = value, .option = option};
+    cli->overrides =
+        mem_realloc(cli->overrides, (cli->override_count + 1) * sizeof *cli->overrides);
+    cli->overrides[cli->override_count++] =
+        (struct config_override){.key = key, .value = value, .option = option};
 }
 
 static enum cli_result explain_value(const struct option *option, const char *why)
@@ -174,7 +187,8 @@ static enum cli_result explain_option(const struct command *command, const char 
 }
 
 /* The option at `argv[*at]`, written "--name value" or "--name=value". */
-static enum cli_result take_option(struct cli *cli, const struct command *command, char **argv, int *at)
+static enum cli_result take_option(struct cli *cli, const struct command *command, char **argv,
+                                   int *at)
 {
     char *word = argv[*at];
     size_t len = strcspn(word, "=");
@@ -204,8 +218,8 @@ static enum cli_result check_args(const struct cli *cli, const struct command *c
     int most = command->args == ARGS_NONE ? 0 : command->args == ARGS_APP ? 1 : cli->arg_count;
     if (cli->arg_count <= most)
         return CLI_RUN;
-    fprintf(stderr, "neap: unexpected argument %s; usage: neap %s %s\n", cli->args[most], command->name,
-            command->usage);
+    fprintf(stderr, "neap: unexpected argument %s; usage: neap %s %s\n", cli->args[most],
+            command->name, command->usage);
     return CLI_WRONG;
 }
 
@@ -216,7 +230,8 @@ static enum cli_result parse_command(struct cli *cli, const struct command *comm
     cli->is_serving = strcmp(command->name, "run") == 0 || strcmp(command->name, "dev") == 0;
     cli->args = argv;
     for (int i = 0; argv[i]; i++) {
-        bool is_ours = command->args != ARGS_SCRIPT || cli->arg_count == 0; /* after FILE all is the script's */
+        bool is_ours = command->args != ARGS_SCRIPT || cli->arg_count == 0; /* after FILE all is the
+                                                                               script's */
         bool is_plain = argv[i][0] != '-' || (command->args == ARGS_TEST && !is_help(argv[i]));
         if (is_ours && is_help(argv[i])) {
             print_help(command);

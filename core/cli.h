@@ -13,9 +13,9 @@ enum cli_result {
 };
 
 struct cli {
-    const char *mode;        /* "run", "dev", "exec", ... */
-    bool is_serving;         /* run, dev: workers and listeners */
-    const char *config_file; /* or NULL */
+    const char *mode;                  /* "run", "dev", "exec", ... */
+    bool is_serving;                   /* run, dev: workers and listeners */
+    const char *config_file;           /* or NULL */
     struct config_override *overrides; /* owned; the texts belong to argv, or to `port` */
     size_t override_count;
     char **args; /* what is left: the file or folder, then arguments of a script or of busted */

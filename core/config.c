@@ -1,4 +1,5 @@
-/* Where the settings come from: the defaults, then config.lua, then the environment, then the command line. */
+/* Where the settings come from: the defaults, then config.lua, then the environment, then the
+ * command line. */
 #include "config.h"
 
 #include "base/alloc.h"
@@ -16,8 +17,9 @@ extern char **environ;
 #define DEFAULT_FILE "config.lua"
 
 /* Variables of ours that are no settings. */
-static const char *const other_variables[] = {"NEAP_ENV", "NEAP_CONFIG", "NEAP_LUA_DIR", "NEAP_BIN",
-                                              "NEAP_CHECK_FAILURES"};
+static const char *const other_variables[] = {
+    "NEAP_ENV", "NEAP_CONFIG",         "NEAP_LUA_DIR",
+    "NEAP_BIN", "NEAP_CHECK_FAILURES", "NEAP_CHECK_SKIPPED"};
 static const char *const environments[] = {"development", "production", "test"};
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
 
@@ -54,13 +56,16 @@ static int on_file_other(void *arg, const char *name, bool is_table, struct byte
         if (strcmp(name, blocks[i]) == 0)
             return 0;
     if (begins_setting(name))
-        return config_refuse(error, "%s: %s must be inside a block: return { default = { %s = ... } }", loading->file, name,
-                      name);
+        return config_refuse(error,
+                             "%s: %s must be inside a block: return { default = { %s = ... } }",
+                             loading->file, name, name);
     const char *nearest = text_nearest(name, blocks, COUNT_OF(blocks));
     if (nearest)
-        return config_refuse(error, "%s: unknown block %s: did you mean %s?", loading->file, name, nearest);
+        return config_refuse(error, "%s: unknown block %s: did you mean %s?", loading->file, name,
+                             nearest);
     if (!is_table)
-        return config_refuse(error, "%s: block %s must be a table of settings", loading->file, name);
+        return config_refuse(error, "%s: block %s must be a table of settings", loading->file,
+                             name);
     return 0; /* a block for another NEAP_ENV, like `staging` */
 }
 
@@ -86,7 +91,8 @@ static void variable_name(const char *key, char *buf, size_t size)
         *at = *at == '.' ? '_' : (char)(*at >= 'a' && *at <= 'z' ? *at - 32 : *at);
 }
 
-/* A variable that looks like a misspelt setting is refused; NEAP_SOMETHING_ELSE may be the app's own. */
+/* A variable that looks like a misspelt setting is refused; NEAP_SOMETHING_ELSE may be the app's
+ * own. */
 static int check_variable(const char *name, struct bytes *error)
 {
     char names[64][48];
@@ -102,7 +108,9 @@ static int check_variable(const char *name, struct bytes *error)
         if (strcmp(name, other_variables[i]) == 0)
             return 0;
     const char *nearest = text_nearest(name, words, count);
-    return nearest ? config_refuse(error, "environment: unknown setting %s: did you mean %s?", name, nearest) : 0;
+    return nearest ? config_refuse(error, "environment: unknown setting %s: did you mean %s?", name,
+                                   nearest)
+                   : 0;
 }
 
 static int load_environment(struct config *config, struct bytes *error)
@@ -133,7 +141,8 @@ static int choose_environment(struct config *config, const char *mode, struct by
         config->environment = mem_strdup(name);
         const char *nearest = text_nearest(name, environments, COUNT_OF(environments));
         if (nearest && strcmp(nearest, name) != 0)
-            return config_refuse(error, "NEAP_ENV: unknown environment %s: did you mean %s?", name, nearest);
+            return config_refuse(error, "NEAP_ENV: unknown environment %s: did you mean %s?", name,
+                                 nearest);
         return 0;
     }
     config->environment = mem_strdup(strcmp(mode, "dev") == 0    ? "development"
@@ -153,7 +162,8 @@ static int load_defaults(struct config *config, const char *mode, struct bytes *
 }
 
 /* --listen may be given several times: each adds to the list that the first began. */
-static int load_overrides(struct config *config, const struct config_inputs *inputs, struct bytes *error)
+static int load_overrides(struct config *config, const struct config_inputs *inputs,
+                          struct bytes *error)
 {
     int listens = 0;
     for (size_t i = 0; i < inputs->override_count; i++) {
@@ -169,8 +179,9 @@ int config_load(struct config *config, const struct config_inputs *inputs, struc
 {
     memset(config, 0, sizeof *config);
     config->sources = mem_calloc(config_key_count * sizeof *config->sources);
-    if (load_defaults(config, inputs->mode, error) || choose_environment(config, inputs->mode, error) ||
-        load_file(config, inputs, error) || load_environment(config, error) || load_overrides(config, inputs, error))
+    if (load_defaults(config, inputs->mode, error) ||
+        choose_environment(config, inputs->mode, error) || load_file(config, inputs, error) ||
+        load_environment(config, error) || load_overrides(config, inputs, error))
         return -1;
     return config_finish(config, error);
 }

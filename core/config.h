@@ -1,6 +1,6 @@
-/* The settings: one table (config_schema.c) names every key, its type, default and meaning; values come from the
- * defaults, config.lua, the environment and the command line, each above the one before. Filled once by main,
- * read by everybody else. */
+/* The settings: one table (config_schema.c) names every key, its type, default and meaning; values
+ * come from the defaults, config.lua, the environment and the command line, each above the one
+ * before. Filled once by main, read by everybody else. */
 #ifndef CONFIG_H
 #define CONFIG_H
 
@@ -109,14 +109,16 @@ struct config_inputs {
 int config_load(struct config *config, const struct config_inputs *inputs, struct bytes *error);
 void config_free(struct config *config);
 
-/* Sets one value from text. `index` 0: the whole value (a list is split at commas); 1, 2...: one more list item.
- * `where` ("config.lua", "NEAP_WORKERS") begins the message and is kept as the source. */
-int config_set(struct config *config, const char *key, int index, const char *value, const char *where,
-               struct bytes *error);
+/* Sets one value from text. `index` 0: the whole value (a list is split at commas); 1, 2...: one
+ * more list item. `where` ("config.lua", "NEAP_WORKERS") begins the message and is kept as the
+ * source. */
+int config_set(struct config *config, const char *key, int index, const char *value,
+               const char *where, struct bytes *error);
 /* Appends " (did you mean limits.body?)" or nothing. */
 void config_suggest(const char *key, struct bytes *text);
 
-void config_show_value(const struct config *config, const struct config_key *key, struct bytes *text);
+void config_show_value(const struct config *config, const struct config_key *key,
+                       struct bytes *text);
 void config_print(const struct config *config); /* what `neap config` writes to stdout */
 
 /* The effective values for Lua (core.config): config_key_count of them, pointing into `config`. */
@@ -124,7 +126,8 @@ void config_settings(const struct config *config, struct setting *settings);
 
 /* For config*.c: resolves "0 = as many as" values and checks addresses; an error as above. */
 int config_finish(struct config *config, struct bytes *error);
-int config_refuse(struct bytes *error, const char *format, ...) __attribute__((format(printf, 2, 3))); /* -1 */
+int config_refuse(struct bytes *error, const char *format, ...)
+    __attribute__((format(printf, 2, 3))); /* -1 */
 void config_list_clear(struct config_list *list);
 
 static inline const void *config_at(const struct config *config, const struct config_key *key)

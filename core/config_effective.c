@@ -1,4 +1,5 @@
-/* The settings after everything was read: checked, completed by what this machine has, printed, handed to Lua. */
+/* The settings after everything was read: checked, completed by what this machine has, printed,
+ * handed to Lua. */
 #include "config.h"
 
 #include "base/alloc.h"
@@ -29,7 +30,8 @@ static uint64_t allowed_connections(void)
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY)
         return UINT32_MAX;
-    return files.rlim_cur > 2 * RESERVED_FILES ? files.rlim_cur - RESERVED_FILES : files.rlim_cur / 2;
+    return files.rlim_cur > 2 * RESERVED_FILES ? files.rlim_cur - RESERVED_FILES
+                                               : files.rlim_cur / 2;
 }
 
 static int check_listen(const struct config_list *listen, const char *where, struct bytes *error)
@@ -38,7 +40,8 @@ static int check_listen(const struct config_list *listen, const char *where, str
     for (size_t i = 0; i < listen->count; i++)
         if (address_parse(&addr, listen->items[i]))
             return config_refuse(error,
-                                 "%s: \"%s\" is no address: write 127.0.0.1:8080, :8080 for all addresses, "
+                                 "%s: \"%s\" is no address: write 127.0.0.1:8080, :8080 for all "
+                                 "addresses, "
                                  "[::1]:8080 or unix:/run/app.sock",
                                  where, listen->items[i]);
     return listen->count ? 0 : config_refuse(error, "%s: at least one address is needed", where);
@@ -57,7 +60,9 @@ static bool is_network(const char *text)
         return false;
     memcpy(host, text, len);
     host[len] = '\0';
-    unsigned most = inet_pton(AF_INET, host, addr) == 1 ? 32 : inet_pton(AF_INET6, host, addr) == 1 ? 128 : 0;
+    unsigned most = inet_pton(AF_INET, host, addr) == 1    ? 32
+                    : inet_pton(AF_INET6, host, addr) == 1 ? 128
+                                                           : 0;
     if (text[len] == '/' && text_parse_uint(text + len + 1, strlen(text + len + 1), &bits))
         return false;
     return most > 0 && bits <= most;
@@ -67,9 +72,10 @@ static int check_proxies(const struct config_list *proxies, struct bytes *error)
 {
     for (size_t i = 0; i < proxies->count; i++)
         if (!is_network(proxies->items[i]))
-            return config_refuse(
-                error, "trusted_proxies: \"%s\" is no address: write 10.0.0.1, 10.0.0.0/8, ::1 or unix",
-                proxies->items[i]);
+            return config_refuse(error,
+                                 "trusted_proxies: \"%s\" is no address: write 10.0.0.1, "
+                                 "10.0.0.0/8, ::1 or unix",
+                                 proxies->items[i]);
     return 0;
 }
 
@@ -81,7 +87,8 @@ int config_finish(struct config *config, struct bytes *error)
         config->limits.connections = allowed_connections();
     if (config->limits.header_line > config->limits.header_bytes)
         config->limits.header_line = config->limits.header_bytes;
-    if (check_listen(&config->listen, config->sources[0], error) || check_proxies(&config->trusted_proxies, error))
+    if (check_listen(&config->listen, config->sources[0], error) ||
+        check_proxies(&config->trusted_proxies, error))
         return -1;
     return 0;
 }
@@ -90,11 +97,13 @@ void config_print(const struct config *config)
 {
     struct bytes value;
     bytes_init(&value);
-    printf("# environment %s, %s\n", config->environment, config->file ? config->file : "no config.lua");
+    printf("# environment %s, %s\n", config->environment,
+           config->file ? config->file : "no config.lua");
     for (size_t i = 0; i < config_key_count; i++) {
         bytes_clear(&value);
         config_show_value(config, &config_keys[i], &value);
-        printf("%-24s %-16.*s # %s\n", config_keys[i].name, (int)value.len, value.data, config->sources[i]);
+        printf("%-24s %-16.*s # %s\n", config_keys[i].name, (int)value.len, value.data,
+               config->sources[i]);
     }
     bytes_deinit(&value);
 }
@@ -117,11 +126,8 @@ static struct setting make_setting(const struct config_key *key, const void *slo
         setting.type = SETTING_TEXT;
         setting.text = key->choices[*(const uint64_t *)slot];
         return setting;
-    case CONFIG_DURATION:
-        setting.type = SETTING_SECONDS;
-        break;
-    default:
-        break;
+    case CONFIG_DURATION: setting.type = SETTING_SECONDS; break;
+    default: break;
     }
     setting.number = *(const uint64_t *)slot;
     return setting;

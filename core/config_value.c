@@ -95,44 +95,36 @@ static int parse_choice(const struct config_key *key, const char *text, uint64_t
 static const char *expected(enum config_type type)
 {
     switch (type) {
-    case CONFIG_COUNT:
-        return "a whole number";
-    case CONFIG_SIZE:
-        return "a size in bytes, or like 64KB or 1MB";
-    case CONFIG_DURATION:
-        return "a time in seconds, or like 250ms, 10s or 5m";
-    case CONFIG_BOOL:
-        return "true or false";
-    default:
-        return "a text";
+    case CONFIG_COUNT: return "a whole number";
+    case CONFIG_SIZE: return "a size in bytes, or like 64KB or 1MB";
+    case CONFIG_DURATION: return "a time in seconds, or like 250ms, 10s or 5m";
+    case CONFIG_BOOL: return "true or false";
+    default: return "a text";
     }
 }
 
 static int parse_number(const struct config_key *key, const char *text, uint64_t *number)
 {
     switch (key->type) {
-    case CONFIG_COUNT:
-        return text_parse_uint(text, strlen(text), number);
-    case CONFIG_SIZE:
-        return text_parse_size(text, number);
-    case CONFIG_DURATION:
-        return text_parse_duration(text, number);
-    default:
-        return parse_choice(key, text, number);
+    case CONFIG_COUNT: return text_parse_uint(text, strlen(text), number);
+    case CONFIG_SIZE: return text_parse_size(text, number);
+    case CONFIG_DURATION: return text_parse_duration(text, number);
+    default: return parse_choice(key, text, number);
     }
 }
 
-static int set_number(const struct config_key *key, uint64_t *slot, const char *text, const char *where,
-                      struct bytes *error)
+static int set_number(const struct config_key *key, uint64_t *slot, const char *text,
+                      const char *where, struct bytes *error)
 {
     uint64_t number;
     if (parse_number(key, text, &number))
         return config_refuse(error, "%s: %s cannot be \"%s\": expected %s", where, key->name, text,
-                      key->choices ? key->doc : expected(key->type));
+                             key->choices ? key->doc : expected(key->type));
     if (number < key->min || (key->max && number > key->max)) {
         const char *unit = key->type == CONFIG_DURATION ? " ms" : "";
-        return config_refuse(error, "%s: %s cannot be %s: it must be between %llu%s and %llu%s", where, key->name, text,
-                      (unsigned long long)key->min, unit, (unsigned long long)key->max, unit);
+        return config_refuse(error, "%s: %s cannot be %s: it must be between %llu%s and %llu%s",
+                             where, key->name, text, (unsigned long long)key->min, unit,
+                             (unsigned long long)key->max, unit);
     }
     *slot = number;
     return 0;
@@ -155,8 +147,8 @@ static void set_source(struct config *config, const struct config_key *key, cons
     *slot = mem_strdup(where);
 }
 
-int config_set(struct config *config, const char *name, int index, const char *value, const char *where,
-               struct bytes *error)
+int config_set(struct config *config, const char *name, int index, const char *value,
+               const char *where, struct bytes *error)
 {
     const struct config_key *key = find_key(name);
     if (!key) {
@@ -175,7 +167,8 @@ int config_set(struct config *config, const char *name, int index, const char *v
         if (set_number(key, slot, value, where, error))
             return -1;
     } else if (parse_bool(value, slot))
-        return config_refuse(error, "%s: %s cannot be \"%s\": expected true or false", where, name, value);
+        return config_refuse(error, "%s: %s cannot be \"%s\": expected true or false", where, name,
+                             value);
     set_source(config, key, where);
     return 0;
 }
@@ -198,7 +191,8 @@ static void show_number(const struct config_key *key, uint64_t number, struct by
     }
 }
 
-void config_show_value(const struct config *config, const struct config_key *key, struct bytes *text)
+void config_show_value(const struct config *config, const struct config_key *key,
+                       struct bytes *text)
 {
     const void *slot = config_at(config, key);
     if (key->type == CONFIG_BOOL) {

@@ -1,5 +1,5 @@
-/* neap: where the process begins and ends. Puts the process in order, reads the command line and the settings, and
- * hands over to the server. */
+/* neap: where the process begins and ends. Puts the process in order, reads the command line and
+ * the settings, and hands over to the server. */
 #include "base/log.h"
 #include "cli.h"
 #include "config.h"
@@ -44,7 +44,8 @@ static bool holds_neap(const char *dir)
     return access(file, R_OK) == 0;
 }
 
-/* The folder of neap's Lua half: in a checkout ../lua beside the build folder, installed ../share/neap/lua. */
+/* The folder of neap's Lua half: in a checkout ../lua beside the build folder, installed
+ * ../share/neap/lua. */
 static int find_lua_dir(const char *exe, char *dir, size_t size)
 {
     static const char *const places[] = {"../lua", "../share/neap/lua", "../../lua"};
@@ -66,7 +67,10 @@ static int find_lua_dir(const char *exe, char *dir, size_t size)
         snprintf(dir, size, "%s", real);
         return 0;
     }
-    fprintf(stderr, "neap: the folder of neap's Lua files was not found beside %s; NEAP_LUA_DIR can name it\n", exe);
+    fprintf(stderr,
+            "neap: the folder of neap's Lua files was not found beside %s; NEAP_LUA_DIR can name "
+            "it\n",
+            exe);
     return -1;
 }
 
@@ -93,7 +97,8 @@ static int run(const struct cli *cli, const struct config *config)
     if (strcmp(cli->mode, "test") == 0)
         setenv("NEAP_BIN", exe, 1); /* specs start servers with it */
     if (cli->is_serving)
-        setvbuf(stdout, NULL, _IOLBF, 0); /* who watches the output of a server wants to see its lines */
+        setvbuf(stdout, NULL, _IOLBF, 0); /* who watches the output of a server wants to see its
+                                             lines */
     log_start((enum log_level)config->log.level, (enum log_format)config->log.format);
     const struct server_options options = {.cli = cli, .config = config, .lua_dir = lua_dir};
     int exit_code = server_run(&options);
@@ -117,7 +122,8 @@ static int load_and_run(const struct cli *cli)
     struct config config;
     struct bytes error;
     bytes_init(&error);
-    int exit_code = config_load(&config, &inputs, &error) == 0 ? run(cli, &config) : explain_config(&error);
+    int exit_code =
+        config_load(&config, &inputs, &error) == 0 ? run(cli, &config) : explain_config(&error);
     bytes_deinit(&error);
     config_free(&config);
     return exit_code;
@@ -132,14 +138,9 @@ int main(int argc, char **argv)
     struct cli cli;
     int exit_code = 0;
     switch (cli_parse(&cli, argc, argv)) {
-    case CLI_RUN:
-        exit_code = load_and_run(&cli);
-        break;
-    case CLI_DONE:
-        break;
-    case CLI_WRONG:
-        exit_code = EXIT_USAGE;
-        break;
+    case CLI_RUN: exit_code = load_and_run(&cli); break;
+    case CLI_DONE: break;
+    case CLI_WRONG: exit_code = EXIT_USAGE; break;
     }
     cli_free(&cli);
     return exit_code;

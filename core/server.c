@@ -1,18 +1,16 @@
-/* The server: see server.h. A life is STARTING, SERVING, then one stage of stopping after the other: each asks more
- * firmly than the one before, and has a limited time. */
+/* The server: see server.h. A life is STARTING, SERVING, then one stage of stopping after the
+ * other: each asks more firmly than the one before, and has a limited time. */
 #include "server.h"
 
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/tally.h"
-#include "net/listener.h"
 #include "net/signals.h"
 #include "script/settings.h"
 #include "script/watchdog.h"
+#include "sockets.h"
 #include "worker.h"
 
-#include <ctype.h>
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +19,13 @@
 #define CANCEL_EXTRA_MS 1000 /* beyond timeouts.grace, which the tasks get */
 #define CUT_MS 2000          /* for what was cut off to close */
 
-enum server_stage { STAGE_STARTING, STAGE_SERVING, STAGE_DRAINING, STAGE_CANCELLING, STAGE_CUTTING };
+enum server_stage {
+    STAGE_STARTING,
+    STAGE_SERVING,
+    STAGE_DRAINING,
+    STAGE_CANCELLING,
+    STAGE_CUTTING
+};
 
 struct server {
     struct server_options options;
@@ -35,10 +39,9 @@ struct server {
     bool has_failed; /* and said so */
     int stop_signals;
 
-    struct address *addresses; /* bound, one per config->listen */
-    int *fds;                  /* fds[worker * addresses + address] */
-    struct setting *settings;  /* for Lua */
-    struct worker **workers;   /* NULL once joined */
+    struct sockets sockets;
+    struct setting *settings; /* for Lua */
+    struct worker **workers;  /* NULL once joined */
     int worker_count;
     int alive;
     int ready;   /* booted, and wait for the others */
@@ -55,7 +58,8 @@ static void order_all(struct server *server, enum worker_order order)
 }
 
 /* Does nothing when that stage or a later one has begun. */
-static void enter_stage(struct server *server, enum server_stage stage, enum worker_order order, uint64_t limit_ms)
+static void enter_stage(struct server *server, enum server_stage stage, enum worker_order order,
+                        uint64_t limit_ms)
 {
     if (server->stage >= stage)
         return;
@@ -71,10 +75,12 @@ static void begin_drain(struct server *server)
 
 static void begin_cancel(struct server *server)
 {
-    enter_stage(server, STAGE_CANCELLING, WORKER_CANCEL, server->config->timeouts.grace + CANCEL_EXTRA_MS);
+    enter_stage(server, STAGE_CANCELLING, WORKER_CANCEL,
+                server->config->timeouts.grace + CANCEL_EXTRA_MS);
 }
 
-/* Something does not come to an end, and nothing can be done about it: one call of C that never returns. */
+/* Something does not come to an end, and nothing can be done about it: one call of C that never
+ * returns. */
 static void give_up(struct server *server)
 {
     for (int i = 0; i < server->worker_count; i++)
@@ -100,10 +106,11 @@ static void on_limit(struct deadline *deadline)
     switch (server->stage) {
     case STAGE_STARTING:
         snprintf(text, sizeof text,
-                 "neap: not ready after %.3g s: %d of %d workers are still loading. Allow more with timeouts.startup, "
+                 "neap: not ready after %.3g s: %d of %d workers are still loading. Allow more "
+                 "with timeouts.startup, "
                  "or move slow work out of loading.\n",
-                 (double)server->config->timeouts.startup / 1000, server->worker_count - server->ready,
-                 server->worker_count);
+                 (double)server->config->timeouts.startup / 1000,
+                 server->worker_count - server->ready, server->worker_count);
         fail(server, text);
         break;
     case STAGE_DRAINING:
@@ -114,11 +121,8 @@ static void on_limit(struct deadline *deadline)
         log_warn("stopping: cancelled tasks have not ended after timeouts.grace: cutting them off");
         enter_stage(server, STAGE_CUTTING, WORKER_CUT, CUT_MS);
         break;
-    case STAGE_CUTTING:
-        give_up(server);
-        break;
-    default:
-        break;
+    case STAGE_CUTTING: give_up(server); break;
+    default: break;
     }
 }
 
@@ -181,7 +185,8 @@ static void on_booted(struct worker *worker, const struct generation_result *res
         break;
     case GENERATION_CANCELLED:
         if (!server->options.cli->is_serving)
-            server->exit_code = EXIT_FAILED; /* a script that was interrupted has not done its work */
+            server->exit_code = EXIT_FAILED; /* a script that was interrupted has not done its work
+                                              */
         begin_cancel(server);
         break;
     }
@@ -189,13 +194,10 @@ static void on_booted(struct worker *worker, const struct generation_result *res
 
 static void print_ready(struct server *server)
 {
-    char url[160];
     printf("neap: listening on ");
-    for (size_t i = 0; i < server->config->listen.count; i++) {
-        address_url(&server->addresses[i], url, sizeof url);
-        printf("%s%s", i ? ", " : "", url);
-    }
-    printf(" (%d worker%s, generation 1)\n", server->worker_count, server->worker_count == 1 ? "" : "s");
+    sockets_print(&server->sockets, stdout);
+    printf(" (%d worker%s, generation 1)\n", server->worker_count,
+           server->worker_count == 1 ? "" : "s");
     fflush(stdout);
 }
 
@@ -204,8 +206,8 @@ static void on_serving(struct worker *worker, int err)
     struct server *server = worker_owner(worker);
     char text[160];
     if (err) {
-        snprintf(text, sizeof text, "neap: worker %d cannot accept connections: %s\n", worker_number(worker),
-                 strerror(-err));
+        snprintf(text, sizeof text, "neap: worker %d cannot accept connections: %s\n",
+                 worker_number(worker), strerror(-err));
         fail(server, text);
         return;
     }
@@ -244,7 +246,7 @@ static struct worker *start_worker(struct server *server, int index)
         .config = server->config,
         .argc = cli->arg_count,
         .argv = cli->args,
-        .fds = cli->is_serving ? &server->fds[(size_t)index * server->config->listen.count] : NULL,
+        .fds = cli->is_serving ? sockets_of(&server->sockets, index) : NULL,
         .main_loop = &server->loop,
         .events = &worker_events,
         .owner = server,
@@ -259,63 +261,13 @@ static int start_workers(struct server *server)
     for (int i = 0; i < server->worker_count; i++) {
         server->workers[i] = start_worker(server, i);
         if (!server->workers[i]) {
-            fail(server, "neap: cannot start the workers; is the limit of threads or memory reached?\n");
+            fail(server,
+                 "neap: cannot start the workers; is the limit of threads or memory reached?\n");
             return server->alive > 0 ? 0 : -1;
         }
         server->alive++;
     }
     return 0;
-}
-
-/* --- listening --- */
-
-static void explain_bind(const char *address, int err)
-{
-    char reason[100];
-    snprintf(reason, sizeof reason, "%s", strerror(-err));
-    reason[0] = (char)tolower((unsigned char)reason[0]);
-    const char *hint = err == -EADDRINUSE      ? ". Is another server running? Try --port 0 for any free port"
-                       : err == -EACCES        ? ". Ports below 1024 need CAP_NET_BIND_SERVICE; try --port 8080"
-                       : err == -EADDRNOTAVAIL ? ". This machine has no such address; :PORT means all it has"
-                       : err == -EAFNOSUPPORT  ? ". Is IPv6 switched off here? Try 127.0.0.1"
-                                               : "";
-    fprintf(stderr, "neap: cannot listen on %s: %s%s.\n", address, reason, hint);
-}
-
-static int bind_address(struct server *server, size_t index, int *fds)
-{
-    const char *text = server->config->listen.items[index];
-    struct address *addr = &server->addresses[index];
-    size_t count = server->config->listen.count;
-    int err = address_parse(addr, text);
-    if (err == 0)
-        err = listener_bind(addr, server->worker_count, fds);
-    if (err)
-        explain_bind(text, err);
-    for (int i = 0; i < server->worker_count && err == 0; i++)
-        server->fds[(size_t)i * count + index] = fds[i];
-    return err;
-}
-
-/* The workers take the sockets over. On failure the process is about to end: it closes them. */
-static int bind_all(struct server *server)
-{
-    size_t count = server->config->listen.count;
-    int *fds = mem_calloc((size_t)server->worker_count * sizeof *fds);
-    int err = 0;
-    server->addresses = mem_calloc(count * sizeof *server->addresses);
-    server->fds = mem_calloc(count * (size_t)server->worker_count * sizeof *server->fds);
-    for (size_t i = 0; i < count && err == 0; i++)
-        err = bind_address(server, i, fds);
-    mem_free(fds);
-    return err;
-}
-
-static void unlink_all(struct server *server)
-{
-    for (size_t i = 0; server->addresses && i < server->config->listen.count; i++)
-        if (server->addresses[i].len > 0)
-            listener_unlink(&server->addresses[i]);
 }
 
 /* --- life --- */
@@ -336,7 +288,8 @@ static void check_tallies(struct server *server)
 static int start(struct server *server)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
-    if (server->options.cli->is_serving && bind_all(server) != 0)
+    if (server->options.cli->is_serving &&
+        sockets_bind(&server->sockets, &server->config->listen, server->worker_count) != 0)
         return -1;
     int err = signals_start(&server->signals, &server->loop, numbers, 3, on_signal);
     if (err) {
@@ -364,11 +317,9 @@ static void server_init(struct server *server, const struct server_options *opti
 
 static void server_deinit(struct server *server)
 {
-    unlink_all(server);
+    sockets_deinit(&server->sockets);
     mem_free(server->workers);
     mem_free(server->settings);
-    mem_free(server->addresses);
-    mem_free(server->fds);
 }
 
 int server_run(const struct server_options *options)

@@ -1,5 +1,5 @@
-/* The server: the main thread's part. Binds the addresses, starts the workers, watches over them, passes signals on
- * to them, and ends when all have stopped. */
+/* The server: the main thread's part. Binds the addresses, starts the workers, watches over them,
+ * passes signals on to them, and ends when all have stopped. */
 #ifndef SERVER_H
 #define SERVER_H
 

@@ -1,5 +1,6 @@
-/* A worker: see worker.h. Orders and reports travel as messages that are members of the worker, so that stopping
- * needs no memory. From its thread's start to its end only that thread touches what is not marked otherwise. */
+/* A worker: see worker.h. Orders and reports travel as messages that are members of the worker, so
+ * that stopping needs no memory. From its thread's start to its end only that thread touches what
+ * is not marked otherwise. */
 #include "worker.h"
 
 #include "base/alloc.h"
@@ -18,7 +19,15 @@
 #define LOOK_MS 5            /* while stopping: how often we look whether everything has ended */
 #define CROWDED_PAUSE_MS 100 /* without accepting while limits.connections are open */
 
-enum worker_phase { PHASE_BOOTING, PHASE_READY, PHASE_SERVING, PHASE_DRAINING, PHASE_CANCELLING, PHASE_CLOSING, PHASE_ENDED };
+enum worker_phase {
+    PHASE_BOOTING,
+    PHASE_READY,
+    PHASE_SERVING,
+    PHASE_DRAINING,
+    PHASE_CANCELLING,
+    PHASE_CLOSING,
+    PHASE_ENDED
+};
 
 struct order {
     struct loop_message message;
@@ -41,7 +50,8 @@ struct worker {
     struct http_server http;
     struct listener *listeners; /* one per address while serving */
     struct deadline look;       /* while stopping */
-    pthread_mutex_t watch_lock; /* guards `watched`: the main thread looks at the vm, this thread frees it */
+    pthread_mutex_t watch_lock; /* guards `watched`: the main thread looks at the vm, this thread
+                                   frees it */
     struct vm *watched;
     struct order orders[WORKER_ORDERS];
     struct report booted;
@@ -82,7 +92,8 @@ static bool has_requests(const struct worker *worker)
 static void on_empty(struct http_server *http)
 {
     struct worker *worker = container_of(http, struct worker, http);
-    loop_set_deadline(&worker->loop, &worker->look, 0);
+    if (worker->phase != PHASE_ENDED)
+        loop_set_deadline(&worker->loop, &worker->look, 0);
 }
 
 static void stop_accepting(struct worker *worker)
@@ -119,8 +130,8 @@ static void cut(struct worker *worker)
     http_server_abort(&worker->http);
 }
 
-/* Called again and again until the worker has ended. What is cancelled may start something new (req:after), so
- * it is cancelled again. */
+/* Called again and again until the worker has ended. What is cancelled may start something new
+ * (req:after), so it is cancelled again. */
 static void on_look(struct deadline *deadline)
 {
     struct worker *worker = container_of(deadline, struct worker, look);
@@ -132,13 +143,15 @@ static void on_look(struct deadline *deadline)
         worker->phase = PHASE_CLOSING;
         http_server_abort(&worker->http);
     }
-    if (worker->phase == PHASE_CLOSING && generation_is_idle(worker->gen) && !has_requests(worker) &&
-        !has_listeners(worker))
+    if (worker->phase == PHASE_CLOSING && generation_is_idle(worker->gen) &&
+        !has_requests(worker) && !has_listeners(worker))
         worker->phase = PHASE_ENDED;
-    if (worker->phase == PHASE_ENDED)
-        loop_stop(&worker->loop);
-    else
+    if (worker->phase != PHASE_ENDED) {
         loop_set_deadline(&worker->loop, &worker->look, LOOK_MS);
+        return;
+    }
+    loop_clear_deadline(&worker->loop, &worker->look); /* on_empty may have set it */
+    loop_stop(&worker->loop);
 }
 
 /* --- serving --- */
@@ -197,21 +210,15 @@ static void on_order(struct loop *loop, struct loop_message *message)
     if (worker->phase == PHASE_ENDED)
         return;
     switch (order->order) {
-    case WORKER_SERVE:
-        begin_serving(worker);
-        break;
+    case WORKER_SERVE: begin_serving(worker); break;
     case WORKER_DRAIN:
         if (worker->phase == PHASE_SERVING)
             begin_drain(worker);
         else
             begin_cancel(worker); /* still booting, or a script: nothing to wait for */
         break;
-    case WORKER_CANCEL:
-        begin_cancel(worker);
-        break;
-    default:
-        cut(worker);
-        break;
+    case WORKER_CANCEL: begin_cancel(worker); break;
+    default: cut(worker); break;
     }
 }
 
@@ -309,7 +316,8 @@ static void *worker_main(void *arg)
         worker->result = (struct generation_result){
             .outcome = GENERATION_FAILED,
             .exit_code = 1,
-            .message = mem_strdup("neap: the Lua state could not be made; is limits.memory very small?\n")};
+            .message = mem_strdup("neap: the Lua state could not be made, see above; is "
+                                  "limits.memory too small?\n")};
         report(worker, &worker->booted);
     }
     report(worker, &worker->stopped); /* the main thread may join from here on */
@@ -325,8 +333,8 @@ static struct worker *worker_new(const struct worker_options *options)
     deadline_init(&worker->look, on_look);
     pthread_mutex_init(&worker->watch_lock, NULL);
     for (int i = 0; i < WORKER_ORDERS; i++)
-        worker->orders[i] =
-            (struct order){.message.run = on_order, .worker = worker, .order = (enum worker_order)i};
+        worker->orders[i] = (struct order){
+            .message.run = on_order, .worker = worker, .order = (enum worker_order)i};
     worker->booted = (struct report){.message.run = on_booted_report, .worker = worker};
     worker->serving = (struct report){.message.run = on_serving_report, .worker = worker};
     worker->stopped = (struct report){.message.run = on_stopped_report, .worker = worker};
@@ -335,7 +343,8 @@ static struct worker *worker_new(const struct worker_options *options)
 
 static void worker_free(struct worker *worker)
 {
-    for (size_t i = 0; worker->options.fds && !worker->listeners && i < worker->options.config->listen.count; i++)
+    for (size_t i = 0;
+         worker->options.fds && !worker->listeners && i < worker->options.config->listen.count; i++)
         close(worker->options.fds[i]); /* it never came to serving */
     pthread_mutex_destroy(&worker->watch_lock);
     mem_free((char *)worker->result.message);

@@ -1,5 +1,6 @@
-/* A worker: one thread with its loop, its generation of the application, its connections. The server starts it,
- * gives it orders, and joins its thread when it has stopped. All functions here are for the main thread. */
+/* A worker: one thread with its loop, its generation of the application, its connections. The
+ * server starts it, gives it orders, and joins its thread when it has stopped. All functions here
+ * are for the main thread. */
 #ifndef WORKER_H
 #define WORKER_H
 
@@ -13,7 +14,7 @@ struct worker;
 struct worker_events {
     void (*on_booted)(struct worker *worker, const struct generation_result *result);
     void (*on_serving)(struct worker *worker, int err); /* it accepts connections, or could not */
-    void (*on_stopped)(struct worker *worker); /* last call: worker_join may follow */
+    void (*on_stopped)(struct worker *worker);          /* last call: worker_join may follow */
 };
 
 struct worker_options {
@@ -21,7 +22,8 @@ struct worker_options {
     const struct config *config;
     int argc; /* arguments of the command */
     char *const *argv;
-    const int *fds; /* sockets, one per address of config->listen, which it takes over; NULL: it does not serve */
+    const int *fds; /* sockets, one per address of config->listen, which it takes over; NULL: it
+                       does not serve */
     struct loop *main_loop;
     const struct worker_events *events;
     void *owner;
@@ -35,7 +37,8 @@ enum worker_order {
     WORKER_ORDERS
 };
 
-struct worker *worker_start(const struct worker_options *options); /* NULL: no thread or loop (logged) */
+struct worker *worker_start(const struct worker_options *options); /* NULL: no thread or loop
+                                                                      (logged) */
 void worker_order(struct worker *worker, enum worker_order order); /* each has an effect once */
 void worker_watch(struct worker *worker);                          /* every WATCHDOG_TICK_MS */
 void worker_join(struct worker *worker);                           /* after on_stopped; frees it */

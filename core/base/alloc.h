@@ -5,10 +5,10 @@
 
 #include <stddef.h>
 
-void *mem_alloc(size_t size);             /* aborts when out of memory */
-void *mem_calloc(size_t size);            /* zeroed */
+void *mem_alloc(size_t size);  /* aborts when out of memory */
+void *mem_calloc(size_t size); /* zeroed */
 void *mem_realloc(void *ptr, size_t size);
-void *mem_try_alloc(size_t size);         /* NULL when out of memory */
+void *mem_try_alloc(size_t size); /* NULL when out of memory */
 void *mem_try_realloc(void *ptr, size_t size);
 char *mem_strdup(const char *text);
 char *mem_strndup(const char *text, size_t len); /* adds the NUL */

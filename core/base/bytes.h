@@ -14,14 +14,16 @@ struct bytes {
 };
 
 void bytes_init(struct bytes *bytes);
-void bytes_deinit(struct bytes *bytes);                            /* frees; may be used again */
-void bytes_reserve(struct bytes *bytes, size_t extra);             /* room for `extra` more */
+void bytes_deinit(struct bytes *bytes);                /* frees; may be used again */
+void bytes_reserve(struct bytes *bytes, size_t extra); /* room for `extra` more */
 void bytes_append(struct bytes *bytes, const void *data, size_t len);
-int bytes_try_reserve(struct bytes *bytes, size_t extra);          /* 0 or -ENOMEM */
+int bytes_try_reserve(struct bytes *bytes, size_t extra);                /* 0 or -ENOMEM */
 int bytes_try_append(struct bytes *bytes, const void *data, size_t len); /* 0 or -ENOMEM */
 void bytes_append_text(struct bytes *bytes, const char *text);
-void bytes_printf(struct bytes *bytes, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void bytes_vprintf(struct bytes *bytes, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+void bytes_printf(struct bytes *bytes, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void bytes_vprintf(struct bytes *bytes, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
 void bytes_consume(struct bytes *bytes, size_t len); /* drop the first `len` bytes */
 void bytes_clear(struct bytes *bytes);               /* len = 0, keeps the storage */
 

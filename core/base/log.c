@@ -1,9 +1,11 @@
 /* The log: callers format their line and put it into a queue; a thread of its own writes it.
  *
- * The one global of core/: there is one stderr, so there is one log, and it must be reachable from every
- * thread, from code that has no worker (main, a clean-up) and from error paths that hold nothing at all.
+ * The one global of core/: there is one stderr, so there is one log, and it must be reachable from
+ * every thread, from code that has no worker (main, a clean-up) and from error paths that hold
+ * nothing at all.
  *
- * The flags of stderr are not ours to change (a shell shares them), so the writer polls before each small write. */
+ * The flags of stderr are not ours to change (a shell shares them), so the writer polls before each
+ * small write. */
 #include "base/log.h"
 
 #include "base/log_format.h"
@@ -21,11 +23,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOG_QUEUE_MAX ((size_t)1024 * 1024) /* what waits; one batch more may be in the writer's hands */
-#define LOG_WRITE_MAX 4096                  /* PIPE_BUF: a pipe that polls as writable takes this at once */
+#define LOG_QUEUE_MAX \
+    ((size_t)1024 * 1024)  /* what waits; one batch more may be in the writer's hands */
+#define LOG_WRITE_MAX 4096 /* PIPE_BUF: a pipe that polls as writable takes this at once */
 #define LOG_POLL_MS 50
 #define LOG_STOP_MS 2000
-#define LOG_STOP_GRACE_MS 500 /* after giving up: for the writer to notice */
+#define LOG_STOP_GRACE_MS 500            /* after giving up: for the writer to notice */
 #define LOG_KEEP_CAP ((size_t)64 * 1024) /* a batch buffer larger than this is given back */
 
 enum log_state { LOG_DIRECT, LOG_RUNNING, LOG_STOPPING, LOG_LOST };
@@ -35,16 +38,17 @@ static struct log {
     pthread_cond_t has_work;
     pthread_cond_t has_ended;
     struct bytes queue;
-    bool is_ended;      /* the writer left */
+    bool is_ended; /* the writer left */
     pthread_t writer;
     struct log_style style; /* constant while running */
     /* The writer's own: */
     struct bytes batch;
-    bool is_torn;            /* stderr ends within a line: the last write failed half-way */
-    uint64_t reported;       /* of `dropped` */
-    _Atomic int state;       /* enum log_state */
-    _Atomic bool is_given_up; /* do not wait for stderr: log_stop's time is over, or there is no writer */
-    _Atomic int lowest;      /* enum log_level */
+    bool is_torn;             /* stderr ends within a line: the last write failed half-way */
+    uint64_t reported;        /* of `dropped` */
+    _Atomic int state;        /* enum log_state */
+    _Atomic bool is_given_up; /* do not wait for stderr: log_stop's time is over, or there is no
+                                 writer */
+    _Atomic int lowest;       /* enum log_level */
     _Atomic uint64_t dropped;
 } the_log = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
@@ -133,7 +137,8 @@ static void report_drops(void)
     if (dropped == the_log.reported)
         return;
     char count[24];
-    int len = snprintf(count, sizeof count, "%llu", (unsigned long long)(dropped - the_log.reported));
+    int len =
+        snprintf(count, sizeof count, "%llu", (unsigned long long)(dropped - the_log.reported));
     struct log_field field = {.name = "lines", .text = count, .len = (size_t)len, .raw = 1};
     static const char text[] = "log: lines were dropped, stderr did not take them in time";
     struct log_event event = {LOG_WARN, {0}, text, sizeof text - 1, &field, 1};
@@ -184,7 +189,8 @@ static bool wants_colours(void)
 {
     const char *term = getenv("TERM");
     const char *no_colour = getenv("NO_COLOR"); /* no-color.org */
-    return isatty(STDERR_FILENO) && !(no_colour && *no_colour) && !(term && strcmp(term, "dumb") == 0);
+    return isatty(STDERR_FILENO) && !(no_colour && *no_colour) &&
+           !(term && strcmp(term, "dumb") == 0);
 }
 
 /* Signals are for other threads; a SIGPIPE must not end the process either. */
@@ -202,7 +208,8 @@ static void init_has_ended(void)
 {
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC); /* a clock that jumps must not change how long we wait */
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC); /* a clock that jumps must not change how
+                                                          long we wait */
     pthread_cond_init(&the_log.has_ended, &attr);
     pthread_condattr_destroy(&attr);
 }
@@ -273,7 +280,8 @@ int log_wants(enum log_level level)
     return (int)level >= atomic_load_explicit(&the_log.lowest, memory_order_relaxed);
 }
 
-/* Before the start and after the stop the caller writes its line, and waits for at most LOG_POLL_MS. */
+/* Before the start and after the stop the caller writes its line, and waits for at most
+ * LOG_POLL_MS. */
 static void write_direct(const struct bytes *line)
 {
     if (write_until_error(line->data, line->len) < line->len)
@@ -295,7 +303,8 @@ static bool queue_line(const struct bytes *line)
     return is_running;
 }
 
-void log_line(enum log_level level, const char *text, size_t len, const struct log_field *fields, int count)
+void log_line(enum log_level level, const char *text, size_t len, const struct log_field *fields,
+              int count)
 {
     if (!log_wants(level))
         return;
@@ -311,7 +320,8 @@ void log_line(enum log_level level, const char *text, size_t len, const struct l
     bytes_deinit(&line);
 }
 
-static void log_vprintf(enum log_level level, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+static void log_vprintf(enum log_level level, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
 
 static void log_vprintf(enum log_level level, const char *format, va_list args)
 {
@@ -324,13 +334,13 @@ static void log_vprintf(enum log_level level, const char *format, va_list args)
     bytes_deinit(&text);
 }
 
-#define DEFINE_LOG(name, level)                                                                                        \
-    void name(const char *format, ...)                                                                                 \
-    {                                                                                                                  \
-        va_list args;                                                                                                  \
-        va_start(args, format);                                                                                        \
-        log_vprintf(level, format, args);                                                                              \
-        va_end(args);                                                                                                  \
+#define DEFINE_LOG(name, level)           \
+    void name(const char *format, ...)    \
+    {                                     \
+        va_list args;                     \
+        va_start(args, format);           \
+        log_vprintf(level, format, args); \
+        va_end(args);                     \
     }
 
 DEFINE_LOG(log_debug, LOG_DEBUG)

@@ -1,6 +1,6 @@
-/* The log: one line per event on stderr, written by a thread of its own so that a slow terminal or a
- * full disk never holds up a loop. When its queue is full, lines are dropped and counted.
- * Pretty (colours only) on a terminal, JSON lines otherwise. */
+/* The log: one line per event on stderr, written by a thread of its own so that a slow terminal or
+ * a full disk never holds up a loop. When its queue is full, lines are dropped and counted. Pretty
+ * (colours only) on a terminal, JSON lines otherwise. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
@@ -10,7 +10,8 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_format { LOG_AUTO, LOG_PRETTY, LOG_JSON };
 
-/* One extra field of a line. `text` is copied; with `raw` it is already JSON (a number, an object). */
+/* One extra field of a line. `text` is copied; with `raw` it is already JSON (a number, an object).
+ */
 struct log_field {
     const char *name;
     const char *text;
@@ -19,10 +20,12 @@ struct log_field {
 };
 
 void log_start(enum log_level lowest, enum log_format format); /* before the first line */
-void log_stop(void);                                           /* writes what is queued, at most 2 s */
+void log_stop(void); /* writes what is queued, at most 2 s */
 int log_wants(enum log_level level);
-/* Any thread. Control characters are escaped; a traceback may contain newlines (pretty keeps them). */
-void log_line(enum log_level level, const char *text, size_t len, const struct log_field *fields, int count);
+/* Any thread. Control characters are escaped; a traceback may contain newlines (pretty keeps them).
+ */
+void log_line(enum log_level level, const char *text, size_t len, const struct log_field *fields,
+              int count);
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -1,12 +1,14 @@
-/* How one event of the log is written: for people (pretty) or for programs (JSON lines). Nothing a client sent
- * may start a new line or reach the terminal as a control character: everything goes through an escape here. */
+/* How one event of the log is written: for people (pretty) or for programs (JSON lines). Nothing a
+ * client sent may start a new line or reach the terminal as a control character: everything goes
+ * through an escape here. */
 #include "base/log_format.h"
 
 #include "base/utf8.h"
 
 #include <string.h>
 
-#define LOG_TEXT_MAX (32 * 1024) /* longer texts and fields are cut, so that one event cannot fill the queue */
+#define LOG_TEXT_MAX \
+    (32 * 1024) /* longer texts and fields are cut, so that one event cannot fill the queue */
 #define LOG_FIELDS_MAX 32
 
 struct level_look {
@@ -35,7 +37,8 @@ static bool is_control(unsigned char byte)
     return byte < 0x20 || byte == 0x7f;
 }
 
-/* U+0080..U+009F: terminals take them for control characters too (U+009B starts an escape sequence). */
+/* U+0080..U+009F: terminals take them for control characters too (U+009B starts an escape
+ * sequence). */
 static bool is_c1_control(const char *text, size_t len)
 {
     return len == 2 && (unsigned char)text[0] == 0xC2 && (unsigned char)text[1] < 0xA0;
@@ -55,7 +58,8 @@ static void json_escape_char(struct bytes *out, unsigned char byte)
     }
 }
 
-/* A JSON string. What is not UTF-8 becomes U+FFFD: a log line must be readable whatever a client sent. */
+/* A JSON string. What is not UTF-8 becomes U+FFFD: a log line must be readable whatever a client
+ * sent. */
 static void json_string(struct bytes *out, const char *text, size_t len)
 {
     size_t end = cut_len(len);
@@ -78,7 +82,8 @@ static void json_string(struct bytes *out, const char *text, size_t len)
     bytes_append(out, "\"", 1);
 }
 
-/* Raw values come from our own JSON encoder; one that is too long or would break the line is shown as a string. */
+/* Raw values come from our own JSON encoder; one that is too long or would break the line is shown
+ * as a string. */
 static bool is_usable_raw(const struct log_field *field)
 {
     if (!field->raw || field->len == 0 || field->len > LOG_TEXT_MAX)
@@ -98,7 +103,8 @@ static void json_field(struct bytes *out, const struct log_field *field)
 {
     bytes_append(out, ",", 1);
     json_string(out, field->name, strlen(field->name));
-    if (is_reserved_name(field->name)) { /* a key twice would hide one of them: "time" becomes "time_" */
+    if (is_reserved_name(field->name)) { /* a key twice would hide one of them: "time" becomes
+                                            "time_" */
         out->len--;
         bytes_append(out, "_\"", 2);
     }
@@ -113,9 +119,10 @@ static void format_json(struct bytes *out, const struct log_event *event)
 {
     struct tm utc;
     gmtime_r(&event->time.tv_sec, &utc);
-    bytes_printf(out, "{\"time\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ\",\"level\":\"%s\",\"msg\":", utc.tm_year + 1900,
-                 utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, event->time.tv_nsec / 1000000,
-                 looks[event->level].name);
+    bytes_printf(out,
+                 "{\"time\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ\",\"level\":\"%s\",\"msg\":",
+                 utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min,
+                 utc.tm_sec, event->time.tv_nsec / 1000000, looks[event->level].name);
     json_string(out, event->text, event->len);
     for (int i = 0; i < event->count; i++)
         json_field(out, &event->fields[i]);
@@ -134,8 +141,9 @@ static void pretty_escape_char(struct bytes *out, unsigned char byte)
     }
 }
 
-/* Text on a terminal. With `indent`, newlines stay and what follows them is indented, so that no part of a
- * text can look like a line of its own; a tab (tracebacks have them) is part of the indent. */
+/* Text on a terminal. With `indent`, newlines stay and what follows them is indented, so that no
+ * part of a text can look like a line of its own; a tab (tracebacks have them) is part of the
+ * indent. */
 static void pretty_text(struct bytes *out, const char *text, size_t len, const char *indent)
 {
     size_t end = cut_len(len);
@@ -167,7 +175,8 @@ static bool needs_quotes(const struct log_field *field)
     return field->len == 0;
 }
 
-static void pretty_field(struct bytes *out, const struct log_style *style, const struct log_field *field)
+static void pretty_field(struct bytes *out, const struct log_style *style,
+                         const struct log_field *field)
 {
     const char *quote = !is_usable_raw(field) && needs_quotes(field) ? "\"" : "";
     bytes_append_text(out, style->has_colours ? " " COLOUR_DIM : " ");
@@ -194,7 +203,8 @@ static void pretty_block(struct bytes *out, const struct log_field *field)
     pretty_text(out, field->text, field->len, "    ");
 }
 
-static void format_pretty(struct bytes *out, const struct log_style *style, const struct log_event *event)
+static void format_pretty(struct bytes *out, const struct log_style *style,
+                          const struct log_event *event)
 {
     const struct level_look *look = &looks[event->level];
     struct tm local;

@@ -21,8 +21,8 @@ struct log_event {
     int count;
 };
 
-/* Appends the event and its newline. A line begins with a digit, `{` or ESC; lines that continue it begin with a
- * space: that is how log.c counts events in what it could not write. */
+/* Appends the event and its newline. A line begins with a digit, `{` or ESC; lines that continue it
+ * begin with a space: that is how log.c counts events in what it could not write. */
 void log_format(struct bytes *out, const struct log_style *style, const struct log_event *event);
 
 #endif

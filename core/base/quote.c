@@ -19,13 +19,14 @@ static enum byte_class class_of(unsigned char byte)
 
 #define EVERY_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-/* Whether one of eight bytes is not PLAIN. The usual bit trick: (x - n) & ~x has the top bit of a byte that is
- * less than n; a carry may only add wrong answers above a right one. */
+/* Whether one of eight bytes is not PLAIN. The usual bit trick: (x - n) & ~x has the top bit of a
+ * byte that is less than n; a carry may only add wrong answers above a right one. */
 static bool has_special(uint64_t word)
 {
     uint64_t quote = word ^ EVERY_BYTE('"'), backslash = word ^ EVERY_BYTE('\\');
     uint64_t low = (word - EVERY_BYTE(0x20)) & ~word;
-    uint64_t found = low | ((quote - EVERY_BYTE(1)) & ~quote) | ((backslash - EVERY_BYTE(1)) & ~backslash) | word;
+    uint64_t found = low | ((quote - EVERY_BYTE(1)) & ~quote) |
+                     ((backslash - EVERY_BYTE(1)) & ~backslash) | word;
     return (found & EVERY_BYTE(0x80)) != 0;
 }
 
@@ -47,7 +48,8 @@ static size_t plain_len(const char *text, size_t len)
 static size_t put_escape(char *to, unsigned char byte)
 {
     static const char hex[] = "0123456789abcdef";
-    static const char letters[32] = {['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
+    static const char letters[32] = {
+        ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
     char letter = byte < 0x20 ? letters[byte] : (char)byte;
     to[0] = '\\';
     to[1] = letter ? letter : 'u';
@@ -59,8 +61,8 @@ static size_t put_escape(char *to, unsigned char byte)
     return 6;
 }
 
-/* Appends the text from `at` on up to the end of the next character that is not PLAIN. Returns how far it came,
- * or 0: not UTF-8. There is room for 6 bytes more than the rest of the text. */
+/* Appends the text from `at` on up to the end of the next character that is not PLAIN. Returns how
+ * far it came, or 0: not UTF-8. There is room for 6 bytes more than the rest of the text. */
 static size_t quote_run(struct bytes *out, const char *text, size_t at, size_t len)
 {
     char *to = out->data + out->len;

@@ -4,7 +4,8 @@
 
 #include "base/bytes.h"
 
-/* Appends `text` as a JSON string. 0, -EILSEQ: it is not UTF-8, or -ENOMEM; on failure `out` keeps its length. */
+/* Appends `text` as a JSON string. 0, -EILSEQ: it is not UTF-8, or -ENOMEM; on failure `out` keeps
+ * its length. */
 int quote_json(struct bytes *out, const char *text, size_t len);
 
 #endif

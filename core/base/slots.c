@@ -32,7 +32,8 @@ static void grow(struct slots *slots)
     slots->slots = mem_realloc(slots->slots, cap * sizeof *slots->slots);
 
     for (uint32_t i = cap; i-- > slots->cap;) {
-        slots->slots[i] = (struct slot){.object = NULL, .generation = 1, .next_free = slots->first_free};
+        slots->slots[i] =
+            (struct slot){.object = NULL, .generation = 1, .next_free = slots->first_free};
         slots->first_free = i;
     }
     slots->cap = cap;

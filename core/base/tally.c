@@ -1,5 +1,5 @@
-/* Counts of what is open in the whole process. They are process-wide on purpose, as the question they answer
- * is ("was anything left?"); nothing else may read them to decide what to do. */
+/* Counts of what is open in the whole process. They are process-wide on purpose, as the question
+ * they answer is ("was anything left?"); nothing else may read them to decide what to do. */
 #include "base/tally.h"
 
 #include <assert.h>
@@ -8,8 +8,8 @@
 static _Atomic int64_t counts[TALLY_KINDS];
 
 static const char *const names[TALLY_KINDS] = {
-    [TALLY_CONN] = "conn",         [TALLY_REQUEST] = "request", [TALLY_TASK] = "task", [TALLY_FILE] = "file",
-    [TALLY_LISTENER] = "listener", [TALLY_LOOP] = "loop",
+    [TALLY_CONN] = "conn", [TALLY_REQUEST] = "request",   [TALLY_TASK] = "task",
+    [TALLY_FILE] = "file", [TALLY_LISTENER] = "listener", [TALLY_LOOP] = "loop",
 };
 
 void tally_add(enum tally_kind kind, int delta)

@@ -90,7 +90,8 @@ struct decimal {
     const char *rest; /* what follows: the unit */
 };
 
-#define DECIMAL_MAX_SCALE UINT64_C(1000000000) /* digits of the fraction past the ninth are ignored */
+#define DECIMAL_MAX_SCALE \
+    UINT64_C(1000000000) /* digits of the fraction past the ninth are ignored */
 
 static int parse_decimal(const char *text, struct decimal *number)
 {
@@ -115,7 +116,8 @@ static int parse_decimal(const char *text, struct decimal *number)
     return 0;
 }
 
-/* number * unit, rounded up: the smallest positive duration is 1 ms, never 0 (which often means "off"). */
+/* number * unit, rounded up: the smallest positive duration is 1 ms, never 0 (which often means
+ * "off"). */
 static int scale_decimal(const struct decimal *number, uint64_t unit, uint64_t *result)
 {
     __uint128_t whole = (__uint128_t)number->whole * unit;
@@ -132,14 +134,16 @@ struct unit {
 };
 
 /* Parses a decimal followed by one of `units`, whose last has the name NULL. */
-static int parse_with_unit(const char *text, const struct unit *units, bool is_nocase, uint64_t *result)
+static int parse_with_unit(const char *text, const struct unit *units, bool is_nocase,
+                           uint64_t *result)
 {
     struct decimal number;
     int err = parse_decimal(text, &number);
     if (err)
         return err;
     for (const struct unit *unit = units; unit->name; unit++) {
-        bool is_it = is_nocase ? text_equal_nocase(number.rest, strlen(number.rest), unit->name, strlen(unit->name))
+        bool is_it = is_nocase ? text_equal_nocase(number.rest, strlen(number.rest), unit->name,
+                                                   strlen(unit->name))
                                : strcmp(number.rest, unit->name) == 0;
         if (is_it)
             return scale_decimal(&number, unit->factor, result);
@@ -149,7 +153,7 @@ static int parse_with_unit(const char *text, const struct unit *units, bool is_n
 
 int text_parse_duration(const char *text, uint64_t *ms)
 {
-    static const struct unit units[] = {{"", 1000},      {"ms", 1},         {"s", 1000}, {"m", 60000},
+    static const struct unit units[] = {{"", 1000},     {"ms", 1},       {"s", 1000}, {"m", 60000},
                                         {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
     return parse_with_unit(text, units, false, ms); /* case matters: "5M" is no duration */
 }
@@ -173,10 +177,12 @@ static unsigned least(unsigned a, unsigned b)
     return a < b ? a : b;
 }
 
-/* How many letters must be changed, added, left out or swapped with their neighbour to make `a` into `b`. */
+/* How many letters must be changed, added, left out or swapped with their neighbour to make `a`
+ * into `b`. */
 static unsigned edit_distance(const char *a, size_t a_len, const char *b, size_t b_len)
 {
-    unsigned rows[3][NEAREST_MAX_LEN + 1]; /* only the current row and the two before it are needed */
+    unsigned rows[3][NEAREST_MAX_LEN + 1]; /* only the current row and the two before it are needed
+                                            */
     for (unsigned j = 0; j <= b_len; j++)
         rows[0][j] = j;
     for (unsigned i = 1; i <= a_len; i++) {

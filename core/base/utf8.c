@@ -1,5 +1,5 @@
-/* UTF-8, after table 3-7 of the Unicode standard: the first byte decides the length and the range of the
- * second byte; all others are 80..BF. */
+/* UTF-8, after table 3-7 of the Unicode standard: the first byte decides the length and the range
+ * of the second byte; all others are 80..BF. */
 #include "base/utf8.h"
 
 #include <stdint.h>
@@ -21,7 +21,8 @@ static bool is_second_of_three(unsigned char first, unsigned char second)
     return is_between(second, first == 0xE0 ? 0xA0 : 0x80, first == 0xED ? 0x9F : 0xBF);
 }
 
-/* The second byte of a four-byte character: no overlong form (F0 80), nothing past U+10FFFF (F4 90). */
+/* The second byte of a four-byte character: no overlong form (F0 80), nothing past U+10FFFF (F4
+ * 90). */
 static bool is_second_of_four(unsigned char first, unsigned char second)
 {
     return is_between(second, first == 0xF0 ? 0x90 : 0x80, first == 0xF4 ? 0x8F : 0xBF);
@@ -39,11 +40,13 @@ size_t utf8_char(const char *text, size_t len)
     if (is_between(at[0], 0xE0, 0xEF))
         return len >= 3 && is_second_of_three(at[0], at[1]) && is_tail(at[2]) ? 3 : 0;
     if (is_between(at[0], 0xF0, 0xF4))
-        return len >= 4 && is_second_of_four(at[0], at[1]) && is_tail(at[2]) && is_tail(at[3]) ? 4 : 0;
+        return len >= 4 && is_second_of_four(at[0], at[1]) && is_tail(at[2]) && is_tail(at[3]) ? 4
+                                                                                               : 0;
     return 0;
 }
 
-/* Whether the next eight bytes are all ASCII: most text is, so this is what makes the check fast. */
+/* Whether the next eight bytes are all ASCII: most text is, so this is what makes the check fast.
+ */
 static bool is_ascii_word(const char *text)
 {
     uint64_t word;

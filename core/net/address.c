@@ -38,7 +38,8 @@ static int parse_in4(struct address *addr, const char *host)
 }
 
 /* Copies what stands before the last colon into `host`; brackets are removed and reported. */
-static int split_host(const char *text, const char *colon, char *host, size_t size, bool *has_brackets)
+static int split_host(const char *text, const char *colon, char *host, size_t size,
+                      bool *has_brackets)
 {
     size_t len = (size_t)(colon - text);
     *has_brackets = len >= 2 && text[0] == '[' && text[len - 1] == ']';
@@ -129,5 +130,6 @@ void address_url(const struct address *addr, char *buf, size_t size)
     char host[INET6_ADDRSTRLEN];
     address_host(addr, host, sizeof(host));
     bool is_in6 = addr->sa.any.sa_family == AF_INET6;
-    snprintf(buf, size, is_in6 ? "http://[%s]:%u" : "http://%s:%u", host, (unsigned)address_port(addr));
+    snprintf(buf, size, is_in6 ? "http://[%s]:%u" : "http://%s:%u", host,
+             (unsigned)address_port(addr));
 }

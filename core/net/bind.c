@@ -1,5 +1,5 @@
-/* Binding the sockets of a server, once, before its workers start: one per worker for TCP, one shared by all
- * for a UNIX socket. */
+/* Binding the sockets of a server, once, before its workers start: one per worker for TCP, one
+ * shared by all for a UNIX socket. */
 #include "net/listener.h"
 
 #include <errno.h>
@@ -38,8 +38,9 @@ static int bind_tcp(const struct address *addr, bool reuse_addr, bool reuse_port
     return err;
 }
 
-/* Without SO_REUSEPORT: fails while anybody else has the port, however he bound it. SO_REUSEADDR, because
- * the connections of a server that has just ended are no obstacle. Port 0 becomes a number. */
+/* Without SO_REUSEPORT: fails while anybody else has the port, however he bound it. SO_REUSEADDR,
+ * because the connections of a server that has just ended are no obstacle. Port 0 becomes a number.
+ */
 static int probe_tcp(struct address *addr)
 {
     struct address bound;
@@ -53,8 +54,9 @@ static int probe_tcp(struct address *addr)
     return err;
 }
 
-/* Preferably without SO_REUSEADDR (listener_start sets it): two sockets that both have it may share a port
- * until one listens, so the probe of a second server would not notice us while we are still starting. */
+/* Preferably without SO_REUSEADDR (listener_start sets it): two sockets that both have it may share
+ * a port until one listens, so the probe of a second server would not notice us while we are still
+ * starting. */
 static int bind_worker(const struct address *addr)
 {
     int fd = bind_tcp(addr, false, true);
@@ -67,7 +69,8 @@ static bool is_socket_file(const char *path)
     return lstat(path, &info) == 0 && S_ISSOCK(info.st_mode);
 }
 
-/* A server that was killed leaves its socket file behind. It may go only when nobody answers there. */
+/* A server that was killed leaves its socket file behind. It may go only when nobody answers there.
+ */
 static int remove_stale(const struct address *addr)
 {
     if (!is_socket_file(addr->sa.un.sun_path))

@@ -1,5 +1,6 @@
-/* Connecting: lookup in libuv's thread pool, then connect(2) on one address after the other. A lookup cannot
- * be interrupted, so it is a heap object of its own: one that takes too long is left behind and frees itself. */
+/* Connecting: lookup in libuv's thread pool, then connect(2) on one address after the other. A
+ * lookup cannot be interrupted, so it is a heap object of its own: one that takes too long is left
+ * behind and frees itself. */
 #include "net/client.h"
 
 #include "base/alloc.h"
@@ -10,7 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HOST_MAX 253 /* longest name in the DNS; libuv 1.44 cuts longer ones short instead of refusing */
+#define HOST_MAX \
+    253 /* longest name in the DNS; libuv 1.44 cuts longer ones short instead of refusing */
 
 struct client_lookup {
     uv_getaddrinfo_t request;
@@ -99,7 +101,8 @@ static int start_attempt(struct client *client, const struct addrinfo *info)
     int fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    int err = connect(fd, info->ai_addr, info->ai_addrlen) == 0 || errno == EINPROGRESS ? 0 : -errno;
+    int err =
+        connect(fd, info->ai_addr, info->ai_addrlen) == 0 || errno == EINPROGRESS ? 0 : -errno;
     if (err == 0)
         err = uv_poll_init(&client->loop->uv, &client->poll, fd);
     if (err) {
@@ -145,11 +148,13 @@ static void on_looked_up(uv_getaddrinfo_t *request, int status, struct addrinfo 
 static int look_up(struct client *client, const char *host, uint16_t port)
 {
     char service[8];
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
     if (strlen(host) > HOST_MAX)
         return UV_ENAMETOOLONG;
     snprintf(service, sizeof(service), "%u", (unsigned)port);
-    if (getaddrinfo(host, service, &hints, &client->found) == 0) { /* a number: nothing that could block */
+    if (getaddrinfo(host, service, &hints, &client->found) == 0) { /* a number: nothing that could
+                                                                      block */
         client->trying = client->found;
         try_next(client, UV_EAI_NODATA);
         return 0;
@@ -158,7 +163,8 @@ static int look_up(struct client *client, const char *host, uint16_t port)
     hints.ai_flags = AI_NUMERICSERV;
     client->lookup = mem_calloc(sizeof(*client->lookup));
     client->lookup->client = client;
-    int err = uv_getaddrinfo(&client->loop->uv, &client->lookup->request, on_looked_up, host, service, &hints);
+    int err = uv_getaddrinfo(&client->loop->uv, &client->lookup->request, on_looked_up, host,
+                             service, &hints);
     if (err) {
         mem_free(client->lookup);
         client->lookup = NULL;
@@ -166,8 +172,8 @@ static int look_up(struct client *client, const char *host, uint16_t port)
     return err;
 }
 
-void client_connect(struct client *client, struct loop *loop, const char *host, uint16_t port, uint32_t limit_ms,
-                    client_fn on_done)
+void client_connect(struct client *client, struct loop *loop, const char *host, uint16_t port,
+                    uint32_t limit_ms, client_fn on_done)
 {
     *client = (struct client){.loop = loop, .on_done = on_done, .fd = -1};
     client->finish.run = on_finish;

@@ -1,5 +1,6 @@
-/* An outgoing TCP connection in the making: look the name up, try its addresses, all within one time limit.
- * It is a member of (or beside) the conn it is made for; what comes out is a connected socket for conn_open. */
+/* An outgoing TCP connection in the making: look the name up, try its addresses, all within one
+ * time limit. It is a member of (or beside) the conn it is made for; what comes out is a connected
+ * socket for conn_open. */
 #ifndef NET_CLIENT_H
 #define NET_CLIENT_H
 
@@ -9,12 +10,13 @@
 
 struct client;
 struct client_lookup;
-/* A connected, non-blocking socket, or the error: UV_ETIMEDOUT, UV_ECANCELED, UV_EAI_..., UV_ECONNREFUSED ... */
+/* A connected, non-blocking socket, or the error: UV_ETIMEDOUT, UV_ECANCELED, UV_EAI_...,
+ * UV_ECONNREFUSED ... */
 typedef void (*client_fn)(struct client *client, int fd_or_err);
 
 struct client {
     struct loop *loop;
-    client_fn on_done;             /* once, never from inside a client_... function; then client may be freed */
+    client_fn on_done; /* once, never from inside a client_... function; then client may be freed */
     struct client_lookup *lookup;  /* in the thread pool, NULL: not */
     struct addrinfo *found;        /* what the lookup gave */
     const struct addrinfo *trying; /* the address being tried now */
@@ -28,8 +30,9 @@ struct client {
 };
 
 /* `host` is a name or a numeric address and is copied. */
-void client_connect(struct client *client, struct loop *loop, const char *host, uint16_t port, uint32_t limit_ms,
-                    client_fn on_done);
-void client_cancel(struct client *client); /* on_done gets UV_ECANCELED, unless it has something better already */
+void client_connect(struct client *client, struct loop *loop, const char *host, uint16_t port,
+                    uint32_t limit_ms, client_fn on_done);
+void client_cancel(struct client *client); /* on_done gets UV_ECANCELED, unless it has something
+                                              better already */
 
 #endif

@@ -1,5 +1,5 @@
-/* A connection's life: reading, noticing that the peer left, and the three ways to end (close, finish,
- * linger). What it writes is in outbox.c. */
+/* A connection's life: reading, noticing that the peer left, and the three ways to end (close,
+ * finish, linger). What it writes is in outbox.c. */
 #include "net/conn.h"
 
 #include "base/tally.h"
@@ -27,7 +27,8 @@ static void on_stall_due(struct deadline *deadline)
     }
 }
 
-int conn_open(struct conn *conn, struct loop *loop, int fd, bool is_unix, const struct conn_events *events)
+int conn_open(struct conn *conn, struct loop *loop, int fd, bool is_unix,
+              const struct conn_events *events)
 {
     int on = 1;
     if (!is_unix && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0) {
@@ -178,7 +179,8 @@ static void shut_down(struct conn *conn)
         loop_set_deadline(conn->loop, &conn->stall, LINGER_MS);
 }
 
-/* Closing with unread input would send a reset, which can destroy our answer before the peer has read it. */
+/* Closing with unread input would send a reset, which can destroy our answer before the peer has
+ * read it. */
 static void close_or_linger(struct conn *conn)
 {
     int unread = 0;
@@ -230,7 +232,9 @@ void conn_reset(struct conn *conn)
 void conn_shutdown(struct conn *conn)
 {
     conn_flush(conn);
-    shutdown(conn_fd(conn), SHUT_WR);
+    conn->is_ended = true;
+    if (conn->state == CONN_OPEN && !outbox_is_busy(conn))
+        shutdown(conn_fd(conn), SHUT_WR);
 }
 
 void conn_set_receive_buffer(struct conn *conn, int size)
@@ -244,6 +248,8 @@ void conn_settled(struct conn *conn, bool owes_drained)
         close_or_linger(conn);
     else if (conn->state == CONN_LINGERING)
         shut_down(conn);
-    else if (owes_drained)
-        conn->events->on_drained(conn);
+    else if (conn->is_ended)
+        shutdown(conn_fd(conn), SHUT_WR);
+    if (conn->state == CONN_OPEN && owes_drained)
+        conn->events->on_drained(conn); /* may close */
 }

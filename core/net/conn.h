@@ -1,5 +1,6 @@
-/* One stream connection (TCP or UNIX socket): reads into the loop's shared buffer, writes at once what the
- * kernel takes and keeps the rest, closes in two steps. It is a member of the object that owns it. */
+/* One stream connection (TCP or UNIX socket): reads into the loop's shared buffer, writes at once
+ * what the kernel takes and keeps the rest, closes in two steps. It is a member of the object that
+ * owns it. */
 #ifndef NET_CONN_H
 #define NET_CONN_H
 
@@ -17,15 +18,18 @@
 struct conn;
 struct conn_outbox; /* what the kernel has not taken yet */
 
-/* What a connection tells its owner. None is called from inside a conn_... function (on_data, on_gone and
- * on_drained come from the loop), and after conn_finish, conn_linger or conn_close only on_closed follows,
- * after which the owner may free the memory. */
+/* What a connection tells its owner. None is called from inside a conn_... function (on_data,
+ * on_gone and on_drained come from the loop), and after conn_finish, conn_linger or conn_close only
+ * on_closed follows, after which the owner may free the memory. */
 struct conn_events {
-    void (*on_data)(struct conn *conn, const char *data, size_t len); /* data is valid during the call */
-    /* Once: the peer ended its side (UV_EOF), reset it, or a write failed; UV_ETIMEDOUT: it took nothing for
-     * stall_ms, on_closed follows. After UV_EOF writing may still work, nothing more is read. */
+    void (*on_data)(struct conn *conn, const char *data, size_t len); /* data is valid during the
+                                                                         call */
+    /* Once: the peer ended its side (UV_EOF), reset it, or a write failed; UV_ETIMEDOUT: it took
+     * nothing for stall_ms, on_closed follows. After UV_EOF writing may still work, nothing more is
+     * read. */
     void (*on_gone)(struct conn *conn, int err);
-    /* Bytes had to wait and have all reached the kernel (or were dropped, when on_gone was called before). */
+    /* Bytes had to wait and have all reached the kernel (or were dropped, when on_gone was called
+     * before). */
     void (*on_drained)(struct conn *conn);
     void (*on_closed)(struct conn *conn); /* last call */
 };
@@ -41,7 +45,8 @@ struct conn {
     union {
         uv_handle_t handle;
         uv_stream_t stream;
-        uv_tcp_t tcp; /* UNIX sockets too: libuv asks for no more than a stream, and it is smaller */
+        uv_tcp_t tcp; /* UNIX sockets too: libuv asks for no more than a stream, and it is smaller
+                       */
     } uv;
     struct loop *loop;
     const struct conn_events *events;
@@ -57,21 +62,26 @@ struct conn {
     bool is_reading;
     bool is_gone;   /* on_gone was called, or the end was seen while lingering */
     bool is_broken; /* a write failed: all others are dropped */
+    bool is_ended;  /* conn_shutdown was called: all other writes are dropped */
 };
 
-/* Takes over the connected socket `fd`. On error the fd is closed and the conn may be freed at once. */
-int conn_open(struct conn *conn, struct loop *loop, int fd, bool is_unix, const struct conn_events *events);
+/* Takes over the connected socket `fd`. On error the fd is closed and the conn may be freed at
+ * once. */
+int conn_open(struct conn *conn, struct loop *loop, int fd, bool is_unix,
+              const struct conn_events *events);
 void conn_read_start(struct conn *conn); /* idempotent */
 void conn_read_stop(struct conn *conn);  /* on_gone(UV_EOF) still comes, within a second or so */
 /* Between cork and uncork all writes of this connection leave in one system call. May be nested. */
 void conn_cork(struct conn *conn);
 void conn_uncork(struct conn *conn);
 void conn_flush(struct conn *conn); /* send what is corked now */
-/* Never fails: bytes that cannot be sent any more are dropped and on_gone has been or will be called. */
+/* Never fails: bytes that cannot be sent any more are dropped and on_gone has been or will be
+ * called. */
 void conn_write(struct conn *conn, const void *data, size_t len);
 size_t conn_unsent(const struct conn *conn); /* corked bytes included, files not */
-/* Sends part of a file; `done` gets 0 or an error (UV_EOF: the file was shorter, UV_ECANCELED: closed), never
- * from inside conn_send_file, always before on_closed. One at a time; what is written meanwhile follows it. */
+/* Sends part of a file; `done` gets 0 or an error (UV_EOF: the file was shorter, UV_ECANCELED:
+ * closed), never from inside conn_send_file, always before on_closed. One at a time; what is
+ * written meanwhile follows it. */
 struct conn_file {
     int fd;
     uint64_t offset;
@@ -80,11 +90,14 @@ struct conn_file {
     struct conn *conn;
     struct loop_job again; /* next part, next turn */
 };
-void conn_send_file(struct conn *conn, struct conn_file *file); /* fd, offset, left and done are set */
-void conn_linger(struct conn *conn); /* send the rest, shutdown(WR), discard input up to 64 KiB or 1 s, close */
+void conn_send_file(struct conn *conn, struct conn_file *file); /* fd, offset, left and done are set
+                                                                 */
+void conn_linger(struct conn *conn); /* send the rest, shutdown(WR), discard input up to 64 KiB or 1
+                                        s, close */
 void conn_close(struct conn *conn);  /* idempotent; unsent bytes are dropped */
-void conn_finish(struct conn *conn); /* close as soon as everything has been sent; linger when input is unread */
-void conn_reset(struct conn *conn);    /* close at once; the peer sees a reset */
+void conn_finish(struct conn *conn); /* close as soon as everything has been sent; linger when input
+                                        is unread */
+void conn_reset(struct conn *conn);  /* close at once; the peer sees a reset */
 void conn_shutdown(struct conn *conn); /* our side ends after what was sent; the peer's may go on */
 void conn_set_receive_buffer(struct conn *conn, int size);
 int conn_fd(const struct conn *conn);

@@ -1,5 +1,6 @@
-/* Deadlines: all of a worker's live in one heap behind one timer. A deadline is a member of the object
- * that it guards. Moving one later is free (it is looked at again when the old time comes). */
+/* Deadlines: all of a worker's live in one heap behind one timer. A deadline is a member of the
+ * object that it guards. Moving one later is free (it is looked at again when the old time comes).
+ */
 #ifndef NET_DEADLINE_H
 #define NET_DEADLINE_H
 
@@ -33,12 +34,13 @@ struct deadlines {
 
 void deadlines_init(struct deadlines *all);
 void deadlines_deinit(struct deadlines *all);
-/* A time that has come already is due at the next run, never in the one going on: no callback can keep
- * deadlines_run busy for ever. */
+/* A time that has come already is due at the next run, never in the one going on: no callback can
+ * keep deadlines_run busy for ever. */
 void deadlines_set(struct deadlines *all, struct deadline *deadline, uint64_t due_ms);
 void deadlines_clear(struct deadlines *all, struct deadline *deadline);
 /* Calls every deadline due at `now_ms`; each may set, clear or free any other. */
 void deadlines_run(struct deadlines *all, uint64_t now_ms);
-uint64_t deadlines_next_ms(const struct deadlines *all); /* when to run next; UINT64_MAX when none is set */
+uint64_t deadlines_next_ms(const struct deadlines *all); /* when to run next; UINT64_MAX when none
+                                                            is set */
 
 #endif

@@ -1,5 +1,5 @@
-/* Accepting connections on one loop. When descriptors run out it sheds load or waits, and never spins: the
- * unaccepted connection keeps the socket readable. */
+/* Accepting connections on one loop. When descriptors run out it sheds load or waits, and never
+ * spins: the unaccepted connection keeps the socket readable. */
 #include "net/listener.h"
 
 #include "base/log.h"
@@ -29,8 +29,8 @@ static void warn_shortage(struct listener *listener, int error)
     if (listener->warned_ms != 0 && now_ms - listener->warned_ms < WARN_EVERY_MS)
         return;
     listener->warned_ms = now_ms;
-    log_warn("listener: cannot accept connections: %s; trying again every %d ms%s", strerror(error), SHORTAGE_MS,
-             error == EMFILE ? " (raise ulimit -n)" : "");
+    log_warn("listener: cannot accept connections: %s; trying again every %d ms%s", strerror(error),
+             SHORTAGE_MS, error == EMFILE ? " (raise ulimit -n)" : "");
 }
 
 static enum accepting accept_failed(struct listener *listener, int error)
@@ -53,7 +53,8 @@ static int accept_next(struct listener *listener)
     return accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
-/* Without descriptors accept fails alike when nobody is there: that is no reason to evict anybody. */
+/* Without descriptors accept fails alike when nobody is there: that is no reason to evict anybody.
+ */
 static bool is_anybody_waiting(struct listener *listener)
 {
     struct pollfd poll_fd = {.fd = listener->fd, .events = POLLIN};
@@ -113,7 +114,9 @@ int listener_start(struct listener *listener, struct loop *loop, int fd)
     int on = 1;
     struct address local;
     int err = address_of_local(&local, fd);
-    if (err == 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0) /* see bind_worker */
+    if (err == 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0) /* see
+                                                                                       bind_worker
+                                                                                     */
         err = -errno;
     if (err == 0 && listen(fd, BACKLOG) != 0)
         err = -errno;

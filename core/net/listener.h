@@ -1,5 +1,6 @@
-/* A listening socket. Binding happens once per server, on the main thread; each worker then accepts from a
- * socket of its own on the same port (SO_REUSEPORT), or from the one UNIX socket that all share. */
+/* A listening socket. Binding happens once per server, on the main thread; each worker then accepts
+ * from a socket of its own on the same port (SO_REUSEPORT), or from the one UNIX socket that all
+ * share. */
 #ifndef NET_LISTENER_H
 #define NET_LISTENER_H
 
@@ -9,11 +10,12 @@
 struct listener;
 typedef void (*listener_fn)(struct listener *listener, int fd); /* a new socket, non-blocking */
 
-/* Binds for `count` workers: fds[0..count-1], all listening only after listener_start. First without
- * SO_REUSEPORT, so that a second server on the port fails (-EADDRINUSE); port 0 is resolved once into `addr`.
- * On error no fd is left open. */
+/* Binds for `count` workers: fds[0..count-1], all listening only after listener_start. First
+ * without SO_REUSEPORT, so that a second server on the port fails (-EADDRINUSE); port 0 is resolved
+ * once into `addr`. On error no fd is left open. */
 int listener_bind(struct address *addr, int count, int *fds);
-void listener_unlink(const struct address *addr); /* removes the file of a UNIX socket, when all have stopped */
+void listener_unlink(const struct address *addr); /* removes the file of a UNIX socket, when all
+                                                     have stopped */
 
 struct listener {
     uv_poll_t poll;
@@ -24,17 +26,18 @@ struct listener {
     struct deadline pause; /* after EMFILE: try again then */
     uint64_t warned_ms;    /* when the last shortage was logged */
     listener_fn on_accept;
-    bool (*on_shortage)(struct listener *listener); /* out of descriptors: evict something idle, true if done; or NULL */
+    bool (*on_shortage)(struct listener *listener); /* out of descriptors: evict something idle,
+                                                       true if done; or NULL */
     void (*on_stopped)(struct listener *listener);  /* last call */
     void *owner;
 };
 
-/* Takes over `fd`. on_accept, on_shortage and owner are set before; the rest is set here. On error the fd is
- * closed and the listener may be freed at once. */
+/* Takes over `fd`. on_accept, on_shortage and owner are set before; the rest is set here. On error
+ * the fd is closed and the listener may be freed at once. */
 int listener_start(struct listener *listener, struct loop *loop, int fd);
 void listener_pause(struct listener *listener, uint32_t ms); /* stop accepting for a while */
-/* Stops accepting; connections already in the backlog are accepted first (on_accept is called from inside).
- * Shared sockets stay for others. on_stopped may be NULL. */
+/* Stops accepting; connections already in the backlog are accepted first (on_accept is called from
+ * inside). Shared sockets stay for others. on_stopped may be NULL. */
 void listener_stop(struct listener *listener, void (*on_stopped)(struct listener *listener));
 
 #endif

@@ -1,5 +1,6 @@
-/* The loop of one worker, owned by the worker. Deadlines run right after I/O, not in libuv's timer phase
- * before it: when the loop was held up, a request that has arrived meanwhile beats its own time limit. */
+/* The loop of one worker, owned by the worker. Deadlines run right after I/O, not in libuv's timer
+ * phase before it: when the loop was held up, a request that has arrived meanwhile beats its own
+ * time limit. */
 #include "net/loop.h"
 
 #include "base/alloc.h"
@@ -7,8 +8,9 @@
 
 #include <assert.h>
 
-#define LOOP_PASSES 64       /* of jobs, before I/O gets its turn again */
-#define LOOP_EXACT_MS 1000   /* deadlines nearer than this are counted from the real time, see below */
+#define LOOP_PASSES 64 /* of jobs, before I/O gets its turn again */
+#define LOOP_EXACT_MS \
+    1000 /* deadlines nearer than this are counted from the real time, see below */
 #define LOOP_NEVER UINT64_MAX
 
 /* ---- jobs ---- */
@@ -39,7 +41,8 @@ void loop_cancel_job(struct loop_job *job)
 /* Must the next poll return at once? */
 static bool has_more(struct loop *loop)
 {
-    return !list_is_empty(&loop->jobs) || !list_is_empty(&loop->later) || loop_now_ms(loop) >= loop->timer_ms;
+    return !list_is_empty(&loop->jobs) || !list_is_empty(&loop->later) ||
+           loop_now_ms(loop) >= loop->timer_ms;
 }
 
 static void on_idle(uv_idle_t *idle)
@@ -93,8 +96,9 @@ static void run_deadlines(struct loop *loop)
     arm_timer(loop, deadlines_next_ms(&loop->deadlines));
 }
 
-/* libuv's clock stands still during a turn. For a limit of many seconds that is good enough; a short sleep
- * asked for after 50 ms of work would be over at once, so for those the clock is read again (25 ns). */
+/* libuv's clock stands still during a turn. For a limit of many seconds that is good enough; a
+ * short sleep asked for after 50 ms of work would be over at once, so for those the clock is read
+ * again (25 ns). */
 void loop_set_deadline(struct loop *loop, struct deadline *deadline, uint64_t after_ms)
 {
     if (after_ms < LOOP_EXACT_MS)
@@ -118,14 +122,15 @@ void loop_post(struct loop *loop, struct loop_message *message)
     struct loop_message *newest = atomic_load_explicit(&loop->messages, memory_order_relaxed);
     do {
         message->next = newest;
-    } while (!atomic_compare_exchange_weak_explicit(&loop->messages, &newest, message, memory_order_release,
-                                                    memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(&loop->messages, &newest, message,
+                                                    memory_order_release, memory_order_relaxed));
     uv_async_send(&loop->async);
 }
 
 static struct loop_message *take_messages(struct loop *loop)
 {
-    struct loop_message *newest = atomic_exchange_explicit(&loop->messages, NULL, memory_order_acquire);
+    struct loop_message *newest =
+        atomic_exchange_explicit(&loop->messages, NULL, memory_order_acquire);
     struct loop_message *oldest = NULL;
     while (newest != NULL) {
         struct loop_message *next = newest->next;
@@ -169,7 +174,8 @@ static void on_prepare(uv_prepare_t *prepare)
     run_jobs(prepare->loop->data); /* what closed handles have left to do, before the loop sleeps */
 }
 
-/* Only `async` keeps uv_run going: the loop ends when it is told to, not when it has nothing to do. */
+/* Only `async` keeps uv_run going: the loop ends when it is told to, not when it has nothing to do.
+ */
 static void start_handles(struct loop *loop)
 {
     uv_timer_init(&loop->uv, &loop->timer);

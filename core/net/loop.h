@@ -1,6 +1,6 @@
-/* The loop of one worker: libuv's loop, the deadlines behind one timer, the work to do at the end of a
- * turn, and a door for other threads (loop_post, the only function they may call).
- * One turn: wait for I/O, its callbacks, due deadlines, jobs, closed handles, jobs again. */
+/* The loop of one worker: libuv's loop, the deadlines behind one timer, the work to do at the end
+ * of a turn, and a door for other threads (loop_post, the only function they may call). One turn:
+ * wait for I/O, its callbacks, due deadlines, jobs, closed handles, jobs again. */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H
 
@@ -55,7 +55,8 @@ struct loop {
 int loop_init(struct loop *loop, void *owner);
 void loop_run(struct loop *loop);  /* until loop_stop */
 void loop_stop(struct loop *loop); /* loop_run returns at the end of this turn */
-/* Runs what was posted and deferred, closes its own handles and what is closing; asserts that no other is open. */
+/* Runs what was posted and deferred, closes its own handles and what is closing; asserts that no
+ * other is open. */
 void loop_deinit(struct loop *loop);
 static inline uint64_t loop_now_ms(struct loop *loop)
 {
@@ -63,11 +64,14 @@ static inline uint64_t loop_now_ms(struct loop *loop)
 }
 void loop_set_deadline(struct loop *loop, struct deadline *deadline, uint64_t after_ms);
 void loop_clear_deadline(struct loop *loop, struct deadline *deadline);
-/* At the end of this turn; called while jobs run, right after those. No effect when already waiting. */
+/* At the end of this turn; called while jobs run, right after those. No effect when already
+ * waiting. */
 void loop_defer(struct loop *loop, struct loop_job *job);
-/* After the next look at I/O: for the next slice of a long piece of work. No effect when already waiting. */
+/* After the next look at I/O: for the next slice of a long piece of work. No effect when already
+ * waiting. */
 void loop_defer_next(struct loop *loop, struct loop_job *job);
 void loop_cancel_job(struct loop_job *job);
-void loop_post(struct loop *loop, struct loop_message *message); /* any thread; run in order of posting */
+void loop_post(struct loop *loop, struct loop_message *message); /* any thread; run in order of
+                                                                    posting */
 
 #endif

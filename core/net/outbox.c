@@ -1,5 +1,5 @@
-/* Writing: the cork, the first try, the rest that waits for the kernel, and the stall of a peer that takes
- * nothing. An outbox belongs to its connection. */
+/* Writing: the cork, the first try, the rest that waits for the kernel, and the stall of a peer
+ * that takes nothing. An outbox belongs to its connection. */
 #include "net/outbox.h"
 
 #include "base/alloc.h"
@@ -10,9 +10,9 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#define CORK_MAX 65536    /* gathered bytes that leave without waiting for uncork */
-#define BIG_WRITE 16384   /* not worth copying into the cork */
-#define STALL_CHECKS 4    /* looks at a waiting connection within stall_ms */
+#define CORK_MAX 65536  /* gathered bytes that leave without waiting for uncork */
+#define BIG_WRITE 16384 /* not worth copying into the cork */
+#define STALL_CHECKS 4  /* looks at a waiting connection within stall_ms */
 
 /* ---- life ---- */
 
@@ -135,9 +135,11 @@ static void outbox_keep(struct conn *conn, const void *data, size_t len)
 }
 
 /* Directly, past libuv: nothing of this connection is in its queue. */
-static ssize_t try_send(struct conn *conn, const void *head, size_t head_len, const void *body, size_t body_len)
+static ssize_t try_send(struct conn *conn, const void *head, size_t head_len, const void *body,
+                        size_t body_len)
 {
-    struct iovec parts[2] = {{(void *)(uintptr_t)head, head_len}, {(void *)(uintptr_t)body, body_len}};
+    struct iovec parts[2] = {{(void *)(uintptr_t)head, head_len},
+                             {(void *)(uintptr_t)body, body_len}};
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
     ssize_t sent;
     do {
@@ -149,7 +151,8 @@ static ssize_t try_send(struct conn *conn, const void *head, size_t head_len, co
     return errno == EAGAIN || errno == ENOBUFS ? 0 : -errno;
 }
 
-void outbox_send(struct conn *conn, const void *head, size_t head_len, const void *body, size_t body_len)
+void outbox_send(struct conn *conn, const void *head, size_t head_len, const void *body,
+                 size_t body_len)
 {
     size_t sent = 0;
     if (conn->is_broken)
@@ -219,7 +222,7 @@ static void cork_write(struct conn *conn, const void *data, size_t len)
 
 void conn_write(struct conn *conn, const void *data, size_t len)
 {
-    if (len == 0 || conn->is_broken || conn->state != CONN_OPEN)
+    if (len == 0 || conn->is_broken || conn->is_ended || conn->state != CONN_OPEN)
         return;
     if (conn->corks > 0)
         cork_write(conn, data, len);
@@ -231,7 +234,8 @@ size_t conn_unsent(const struct conn *conn)
 {
     size_t unsent = conn->loop->corked == conn ? conn->loop->cork.len : 0;
     if (conn->outbox)
-        unsent += conn->uv.stream.write_queue_size + conn->outbox->waiting.len + conn->outbox->after.len;
+        unsent +=
+            conn->uv.stream.write_queue_size + conn->outbox->waiting.len + conn->outbox->after.len;
     return unsent;
 }
 
@@ -244,15 +248,16 @@ void outbox_arm_stall(struct conn *conn)
         loop_set_deadline(conn->loop, &conn->stall, every_ms ? every_ms : 1);
 }
 
-/* libuv reports a write only when it is complete, so look at what is left of it; and a slow peer that only
- * empties the kernel's buffer is alive too. */
+/* libuv reports a write only when it is complete, so look at what is left of it; and a slow peer
+ * that only empties the kernel's buffer is alive too. */
 static bool has_progress(struct conn *conn)
 {
     struct conn_outbox *outbox = conn->outbox;
     size_t queued = conn->uv.stream.write_queue_size;
     int unacked = 0;
     ioctl(conn_fd(conn), SIOCOUTQ, &unacked);
-    bool moved = outbox->has_moved || queued < outbox->seen_queued || unacked < outbox->seen_unacked;
+    bool moved =
+        outbox->has_moved || queued < outbox->seen_queued || unacked < outbox->seen_unacked;
     outbox->has_moved = false;
     outbox->seen_queued = queued;
     outbox->seen_unacked = unacked;

@@ -1,5 +1,6 @@
-/* What a connection has written and the kernel has not taken yet, and the file it is sending. Made when it is
- * needed and freed when empty, so an idle connection carries a pointer only. Private to core/net. */
+/* What a connection has written and the kernel has not taken yet, and the file it is sending. Made
+ * when it is needed and freed when empty, so an idle connection carries a pointer only. Private to
+ * core/net. */
 #ifndef NET_OUTBOX_H
 #define NET_OUTBOX_H
 
@@ -25,17 +26,19 @@ struct conn_outbox {
 struct conn_outbox *outbox_of(struct conn *conn); /* makes one when there is none */
 bool outbox_is_busy(const struct conn *conn);
 /* Sends now what the kernel takes, keeps the rest. */
-void outbox_send(struct conn *conn, const void *head, size_t head_len, const void *body, size_t body_len);
+void outbox_send(struct conn *conn, const void *head, size_t head_len, const void *body,
+                 size_t body_len);
 void outbox_fly(struct conn *conn);            /* start sending `flying` */
 void outbox_pump(struct conn *conn);           /* go on with what is next; may call the owner */
-void outbox_break(struct conn *conn, int err); /* a write failed: drop all, report at the end of the turn */
+void outbox_break(struct conn *conn, int err); /* a write failed: drop all, report at the end of the
+                                                  turn */
 void outbox_free(struct conn *conn);
 void outbox_arm_stall(struct conn *conn);
 bool outbox_has_stalled(struct conn *conn); /* called when the stall deadline is due */
 
-void conn_gone(struct conn *conn, int err);               /* tells the owner, once */
-void conn_settled(struct conn *conn, bool owes_drained);  /* the outbox has emptied */
-void sweep_watch(struct conn *conn);                      /* it stopped reading */
+void conn_gone(struct conn *conn, int err);              /* tells the owner, once */
+void conn_settled(struct conn *conn, bool owes_drained); /* the outbox has emptied */
+void sweep_watch(struct conn *conn);                     /* it stopped reading */
 void sweep_forget(struct conn *conn);
 
 #endif

@@ -10,7 +10,8 @@ static void on_uv_signal(uv_signal_t *watcher, int number)
     signals->on_signal(watcher->loop->data, number);
 }
 
-int signals_start(struct signals *signals, struct loop *loop, const int *numbers, int count, signals_fn on_signal)
+int signals_start(struct signals *signals, struct loop *loop, const int *numbers, int count,
+                  signals_fn on_signal)
 {
     assert(count <= SIGNALS_MAX);
     signals->on_signal = on_signal;

@@ -1,7 +1,7 @@
-/* Noticing that a peer left while its connection is not being read: libuv does not look at such a socket,
- * and behind unread bytes no end can be seen by reading. So once a second the kernel is asked, 512 sockets
- * with one poll(2), whose POLLRDHUP tells of the end whatever is still unread. Runs over loop->stopped; those
- * looked at wait in loop->swept for the next round. */
+/* Noticing that a peer left while its connection is not being read: libuv does not look at such a
+ * socket, and behind unread bytes no end can be seen by reading. So once a second the kernel is
+ * asked, 512 sockets with one poll(2), whose POLLRDHUP tells of the end whatever is still unread.
+ * Runs over loop->stopped; those looked at wait in loop->swept for the next round. */
 #include "net/outbox.h"
 
 #include <poll.h>
@@ -31,7 +31,8 @@ static void sweep_slice(struct loop *loop)
     if (count == 0 || poll(polls, (nfds_t)count, 0) <= 0)
         return;
     for (int i = 0; i < count; i++) {
-        /* Others may have been closed by the callbacks before; they are not freed before this turn ends. */
+        /* Others may have been closed by the callbacks before; they are not freed before this turn
+         * ends. */
         if (polls[i].revents != 0 && !conns[i]->is_reading)
             conn_gone(conns[i], polls[i].revents & POLLERR ? UV_ECONNRESET : UV_EOF);
     }

@@ -1,4 +1,5 @@
-/* The names in a folder, for finding applications: core.list_dir(path). It blocks, which loading may. */
+/* The names in a folder, for finding applications: core.list_dir(path). It blocks, which loading
+ * may. */
 #include "script/core.h"
 
 #include <dirent.h>

@@ -4,6 +4,7 @@
 
 #include "script/duration.h"
 #include "script/fault.h"
+#include "script/stop.h"
 #include "script/task.h"
 #include "script/vm.h"
 
@@ -42,11 +43,17 @@ static struct task_ref *push_ref(lua_State *L, slot_handle handle)
     struct task_ref *ref = lua_newuserdatauv(L, sizeof(*ref), REF_VALUES);
     *ref = (struct task_ref){.task = handle};
     luaL_setmetatable(L, TASK_TYPE);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &refs_key);
-    lua_pushvalue(L, -2);
-    lua_rawseti(L, -2, (lua_Integer)handle);
-    lua_pop(L, 1);
     return ref;
+}
+
+/* task.self() finds the reference at `index` from now on. */
+static void register_ref(lua_State *L, int index)
+{
+    const struct task_ref *ref = lua_touserdata(L, index);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &refs_key);
+    lua_pushvalue(L, index);
+    lua_rawseti(L, -2, (lua_Integer)ref->task);
+    lua_pop(L, 1);
 }
 
 /* The name of a task from Lua: where its function begins. */
@@ -83,6 +90,7 @@ static int body_done(lua_State *L, int status, lua_KContext ctx)
 /* stack: ref, fn, arguments... */
 static int body_main(lua_State *L)
 {
+    register_ref(L, 1);
     lua_callk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, body_done);
     return body_done(L, LUA_OK, 0);
 }
@@ -105,41 +113,37 @@ static int on_error(lua_State *L, struct task *task)
     return 0;
 }
 
-/* stack: ..., fn (at `fn`), arguments...; `about` gives the name. Pushes the reference. */
+/* Replaces `fn` and the arguments behind it, all the rest of the stack, by the reference of a new task, which is
+ * named after the function `about`. */
 static int spawn(lua_State *L, int about, int fn, bool is_owned)
 {
     int args = lua_gettop(L) - fn;
     luaL_checktype(L, about, LUA_TFUNCTION);
     luaL_checktype(L, fn, LUA_TFUNCTION);
     luaL_checkstack(L, args + 8, "too many arguments");
-    const char *name = push_name(L, about);
-    lua_insert(L, 1);
-    fn++;
-
     struct task_ref *ref = push_ref(L, 0);
-    ref->is_owned = is_owned;
-    lua_insert(L, 1); /* stack: ref, name, ..., fn, arguments */
-    lua_pushvalue(L, 2);
-    lua_setiuservalue(L, 1, REF_NAME);
-    fn++;
+    const char *name = push_name(L, about);
+    lua_setiuservalue(L, -2, REF_NAME);
+    lua_insert(L, fn); /* stack: ..., ref, fn, arguments */
 
     struct task *task = task_new(vm_of(L), name);
-    if (task == NULL || !lua_checkstack(task->co, args + 4)) {
-        if (task != NULL)
-            task_drop(task);
+    if (task == NULL)
+        return luaL_error(L, "not enough memory for another task");
+    if (!lua_checkstack(task->co, args + 4)) {
+        task_drop(task);
         return luaL_error(L, "not enough memory for another task");
     }
     ref->task = task->handle;
-    lua_pushvalue(L, 1);
+    ref->is_owned = task->must_start = is_owned;
+    task->on_error = on_error;
+    lua_pushvalue(L, fn);
     lua_xmove(L, task->co, 1);
     task_anchor(task);
     lua_pushcfunction(task->co, body_main);
-    lua_pushvalue(L, 1);
-    lua_insert(L, fn); /* stack: ref, name, ..., ref, fn, arguments */
-    lua_xmove(L, task->co, args + 2);
-    task->on_error = on_error;
+    lua_pushvalue(L, fn);
+    lua_xmove(L, task->co, 1);
+    lua_xmove(L, task->co, args + 1);
     task_start_later(task, args + 2);
-    lua_settop(L, 1);
     return 1;
 }
 
@@ -148,7 +152,8 @@ static int task_spawn(lua_State *L) /* spawn(fn, ...) -> t */
     return spawn(L, 1, 1, false);
 }
 
-/* spawn_owned(about, fn, ...) -> t, named after the function `about`; its error is not logged */
+/* spawn_owned(about, fn, ...) -> t, named after the function `about`. Its error is not logged, and `fn` runs even
+ * when it was cancelled before: it is Lua's own and calls check() once it stands firm. */
 static int task_spawn_owned(lua_State *L)
 {
     return spawn(L, 1, 2, true);
@@ -160,8 +165,10 @@ static int task_self(lua_State *L) /* self() -> t | nil */
     if (task == NULL)
         return 0;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &refs_key);
-    if (lua_rawgeti(L, -1, (lua_Integer)task->handle) == LUA_TNIL)
+    if (lua_rawgeti(L, -1, (lua_Integer)task->handle) == LUA_TNIL) {
         push_ref(L, task->handle);
+        register_ref(L, lua_gettop(L));
+    }
     return 1;
 }
 
@@ -373,6 +380,38 @@ static int task_shield(lua_State *L) /* shield(+1 | -1) */
     return 0;
 }
 
+static int task_check(lua_State *L) /* check(): raises when this task was cancelled */
+{
+    struct task *task = task_of(L);
+    if (task == NULL || !task_must_unwind(task))
+        return 0;
+    task_begin_unwinding(task);
+    task_push_cancel(L);
+    return lua_error(L);
+}
+
+static int task_is_cancelled(lua_State *L) /* is_cancelled(err): is it the error that cancels? */
+{
+    lua_pushboolean(L, stop_is_cancelled(L, 1));
+    return 1;
+}
+
+/* disown(t): nobody will ask for its error any more, so it is logged, when it comes or now. */
+static int task_disown(lua_State *L)
+{
+    struct task_ref *ref = check_ref(L, 1);
+    bool is_late = ref->is_owned && ref->outcome == REF_FAILED;
+    ref->is_owned = false;
+    if (is_late) {
+        lua_settop(L, 1);
+        lua_getiuservalue(L, 1, REF_RESULTS);
+        lua_getiuservalue(L, 1, REF_TRACEBACK);
+        lua_getiuservalue(L, 1, REF_NAME);
+        fault_log(L, lua_tostring(L, 4), 2, lua_tostring(L, 3));
+    }
+    return 0;
+}
+
 /* raise(err, traceback): raises what failed in another task, whose traceback goes in the log as well. */
 static int task_raise(lua_State *L)
 {
@@ -388,7 +427,8 @@ int bind_task(lua_State *L)
         {"spawn", task_spawn},   {"spawn_owned", task_spawn_owned}, {"self", task_self},
         {"id", task_id},         {"list", task_list},               {"sleep", task_sleep},
         {"yield", task_yield},   {"now", task_now},                 {"shield", task_shield},
-        {"raise", task_raise},   {NULL, NULL},
+        {"raise", task_raise},   {"check", task_check},             {"disown", task_disown},
+        {"is_cancelled", task_is_cancelled}, {NULL, NULL},
     };
     static const luaL_Reg methods[] = {
         {"join", ref_join}, {"cancel", ref_cancel}, {"traceback", ref_traceback}, {NULL, NULL},

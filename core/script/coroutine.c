@@ -167,7 +167,7 @@ static int resume_continue(lua_State *L, int status, lua_KContext mode)
 {
     (void)status;
     lua_State *co = lua_tothread(L, -2);
-    lua_pop(L, 1); /* `co` stays, as an anchor */
+    lua_pop(L, 2); /* it stays anchored: it is our argument or upvalue */
     return run_coroutine(L, co, 0, (int)mode);
 }
 
@@ -193,14 +193,17 @@ static const char *why_not(lua_State *L, lua_State *co)
 static int resume(lua_State *L, lua_State *co, int args, int mode)
 {
     const char *why = why_not(L, co);
+    int bottom = 0;
     if (why == NULL && !lua_checkstack(co, args + 1))
         why = "too many arguments to resume";
     if (why != NULL) {
         lua_pushstring(L, why);
         return give_failure(L, L, mode);
     }
+    if (lua_status(co) == LUA_OK && lua_tocfunction(co, 1) == body_main)
+        bottom = AT_NOTE + 1; /* not begun: handler, note and body are arguments, too */
     lua_xmove(L, co, args);
-    return run_coroutine(L, co, args, mode);
+    return run_coroutine(L, co, args + bottom, mode);
 }
 
 static int own_resume(lua_State *L)

@@ -1,4 +1,5 @@
-/* A generation: see generation.h. Booting is a task like any other, so an application may park while it loads. */
+/* A generation: see generation.h. Booting is a task like any other, so an application may park
+ * while it loads. */
 #include "script/generation.h"
 
 #include "base/alloc.h"
@@ -89,7 +90,8 @@ static void tell_owner(struct loop_job *job)
     gen->on_booted(gen, &result); /* may free gen */
 }
 
-static void finish_boot(struct generation *gen, enum generation_outcome outcome, int exit_code, const char *message)
+static void finish_boot(struct generation *gen, enum generation_outcome outcome, int exit_code,
+                        const char *message)
 {
     gen->outcome = outcome;
     gen->exit_code = exit_code;
@@ -97,14 +99,16 @@ static void finish_boot(struct generation *gen, enum generation_outcome outcome,
     loop_defer(gen->vm->loop, &gen->booted_job);
 }
 
-/* boot.lua explains what goes wrong in an application; this is for what goes wrong in boot.lua itself.
- * Stack: error, traceback. */
+/* boot.lua explains what goes wrong in an application; this is for what goes wrong in boot.lua
+ * itself. Stack: error, traceback. */
 static int boot_failed(lua_State *L, struct task *task)
 {
     (void)task;
     const char *text = luaL_tolstring(L, 1, NULL);
     lua_pushinteger(L, 1);
-    lua_pushfstring(L, "neap: %s\n%s\nIs the folder of neap's Lua files complete? NEAP_LUA_DIR can point at another.\n",
+    lua_pushfstring(L,
+                    "neap: %s\n%s\nIs the folder of neap's Lua files complete? NEAP_LUA_DIR can "
+                    "point at another.\n",
                     text, lua_tostring(L, 2));
     return 2;
 }
@@ -132,11 +136,13 @@ static void boot_ended(struct task *task, int status)
         finish_boot(gen, GENERATION_DONE, code, NULL);
 }
 
-void generation_boot(struct generation *gen, int argc, char *const *argv, generation_booted_fn on_booted)
+void generation_boot(struct generation *gen, int argc, char *const *argv,
+                     generation_booted_fn on_booted)
 {
     gen->on_booted = on_booted;
     struct task *task = task_new(gen->vm, "main");
-    struct boot_arguments boot = {.task = task, .mode = gen->options.mode, .argc = argc, .argv = argv};
+    struct boot_arguments boot = {
+        .task = task, .mode = gen->options.mode, .argc = argc, .argv = argv};
     if (!task || call_protected(gen->vm, push_boot, &boot, "boot") != 0) {
         if (task)
             task_drop(task);

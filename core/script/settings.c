@@ -1,5 +1,6 @@
-/* config.lua in, core.config out. The file runs with the standard library, because it is the operator's own and
- * often asks os.getenv for secrets; its state is gone before the first worker starts. */
+/* config.lua in, core.config out. The file runs with the standard library, because it is the
+ * operator's own and often asks os.getenv for secrets; its state is gone before the first worker
+ * starts. */
 #include "script/settings.h"
 
 #include <lauxlib.h>
@@ -41,8 +42,8 @@ static const char *full_key(lua_State *L, struct reading *reading, const char *p
 {
     /* stack: table, key, value */
     if (lua_type(L, -2) != LUA_TSTRING)
-        luaL_error(L, "%s: the names of settings are strings, found a %s in block %s", reading->file,
-                   luaL_typename(L, -2), reading->block);
+        luaL_error(L, "%s: the names of settings are strings, found a %s in block %s",
+                   reading->file, luaL_typename(L, -2), reading->block);
     return lua_pushfstring(L, "%s%s", prefix, lua_tostring(L, -2));
 }
 
@@ -101,9 +102,11 @@ static int read_file(lua_State *L)
         return lua_error(L);
     lua_call(L, 0, 1);
     if (!lua_istable(L, -1))
-        return luaL_error(L, "%s must return a table: return { default = { workers = 2 } }", reading->file);
+        return luaL_error(L, "%s must return a table: return { default = { workers = 2 } }",
+                          reading->file);
     check_others(L, reading);
-    for (const char *const *block = reading->reader->blocks; *block && reading->result == 0; block++) {
+    for (const char *const *block = reading->reader->blocks; *block && reading->result == 0;
+         block++) {
         reading->block = *block;
         if (lua_getfield(L, -1, *block) == LUA_TTABLE)
             walk(L, reading, "");
@@ -134,18 +137,10 @@ int settings_read(const char *file, const struct settings_reader *reader, struct
 static void push_setting(lua_State *L, const struct setting *setting)
 {
     switch (setting->type) {
-    case SETTING_INTEGER:
-        lua_pushinteger(L, (lua_Integer)setting->number);
-        break;
-    case SETTING_SECONDS:
-        lua_pushnumber(L, (lua_Number)setting->number / 1000);
-        break;
-    case SETTING_BOOL:
-        lua_pushboolean(L, setting->number != 0);
-        break;
-    case SETTING_TEXT:
-        lua_pushstring(L, setting->text);
-        break;
+    case SETTING_INTEGER: lua_pushinteger(L, (lua_Integer)setting->number); break;
+    case SETTING_SECONDS: lua_pushnumber(L, (lua_Number)setting->number / 1000); break;
+    case SETTING_BOOL: lua_pushboolean(L, setting->number != 0); break;
+    case SETTING_TEXT: lua_pushstring(L, setting->text); break;
     case SETTING_LIST:
         lua_createtable(L, (int)setting->count, 0);
         for (size_t i = 0; i < setting->count; i++) {

@@ -1,5 +1,6 @@
-/* Settings on their way between C and Lua: reads config.lua in a throw-away Lua state and hands out its values as
- * dotted keys and text; pushes effective settings as nested tables. What keys mean is known above (config.c). */
+/* Settings on their way between C and Lua: reads config.lua in a throw-away Lua state and hands out
+ * its values as dotted keys and text; pushes effective settings as nested tables. What keys mean is
+ * known above (config.c). */
 #ifndef SCRIPT_SETTINGS_H
 #define SCRIPT_SETTINGS_H
 
@@ -10,8 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One value of block `block` of the file: "limits.body" = "2MB". `index` is 0, or counts the items of a list from 1.
- * A number arrives as text: a duration without a unit means seconds, a size means bytes. */
+/* One value of block `block` of the file: "limits.body" = "2MB". `index` is 0, or counts the items
+ * of a list from 1. A number arrives as text: a duration without a unit means seconds, a size means
+ * bytes. */
 struct settings_value {
     const char *block;
     const char *key;

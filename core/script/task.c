@@ -166,7 +166,7 @@ struct task *task_new(struct vm *vm, const char *name)
     task->end_status = LUA_OK;
     task->grace_ms = vm->options.cancel_grace_ms;
     task->shields = 0;
-    task->has_started = task->is_cancelled = task->is_unwinding = false;
+    task->must_start = task->has_started = task->is_cancelled = task->is_unwinding = false;
     task->on_error = NULL;
     task->on_end = NULL;
     task->owner = NULL;
@@ -286,7 +286,7 @@ static void run_task(struct task *task)
         run_slice(task, 0);
         return;
     }
-    if (task->is_cancelled) {
+    if (task->is_cancelled && !task->must_start) {
         finish_unused(task); /* cancelled means that it did not happen */
         return;
     }

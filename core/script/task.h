@@ -52,6 +52,7 @@ struct task {
     const void *cause_of;    /* ... the error value it belongs to (lua_topointer) */
     uint32_t grace_ms;       /* given to the <close> handlers when cancelled */
     uint16_t shields;        /* depth of task.shield: a cancel waits until it is 0 */
+    bool must_start;         /* the body runs even when cancelled before: it is Lua of ours and calls check() */
     bool has_started;
     bool is_cancelled;       /* asked for; raised at the next park */
     bool is_unwinding;       /* the cancel error was raised: <close> handlers may park */
@@ -80,6 +81,10 @@ void task_cancel(struct task *task);                /* any state; no effect the 
 void task_cut(struct task *task); /* end it now (not the running one): its <close> handlers run, but cannot wait */
 void task_cancel_all(struct vm *vm);
 void task_cut_all(struct vm *vm);
+static inline bool task_must_unwind(const struct task *task) /* the next park raises */
+{
+    return task->is_cancelled && !task->is_unwinding && task->shields == 0;
+}
 struct task *task_of(lua_State *L); /* the task that runs now; NULL in call_protected */
 static inline struct task *task_get(struct vm *vm, slot_handle handle) /* NULL once it has ended */
 {

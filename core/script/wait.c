@@ -91,7 +91,7 @@ struct wait *task_wait(lua_State *L)
                   "do the waiting before or after");
     if (atomic_load_explicit(&vm->watch.running, memory_order_relaxed) != L)
         refuse(L, "cannot wait inside a coroutine that a C module resumes");
-    if (task->is_cancelled && !task->is_unwinding && task->shields == 0) {
+    if (task_must_unwind(task)) {
         task_begin_unwinding(task);
         task_push_cancel(L);
         lua_error(L);
@@ -99,6 +99,7 @@ struct wait *task_wait(lua_State *L)
     struct wait *wait = &task->wait;
     wait->undo = NULL;
     wait->finish = NULL;
+    wait->source = NULL;
     wait->outcome = WAIT_PENDING;
     return wait;
 }

@@ -6,6 +6,13 @@ local pattern = require "neap.pattern"
 local static = require "neap.static"
 local text = require "neap.text"
 
+---Answers a request: returns text, a table (JSON), `status [, body [, headers]]`, a response object, nothing (204),
+---or `nil, err`.
+---@alias neap.Handler async fun(req: neap.Request): ...
+---@alias neap.Next async fun(req: neap.Request): neap.Response
+---@alias neap.Middleware async fun(req: neap.Request, next: neap.Next): ...
+---@alias neap.ErrorHandler async fun(req: neap.Request, failure: neap.Failure): ...
+
 ---What `neap.app()` makes and an app file returns.
 ---@class neap.App
 ---@field state table plain table for the app's own use, one per worker and generation
@@ -22,7 +29,7 @@ App.__index = App
 ---@class neap.Route
 ---@field methods string[]
 ---@field path string as it was given
----@field handler async fun(req: neap.Request): ...
+---@field handler neap.Handler
 ---@field opts neap.RouteOptions
 ---@field where string "app.lua:12"
 ---@field route_name string?
@@ -81,7 +88,8 @@ local function check_options(opts, what, level)
   return checked
 end
 
--- Remembers a route; `level` is that of the public function's caller, counted from our caller.
+-- Remembers a route; `level` is that of the public function's caller, counted from our caller. So that there are
+-- levels to count, callers write `return (add(...))`, which is no tail call.
 local function add(app, what, methods, path, handler, opts, level)
   if type(path) ~= "string" or path:sub(1, 1) ~= "/" then
     error(('%s: a path starts with "/", not %s'):format(what, text.quote(path)), level + 1)
@@ -114,11 +122,11 @@ end
 ---app:get("/users/:id{int}", function(req) return "user " .. req.params.id end)
 ---```
 ---@param path string the pattern
----@param handler async fun(req: neap.Request): ... text, a table (JSON), `status, body, headers`, a response, or `nil, err`
+---@param handler neap.Handler
 ---@param opts neap.RouteOptions?
 ---@return neap.Route
 function App:get(path, handler, opts)
-  return add(self, "app:get", {"GET"}, path, handler, opts, 2)
+  return (add(self, "app:get", {"GET"}, path, handler, opts, 2))
 end
 
 ---Answers POST. The handler goes on when the client leaves, because it changes something.
@@ -129,11 +137,11 @@ end
 ---end)
 ---```
 ---@param path string the pattern
----@param handler async fun(req: neap.Request): ...
+---@param handler neap.Handler
 ---@param opts neap.RouteOptions?
 ---@return neap.Route
 function App:post(path, handler, opts)
-  return add(self, "app:post", {"POST"}, path, handler, opts, 2)
+  return (add(self, "app:post", {"POST"}, path, handler, opts, 2))
 end
 
 ---Answers PUT.
@@ -141,11 +149,11 @@ end
 ---app:put("/users/:id", function(req) return {id = req.params.id, saved = true} end)
 ---```
 ---@param path string the pattern
----@param handler async fun(req: neap.Request): ...
+---@param handler neap.Handler
 ---@param opts neap.RouteOptions?
 ---@return neap.Route
 function App:put(path, handler, opts)
-  return add(self, "app:put", {"PUT"}, path, handler, opts, 2)
+  return (add(self, "app:put", {"PUT"}, path, handler, opts, 2))
 end
 
 ---Answers PATCH.
@@ -153,11 +161,11 @@ end
 ---app:patch("/users/:id", function(req) return {id = req.params.id, changed = true} end)
 ---```
 ---@param path string the pattern
----@param handler async fun(req: neap.Request): ...
+---@param handler neap.Handler
 ---@param opts neap.RouteOptions?
 ---@return neap.Route
 function App:patch(path, handler, opts)
-  return add(self, "app:patch", {"PATCH"}, path, handler, opts, 2)
+  return (add(self, "app:patch", {"PATCH"}, path, handler, opts, 2))
 end
 
 ---Answers DELETE.
@@ -165,11 +173,11 @@ end
 ---app:delete("/users/:id", function() return 204 end)
 ---```
 ---@param path string the pattern
----@param handler async fun(req: neap.Request): ...
+---@param handler neap.Handler
 ---@param opts neap.RouteOptions?
 ---@return neap.Route
 function App:delete(path, handler, opts)
-  return add(self, "app:delete", {"DELETE"}, path, handler, opts, 2)
+  return (add(self, "app:delete", {"DELETE"}, path, handler, opts, 2))
 end
 
 ---Answers OPTIONS. Without such a route, OPTIONS is answered with the methods that the path has.
@@ -177,11 +185,11 @@ end
 ---app:options("/users", function() return 204, nil, {["Access-Control-Allow-Origin"] = "*"} end)
 ---```
 ---@param path string the pattern
----@param handler async fun(req: neap.Request): ...
+---@param handler neap.Handler
 ---@param opts neap.RouteOptions?
 ---@return neap.Route
 function App:options(path, handler, opts)
-  return add(self, "app:options", {"OPTIONS"}, path, handler, opts, 2)
+  return (add(self, "app:options", {"OPTIONS"}, path, handler, opts, 2))
 end
 
 ---Answers every method that the path has no route of its own for.
@@ -189,18 +197,18 @@ end
 ---app:any("/echo", function(req) return req.method end)
 ---```
 ---@param path string the pattern
----@param handler async fun(req: neap.Request): ...
+---@param handler neap.Handler
 ---@param opts neap.RouteOptions?
 ---@return neap.Route
 function App:any(path, handler, opts)
-  return add(self, "app:any", {"ANY"}, path, handler, opts, 2)
+  return (add(self, "app:any", {"ANY"}, path, handler, opts, 2))
 end
 
 ---A route as a table.
 ---@class neap.RouteDefinition: neap.RouteOptions
 ---@field method (string|string[])? one or several of GET, POST, ...; default GET
 ---@field path string
----@field handler async fun(req: neap.Request): ...
+---@field handler neap.Handler
 
 ---Defines a route by a table, with everything that can be said about it.
 ---```lua
@@ -218,7 +226,7 @@ function App:route(definition)
     if key ~= "method" and key ~= "path" and key ~= "handler" then opts[key] = value end
   end
   local methods = check_methods(definition.method, 2)
-  return add(self, "app:route", methods, definition.path, definition.handler, opts, 2)
+  return (add(self, "app:route", methods, definition.path, definition.handler, opts, 2))
 end
 
 ---Puts another app below a prefix, with its routes, middleware and hooks. Its "/" is the prefix itself.
@@ -255,8 +263,8 @@ end
 ---end)
 ---```
 ---@param path string only for requests below this path; may be left out
----@param fn async fun(req: neap.Request, next: async fun(req: neap.Request): neap.Response): ...
----@overload fun(self: neap.App, fn: async fun(req: neap.Request, next: async fun(req: neap.Request): neap.Response): ...): neap.App
+---@param fn neap.Middleware
+---@overload fun(self: neap.App, fn: neap.Middleware): neap.App
 ---@return neap.App self
 function App:use(path, fn)
   if fn == nil and type(path) == "function" then path, fn = "/", path end
@@ -292,8 +300,8 @@ end
 ---end)
 ---```
 ---@param status integer only for this status; may be left out
----@param fn async fun(req: neap.Request, failure: neap.Failure): ...
----@overload fun(self: neap.App, fn: async fun(req: neap.Request, failure: neap.Failure): ...): neap.App
+---@param fn neap.ErrorHandler
+---@overload fun(self: neap.App, fn: neap.ErrorHandler): neap.App
 ---@return neap.App self
 function App:on_error(status, fn)
   if fn == nil and type(status) == "function" then status, fn = nil, status end

@@ -1,32 +1,17 @@
 -- Where the Lua half begins: the core runs main(mode, ...) as a task in each new state. It returns "serve" to go on
 -- serving, or an exit code, with a message for stderr when something could not be done.
 local core = require "neap.core"
+local trace = require "neap.trace"
 
 local boot = {}
 
 -- How many lines of a traceback help when an application does not load.
 local TRACEBACK_LINES = 8
 
--- The lines of a traceback that are the user's: not C, not the library's own.
-local function shorten(traceback)
-  local kept = {}
-  for line in traceback:gmatch("[^\n]+") do
-    local is_ours = line:find("/neap/[%w_]+%.lua:") or line:find("[C]", 1, true) or line:find("stack traceback:", 1, true)
-      or line:find("[string ", 1, true) or line:find("boot:1:", 1, true)
-    if not is_ours and #kept < TRACEBACK_LINES then kept[#kept + 1] = "    " .. line:gsub("^%s+", "") end
-  end
-  return #kept > 0 and table.concat(kept, "\n") .. "\n" or ""
-end
-
-local function describe(err)
-  local ok, text = pcall(tostring, err)
-  return ok and text or "an error object whose __tostring fails"
-end
-
 -- Calls fn(...). true and its results, or false and a report that starts with "neap: ".
 local function attempt(fn, ...)
   return xpcall(fn, function(err)
-    return "neap: " .. describe(err) .. "\n" .. shorten(debug.traceback("", 2))
+    return "neap: " .. trace.describe(err) .. "\n" .. trace.short(debug.traceback("", 2), TRACEBACK_LINES)
   end, ...)
 end
 

@@ -36,12 +36,10 @@ local function root_of(app)
   return app
 end
 
--- Calls visit(route, pattern, scope) for every route.
+-- Calls visit(route, pattern) for every route.
 local function each_route(app, visit)
   walk(scope_new(app, "", nil), function(scope)
-    for _, route in ipairs(scope.app._routes) do
-      visit(route, pattern.join(scope.prefix, route.path), scope)
-    end
+    for _, route in ipairs(scope.app._routes) do visit(route, pattern.join(scope.prefix, route.path)) end
   end)
 end
 
@@ -143,8 +141,8 @@ local function add_to_router(router, route, path, id)
   end
 end
 
-local function add_route(spec, scopes, route, path, scope)
-  local id = #spec.routes + 1
+local function add_route(spec, scopes, route, scope)
+  local id, path = #spec.routes + 1, pattern.join(scope.prefix, route.path)
   add_to_router(spec.router, route, path, id)
   if route.path == "/" and scope.prefix ~= "" then add_to_router(spec.router, route, path .. "/", id) end
   spec.routes[id] = {
@@ -239,9 +237,11 @@ end
 function compile.compile(app)
   local spec = {router = core.router(), routes = {}, from = res.from}
   local scopes = {by_route = {}, list = {}}
-  walk(scope_new(app, "", nil), function(scope) scopes.list[#scopes.list + 1] = scope end)
-  names_of(app)
-  each_route(app, function(route, path, scope) add_route(spec, scopes, route, path, scope) end)
+  names_of(app) -- raises when two routes have one name
+  walk(scope_new(app, "", nil), function(scope)
+    scopes.list[#scopes.list + 1] = scope
+    for _, route in ipairs(scope.app._routes) do add_route(spec, scopes, route, scope) end
+  end)
   local find_scope = scope_finder(scopes)
   spec.on_error = make_on_error(find_scope)
   spec.fallback = make_fallback(scopes, find_scope)

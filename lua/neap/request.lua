@@ -8,6 +8,9 @@ local core = require "neap.core"
 local forwarded = require "neap.forwarded"
 local ipaddr = require "neap.ipaddr"
 
+---Why a body did not come whole.
+---@alias neap.BodyError "too_large"|"aborted"|"timeout"|"invalid"
+
 ---What a handler is given. Middleware may add fields of its own (`req.user = ...`). After the answer has left,
 ---the request is over: keep what you need in locals.
 ---@class neap.Request
@@ -32,17 +35,7 @@ local ipaddr = require "neap.ipaddr"
 ---@field host string? host and port as the client sees them: of a trusted proxy's header, or of the request
 ---@field scheme "http"|"https" as the client sees it
 ---@field ip string? the client's address; behind trusted proxies, the one they saw
----@field body async fun(self: neap.Request, limit?: integer|string): string?, ("too_large"|"aborted"|"timeout"|"invalid")? # the whole body, up to `limit` bytes or "1MB"; may be asked for again
----@field read_chunk async fun(self: neap.Request, n?: integer): string?, ("too_large"|"aborted"|"timeout"|"invalid")? # the next 1 to n bytes (default 65536); nil at the end
----@field header fun(self: neap.Request, name: string): string? # the first value
----@field is_connected fun(self: neap.Request): boolean # whether the client is still there
----@field after fun(self: neap.Request, fn: async fun()) # runs fn when the last byte has left, or the client has
 local Request = core.request.methods
-
----The headers of a request: `headers["content-type"]`, `headers.Host`, `for name, value in pairs(headers)`.
----@class neap.Headers
----@field [string] string
----@field all fun(self: neap.Headers, name: string): string[] # every value, in order
 
 local getters = core.request.getters
 
@@ -139,7 +132,7 @@ end
 ---```
 ---@param limit (integer|string)? bytes or "64KB"; default: the route's body_limit
 ---@return any value nil when it failed; a JSON null is `neap.json.null`
----@return ("too_large"|"aborted"|"timeout"|"invalid")? err
+---@return neap.BodyError? err
 ---@return string? detail what is wrong with invalid JSON, and where
 ---@async
 function Request:json(limit)
@@ -180,7 +173,7 @@ end
 ---end)
 ---```
 ---@return table<string, string>? fields name -> first value
----@return table<string, string[]>|"too_large"|"aborted"|"timeout"|"invalid" # name -> all values, or the error
+---@return table<string, string[]>|neap.BodyError # name -> all values, or the error
 ---@return string? detail
 ---@async
 function Request:form()

@@ -11,12 +11,6 @@ require "neap.response"
 ---@class neap.res
 local res = {}
 
----Where a stream writes to. `neap.res.stream` gives it to its function.
----@class neap.Out
----@field write async fun(self: neap.Out, ...: string): true?, "closed"? # sends; parks while more than 64 KiB wait for the client
----@field flush async fun(self: neap.Out): true?, "closed"? # parks until everything written has left
----@field pending fun(self: neap.Out): integer # bytes that wait for the client
-
 local metatable = core.response
 
 local function new(status, headers, body)
@@ -37,6 +31,7 @@ local function check_string(what, value, level)
   return value
 end
 
+-- For callers that are no tail calls, so that errors show the line of the handler.
 local function with_body(what, media_type, body, status)
   check_string(what, body, 3)
   return new(check_status(status or 200, 3), {["content-type"] = media_type}, body)
@@ -50,7 +45,7 @@ end
 ---@param status integer? default 200
 ---@return neap.Response
 function res.text(body, status)
-  return with_body("res.text", "text/plain; charset=utf-8", body, status)
+  return (with_body("res.text", "text/plain; charset=utf-8", body, status))
 end
 
 ---An HTML page in UTF-8. What came from a user has to be escaped by whoever makes the page.
@@ -61,7 +56,7 @@ end
 ---@param status integer? default 200
 ---@return neap.Response
 function res.html(body, status)
-  return with_body("res.html", "text/html; charset=utf-8", body, status)
+  return (with_body("res.html", "text/html; charset=utf-8", body, status))
 end
 
 ---A value as JSON. Raises when it has something that JSON cannot hold, such as a function or a cycle.
@@ -87,7 +82,7 @@ end
 ---@return neap.Response
 function res.bytes(data, media_type, status)
   local full = header.value("Content-Type", media_type or "application/octet-stream", 2)
-  return with_body("res.bytes", mime.of_name(full) or full, data, status)
+  return (with_body("res.bytes", mime.of_name(full) or full, data, status))
 end
 
 ---No body.

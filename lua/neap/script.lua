@@ -1,5 +1,9 @@
 -- `neap exec FILE`: runs a script as the main task; what it returns becomes the exit code.
+local trace = require "neap.trace"
+
 local script = {}
+
+local TRACEBACK_LINES = 30
 
 -- nothing or true: 0, false: 1, a number: itself, `nil, err`: 1 and the message.
 local function exit_code(file, result, err)
@@ -12,8 +16,8 @@ local function exit_code(file, result, err)
 end
 
 local function report(err)
-  local ok, text = pcall(tostring, err)
-  return "neap: " .. debug.traceback(ok and text or "an error object whose __tostring fails", 2) .. "\n"
+  local lines = trace.short(debug.traceback("", 2), TRACEBACK_LINES)
+  return "neap: " .. trace.describe(err) .. "\n" .. (lines ~= "" and "stack traceback:\n" .. lines or "")
 end
 
 ---@param file string
@@ -24,7 +28,7 @@ end
 function script.run(file, ...)
   local chunk, err = loadfile(file, "t")
   if not chunk then return 1, ("neap: %s\n"):format(err) end
-  arg = {[0] = file, ...}
+  rawset(_G, "arg", {[0] = file, ...})
   local dir = file:match("^(.*)/[^/]*$")
   if dir then package.path = ("%s/?.lua;%s/?/init.lua;%s"):format(dir, dir, package.path) end
   local results = table.pack(xpcall(chunk, report, ...))

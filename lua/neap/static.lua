@@ -2,10 +2,8 @@
 -- here it is only decided which path may be asked for.
 local abort = require "neap.abort"
 local core = require "neap.core"
-local header = require "neap.header"
 local options = require "neap.options"
 local res = require "neap.res"
-local units = require "neap.units"
 
 local static = {}
 

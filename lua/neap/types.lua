@@ -57,8 +57,8 @@ function types.write()
   local settings = json.decode(text)
   local libraries = type(settings) == "table" and settings["workspace.library"]
   if type(settings) ~= "table" or libraries and type(libraries) ~= "table" then
-    return 1, ('neap: %s is there and was left as it is: it is not plain JSON. Add to it: "workspace.library": ["%s"]\n')
-      :format(FILE, dir)
+    return 1, ('neap: %s is not plain JSON and was left as it is. Add to it: "workspace.library": ["%s"]\n'):format(
+      FILE, dir)
   end
   if complete(settings, dir) then return write_file(settings, "completed " .. FILE) end
   print(FILE .. " is up to date")

@@ -106,7 +106,8 @@ describe("wrong settings", function()
     assert.matches("limits.headers cannot be 1000: it must be between 1 and 256",
       file "return {default = {limits = {headers = 1000}}}")
     assert.matches("workers takes one value, not a list", file "return {default = {workers = {1, 2}}}")
-    assert.matches("trusted_proxies: \"nonsense\" is no address", file "return {default = {trusted_proxies = 'nonsense'}}")
+    assert.matches("trusted_proxies: \"nonsense\" is no address",
+      file "return {default = {trusted_proxies = 'nonsense'}}")
   end)
 
   it("in a broken file are shown with their line", function()

@@ -61,7 +61,7 @@ function server.poll(seconds, check)
 end
 
 local function environment(env)
-  local words = {"-u", "NEAP_CHECK_FAILURES"}
+  local words = {"-u", "NEAP_CHECK_FAILURES", "-u", "NEAP_CHECK_SKIPPED"}
   for name, value in pairs(env or {}) do words[#words + 1] = quote(name .. "=" .. value) end
   return "env " .. table.concat(words, " ")
 end

@@ -1,5 +1,5 @@
-/* Tests of core/net: each check prints `ok - sentence` or `not ok - sentence`; net_spec.lua reads them. Here:
- * addresses, deadlines and the loop; the rest is in net_*.c. */
+/* Tests of core/net: each check prints `ok - sentence` or `not ok - sentence`; net_spec.lua reads
+ * them. Here: addresses, deadlines and the loop; the rest is in net_*.c. */
 #include "net.h"
 
 #include "base/log.h"
@@ -37,14 +37,27 @@ static bool reads_as(const char *text, const char *url)
 
 static void test_address(void)
 {
-    check(reads_as("127.0.0.1:8080", "http://127.0.0.1:8080") && reads_as("localhost:0", "http://127.0.0.1:0") &&
+    check(reads_as("127.0.0.1:8080", "http://127.0.0.1:8080") &&
+              reads_as("localhost:0", "http://127.0.0.1:0") &&
               reads_as(":80", "http://0.0.0.0:80") && reads_as("*:80", "http://0.0.0.0:80") &&
-              reads_as("[::1]:65535", "http://[::1]:65535") && reads_as("unix:/run/a b", "unix:/run/a b"),
+              reads_as("[::1]:65535", "http://[::1]:65535") &&
+              reads_as("unix:/run/a b", "unix:/run/a b"),
           "addresses: what they may look like");
 
-    static const char *const wrong[] = {"", "8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:+1",
-                                        "127.0.0.1: 80", "::1:80", "[::1]", "[127.0.0.1]:80", "example.org:80",
-                                        "[]:80", "unix:", "127.0.0.1.1:80"};
+    static const char *const wrong[] = {"",
+                                        "8080",
+                                        "127.0.0.1",
+                                        "127.0.0.1:",
+                                        "127.0.0.1:65536",
+                                        "127.0.0.1:+1",
+                                        "127.0.0.1: 80",
+                                        "::1:80",
+                                        "[::1]",
+                                        "[127.0.0.1]:80",
+                                        "example.org:80",
+                                        "[]:80",
+                                        "unix:",
+                                        "127.0.0.1.1:80"};
     bool all = true;
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
         all = all && reads_as(wrong[i], "");
@@ -110,7 +123,8 @@ static void test_deadline_order(void)
         deadlines_run(&all, fake_now_ms);
     bool all_fired = true;
     for (int i = 0; i < MANY; i++)
-        all_fired = all_fired && many[i].fired == (many[i].wanted_ms != 0) && !deadline_is_set(&many[i].deadline);
+        all_fired = all_fired && many[i].fired == (many[i].wanted_ms != 0) &&
+                    !deadline_is_set(&many[i].deadline);
     check(in_order, "deadlines: fire in order at the time they were last set to");
     check(all_fired && all.count == 0, "deadlines: fire once, cleared ones never");
     deadlines_deinit(&all);
@@ -149,8 +163,10 @@ static void test_deadline_callbacks(void)
     deadlines_set(&all, &again.deadline, 12);
 
     deadlines_run(&all, 20);
-    check(killer.fired == 1 && killer.victim == NULL, "deadlines: a callback may clear and free another due one");
-    check(again.fired == 1 && deadlines_next_ms(&all) == 21, "deadlines: one set into the past fires in the next run");
+    check(killer.fired == 1 && killer.victim == NULL,
+          "deadlines: a callback may clear and free another due one");
+    check(again.fired == 1 && deadlines_next_ms(&all) == 21,
+          "deadlines: one set into the past fires in the next run");
     deadlines_clear(&all, &again.deadline);
     deadlines_clear(&all, &again.deadline);
     check(deadlines_next_ms(&all) == UINT64_MAX, "deadlines: clearing twice is harmless");
@@ -236,7 +252,8 @@ static void test_data_beats_deadline(void)
     check(write(fds[1], "x", 1) == 1, "loop: (a byte is sent in time)");
     spin_ms(50);
     UNTIL(&loop, guard.peer.got.len > 0);
-    check(!guard.is_late, "loop: input that came in time beats its deadline, even when the loop was held up");
+    check(!guard.is_late,
+          "loop: input that came in time beats its deadline, even when the loop was held up");
     peer_end(&guard.peer, &loop);
     loop_deinit(&loop);
     close(fds[1]);
@@ -287,14 +304,16 @@ static void test_jobs(void)
     uv_run(&loop.uv, UV_RUN_NOWAIT);
     int after_one = slices.runs;
     uv_run(&loop.uv, UV_RUN_ONCE); /* must not sleep: nobody would wake it */
-    check(after_one == 2 && slices.runs == 3, "jobs: one slice between two looks at I/O, and no sleep");
+    check(after_one == 2 && slices.runs == 3,
+          "jobs: one slice between two looks at I/O, and no sleep");
 
     struct step endless = {.job.run = on_step, .loop = &loop, .limit = 1000000};
     struct nap nap;
     nap_start(&nap, &loop, 5);
     loop_defer(&loop, &endless.job);
     UNTIL(&loop, nap.took_ms);
-    check(nap.took_ms && endless.runs < 1000000, "jobs: one that defers itself for ever does not stop the loop");
+    check(nap.took_ms && endless.runs < 1000000,
+          "jobs: one that defers itself for ever does not stop the loop");
     loop_cancel_job(&endless.job);
     loop_deinit(&loop);
 }
@@ -379,7 +398,8 @@ int main(void)
     log_stop();
     for (int kind = 0; kind < TALLY_KINDS; kind++)
         failures += tally_count((enum tally_kind)kind) != 0;
-    check(tally_count(TALLY_CONN) == 0 && tally_count(TALLY_LISTENER) == 0 && tally_count(TALLY_LOOP) == 0,
+    check(tally_count(TALLY_CONN) == 0 && tally_count(TALLY_LISTENER) == 0 &&
+              tally_count(TALLY_LOOP) == 0,
           "nothing is left open");
     return failures > 0;
 }

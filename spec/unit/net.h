@@ -1,5 +1,5 @@
-/* What the tests of core/net share: checks, a loop that is turned until something is true, and peers made of
- * plain sockets in the same thread. */
+/* What the tests of core/net share: checks, a loop that is turned until something is true, and
+ * peers made of plain sockets in the same thread. */
 #ifndef SPEC_NET_H
 #define SPEC_NET_H
 
@@ -17,11 +17,11 @@ uint64_t real_ms(void);
 void turn(struct loop *loop); /* once, sleeping at most a few milliseconds */
 
 /* Turns the loop until `condition` holds; whether it did is for a check to say. */
-#define UNTIL(loop, condition)                                                                    \
-    do {                                                                                          \
-        uint64_t give_up_ms = real_ms() + PATIENCE_MS;                                            \
-        while (!(condition) && real_ms() < give_up_ms)                                            \
-            turn(loop);                                                                           \
+#define UNTIL(loop, condition)                         \
+    do {                                               \
+        uint64_t give_up_ms = real_ms() + PATIENCE_MS; \
+        while (!(condition) && real_ms() < give_up_ms) \
+            turn(loop);                                \
     } while (0)
 
 /* A conn and what it was told. */
@@ -32,7 +32,8 @@ struct peer {
     void (*on_data)(struct peer *peer); /* after appending to `got`; or NULL */
     bool closes_when_gone;
 };
-void tcp_pair(int fds[2], int buffer); /* connected, non-blocking; `buffer`: size of both ends', 0: as it comes */
+void tcp_pair(int fds[2], int buffer); /* connected, non-blocking; `buffer`: size of both ends', 0:
+                                          as it comes */
 void unix_pair(int fds[2]);
 void peer_open(struct peer *peer, struct loop *loop, int fd, bool is_unix);
 void peer_end(struct peer *peer, struct loop *loop); /* closes it and waits for on_closed */

@@ -50,7 +50,8 @@ static void test_finish(struct loop *loop)
     tcp_pair(fds, 0);
     peer_open(&peer, loop, fds[0], false);
     send_bytes(fds[1], 1);
-    check(reads_to_end(loop, fds[1], &got) && got.len == 6, "finish: sends what was corked, then closes");
+    check(reads_to_end(loop, fds[1], &got) && got.len == 6,
+          "finish: sends what was corked, then closes");
     UNTIL(loop, peer.closed);
     check(peer.closed == 1 && peer.gone == 0 && peer.drained == 0, "finish: only closed follows");
     bytes_deinit(&peer.got);
@@ -64,7 +65,8 @@ static void test_finish(struct loop *loop)
     peer_open(&large, loop, fds[0], false);
     conn_write(&large.conn, data, ANSWER);
     conn_finish(&large.conn);
-    check(reads_to_end(loop, fds[1], &got) && got.len == ANSWER && memcmp(got.data, data, ANSWER) == 0,
+    check(reads_to_end(loop, fds[1], &got) && got.len == ANSWER &&
+              memcmp(got.data, data, ANSWER) == 0,
           "finish: waits until everything has been sent");
     UNTIL(loop, large.closed);
     close(fds[1]);
@@ -78,7 +80,8 @@ static void test_finish(struct loop *loop)
     conn_write(&unread.conn, "answer", 6);
     conn_finish(&unread.conn);
     check(unread.conn.state == CONN_LINGERING, "finish: unread input makes it linger");
-    check(reads_to_end(loop, fds[1], &got) && got.len == 6, "finish: unread input does not cost the peer its answer");
+    check(reads_to_end(loop, fds[1], &got) && got.len == 6,
+          "finish: unread input does not cost the peer its answer");
     close(fds[1]);
     UNTIL(loop, unread.closed);
     check(unread.closed == 1 && unread.got.len == 0, "finish: what is discarded is not told");
@@ -99,12 +102,14 @@ static void test_linger(struct loop *loop)
     send_bytes(fds[1], 8000);
     conn_linger(&peer.conn);
     send_bytes(fds[1], 8000);
-    check(reads_to_end(loop, fds[1], &got) && got.len == ANSWER && memcmp(got.data, data, ANSWER) == 0,
+    check(reads_to_end(loop, fds[1], &got) && got.len == ANSWER &&
+              memcmp(got.data, data, ANSWER) == 0,
           "linger: the answer arrives whole while the peer still sends");
     uint64_t began_ms = real_ms();
     close(fds[1]);
     UNTIL(loop, peer.closed);
-    check(peer.closed && real_ms() - began_ms < 500 && peer.gone == 0, "linger: ends when the peer does");
+    check(peer.closed && real_ms() - began_ms < 500 && peer.gone == 0,
+          "linger: ends when the peer does");
 
     struct peer patient = {0};
     tcp_pair(fds, 0);
@@ -112,7 +117,8 @@ static void test_linger(struct loop *loop)
     began_ms = real_ms();
     conn_linger(&patient.conn);
     UNTIL(loop, patient.closed);
-    check(real_ms() - began_ms >= 990 && real_ms() - began_ms < 3000, "linger: ends after a second");
+    check(real_ms() - began_ms >= 990 && real_ms() - began_ms < 3000,
+          "linger: ends after a second");
     close(fds[1]);
 
     struct peer flooded = {0};
@@ -121,7 +127,8 @@ static void test_linger(struct loop *loop)
     conn_linger(&flooded.conn);
     began_ms = real_ms();
     UNTIL(loop, (send_bytes(fds[1], 16384), flooded.closed));
-    check(real_ms() - began_ms < 500 && flooded.conn.lingered <= 65536 * 2, "linger: ends after 64 KiB of input");
+    check(real_ms() - began_ms < 500 && flooded.conn.lingered <= 65536 * 2,
+          "linger: ends after 64 KiB of input");
     close(fds[1]);
 
     struct peer half = {0};
@@ -131,7 +138,8 @@ static void test_linger(struct loop *loop)
     conn_write(&half.conn, data, ANSWER);
     shutdown(fds[1], SHUT_WR);
     conn_linger(&half.conn);
-    check(reads_to_end(loop, fds[1], &got) && got.len == ANSWER, "linger: a peer that ended its side gets its answer");
+    check(reads_to_end(loop, fds[1], &got) && got.len == ANSWER,
+          "linger: a peer that ended its side gets its answer");
     began_ms = real_ms();
     UNTIL(loop, half.closed);
     check(half.closed && real_ms() - began_ms < 500, "linger: and nothing more is waited for");
@@ -168,13 +176,17 @@ static void test_leaving(struct loop *loop)
 {
     int fds[2];
     tcp_pair(fds, 0);
-    check(told_of_leaving(loop, fds, false, 0, false) == UV_EOF, "leaving: noticed while reading is stopped, told once");
+    check(told_of_leaving(loop, fds, false, 0, false) == UV_EOF,
+          "leaving: noticed while reading is stopped, told once");
     tcp_pair(fds, 0);
-    check(told_of_leaving(loop, fds, false, 1000, false) == UV_EOF, "leaving: noticed behind unread bytes");
+    check(told_of_leaving(loop, fds, false, 1000, false) == UV_EOF,
+          "leaving: noticed behind unread bytes");
     tcp_pair(fds, 0);
-    check(told_of_leaving(loop, fds, false, 0, true) == UV_ECONNRESET, "leaving: a reset is noticed");
+    check(told_of_leaving(loop, fds, false, 0, true) == UV_ECONNRESET,
+          "leaving: a reset is noticed");
     unix_pair(fds);
-    check(told_of_leaving(loop, fds, true, 1000, false) == UV_EOF, "leaving: noticed on a UNIX socket");
+    check(told_of_leaving(loop, fds, true, 1000, false) == UV_EOF,
+          "leaving: noticed on a UNIX socket");
     check(!deadline_is_set(&loop->sweep), "leaving: nothing is swept when all are reading");
 
     struct peer reading = {0};
@@ -183,7 +195,8 @@ static void test_leaving(struct loop *loop)
     send_bytes(fds[1], 3);
     reset_and_close(fds[1]);
     UNTIL(loop, reading.gone);
-    check(reading.gone == 1 && reading.got.len == 3, "leaving: a reset while reading, after what came before it");
+    check(reading.gone == 1 && reading.got.len == 3,
+          "leaving: a reset while reading, after what came before it");
     conn_write(&reading.conn, "x", 1);
     UNTIL(loop, reading.conn.outbox == NULL);
     conn_read_start(&reading.conn);
@@ -230,7 +243,8 @@ static void test_crowd(struct loop *loop)
         close(others[i]);
     }
     UNTIL(loop, count_closed(crowd, 1, 2) == CROWD / 2);
-    check(list_is_empty(&loop->stopped) && list_is_empty(&loop->swept) && list_is_empty(&loop->conns),
+    check(list_is_empty(&loop->stopped) && list_is_empty(&loop->swept) &&
+              list_is_empty(&loop->conns),
           "close: takes the connection out of all lists");
     mem_free(crowd);
 }
@@ -262,9 +276,37 @@ static void test_close(struct loop *loop)
     close(fds[1]);
 
     int pipe_fds[2];
-    check(pipe(pipe_fds) == 0 && conn_open(&peer.conn, loop, pipe_fds[0], false, NULL) == UV_ENOTSOCK,
+    check(pipe(pipe_fds) == 0 &&
+              conn_open(&peer.conn, loop, pipe_fds[0], false, NULL) == UV_ENOTSOCK,
           "open: something else than a socket is refused");
     close(pipe_fds[1]);
+}
+
+static void test_shutdown(struct loop *loop)
+{
+    int fds[2];
+    struct bytes got = {0};
+    struct peer peer = {0};
+    char *data = mem_alloc(ANSWER);
+    fill_pattern(data, ANSWER, 6);
+    tcp_pair(fds, 8192);
+    peer_open(&peer, loop, fds[0], false);
+    conn_write(&peer.conn, data, ANSWER);
+    conn_shutdown(&peer.conn);
+    conn_write(&peer.conn, "never", 5);
+    check(reads_to_end(loop, fds[1], &got) && got.len == ANSWER &&
+              memcmp(got.data, data, ANSWER) == 0,
+          "shutdown: our side ends after what was written");
+    send_bytes(fds[1], 10);
+    UNTIL(loop, peer.got.len == 10);
+    check(peer.got.len == 10 && peer.gone == 0, "shutdown: the peer's side goes on");
+    conn_reset(&peer.conn);
+    UNTIL(loop, peer.closed);
+    check(send(fds[1], "x", 1, MSG_NOSIGNAL) < 0, "reset: the peer sees it");
+    bytes_deinit(&peer.got);
+    bytes_deinit(&got);
+    mem_free(data);
+    close(fds[1]);
 }
 
 void test_end(void)
@@ -276,5 +318,6 @@ void test_end(void)
     test_leaving(&loop);
     test_crowd(&loop);
     test_close(&loop);
+    test_shutdown(&loop);
     loop_deinit(&loop);
 }

@@ -1,4 +1,5 @@
-/* Tests of sending files: order, slow readers, files that are cut short, connections that end meanwhile. */
+/* Tests of sending files: order, slow readers, files that are cut short, connections that end
+ * meanwhile. */
 #include "net.h"
 
 #include <errno.h>
@@ -17,8 +18,8 @@ struct sending {
     struct conn_file file;
     int done, err;
     bool was_closed_before;
-    int left_to_send;  /* files that on_done starts */
-    bool finishes;     /* in on_done */
+    int left_to_send; /* files that on_done starts */
+    bool finishes;    /* in on_done */
     bool is_in_call;
 };
 
@@ -71,7 +72,8 @@ static bool has_part(const struct bytes *got, size_t at, size_t offset, size_t l
 }
 
 /* Text before, the file, text after, to a reader that takes little at a time. */
-static void test_slow_reader(struct loop *loop, int fd, int fds[2], bool is_unix, const char *sentence)
+static void test_slow_reader(struct loop *loop, int fd, int fds[2], bool is_unix,
+                             const char *sentence)
 {
     struct sending sending;
     struct bytes got = {0};
@@ -86,8 +88,10 @@ static void test_slow_reader(struct loop *loop, int fd, int fds[2], bool is_unix
         turn(loop);
     }
     UNTIL(loop, read_some(fds[1], &got, 65536) <= 0 && got.len >= FILE_SIZE + 6 && sending.done);
-    check(got.len == FILE_SIZE - 5 + 11 && memcmp(got.data, "before", 6) == 0 && has_part(&got, 6, 5, FILE_SIZE - 5) &&
-              memcmp(got.data + got.len - 5, "after", 5) == 0 && sending.done == 1 && sending.err == 0,
+    check(got.len == FILE_SIZE - 5 + 11 && memcmp(got.data, "before", 6) == 0 &&
+              has_part(&got, 6, 5, FILE_SIZE - 5) &&
+              memcmp(got.data + got.len - 5, "after", 5) == 0 && sending.done == 1 &&
+              sending.err == 0,
           sentence);
     UNTIL(loop, sending.peer.conn.outbox == NULL);
     check(sending.peer.conn.outbox == NULL, "file: nothing is kept when it has been sent");
@@ -112,7 +116,8 @@ static void test_waits_for_bytes(struct loop *loop, int fd)
     check(end == -1 && got.len == 2 * FILE_SIZE + 1 && has_part(&got, 0, 0, FILE_SIZE) &&
               has_part(&got, FILE_SIZE, 0, FILE_SIZE) && got.data[got.len - 1] == 'z',
           "file: follows what waited before it, and is finished before closing");
-    check(sending.done == 1 && sending.err == 0 && !sending.was_closed_before, "file: done comes once, before closed");
+    check(sending.done == 1 && sending.err == 0 && !sending.was_closed_before,
+          "file: done comes once, before closed");
     UNTIL(loop, sending.peer.closed);
     bytes_deinit(&got);
     close(fds[1]);
@@ -130,8 +135,9 @@ static void test_several(struct loop *loop, int fd)
     send_part(&sending, fd, 0, 1000);
     int end = 0;
     UNTIL(loop, (end = read_some(fds[1], &got, 65536)) < 0);
-    check(end == -1 && got.len == 4007 && has_part(&got, 1001, 0, 1000) && has_part(&got, 2003, 0, 1000) &&
-              has_part(&got, 3005, 0, 1000) && memcmp(got.data + 4005, ">.", 2) == 0 && sending.done == 4,
+    check(end == -1 && got.len == 4007 && has_part(&got, 1001, 0, 1000) &&
+              has_part(&got, 2003, 0, 1000) && has_part(&got, 3005, 0, 1000) &&
+              memcmp(got.data + 4005, ">.", 2) == 0 && sending.done == 4,
           "file: done may write, send another and finish");
     UNTIL(loop, sending.peer.closed);
     bytes_deinit(&got);
@@ -148,7 +154,8 @@ static void test_short(struct loop *loop)
     sending_open(&sending, loop, fds[0], false);
     send_part(&sending, fd, 0, 200000);
     UNTIL(loop, sending.done);
-    check(sending.done == 1 && sending.err == UV_EOF && sending.file.left == 100000, "file: a shorter one is told");
+    check(sending.done == 1 && sending.err == UV_EOF && sending.file.left == 100000,
+          "file: a shorter one is told");
     peer_end(&sending.peer, loop);
     close(fds[1]);
     close(fd);
@@ -161,7 +168,8 @@ static void test_short(struct loop *loop)
         turn(loop);
     check(ftruncate(fd, 0) == 0 && sending.done == 0, "file: (cut short while it is sent)");
     UNTIL(loop, read_some(fds[1], &got, 65536) <= 0 && sending.done);
-    check(sending.done == 1 && sending.err == UV_EOF && has_part(&got, 0, 0, got.len), "file: one that is cut short is told");
+    check(sending.done == 1 && sending.err == UV_EOF && has_part(&got, 0, 0, got.len),
+          "file: one that is cut short is told");
     peer_end(&sending.peer, loop);
     bytes_deinit(&got);
     close(fds[1]);
@@ -174,7 +182,8 @@ static void test_short(struct loop *loop)
     check(sending.done == 1 && sending.err == 0, "file: nothing is sent with success");
     send_part(&sending, -1, 0, 10);
     UNTIL(loop, sending.done == 2);
-    check(sending.err == UV_EBADF && sending.peer.gone == 0, "file: a bad one is the file's error, not the connection's");
+    check(sending.err == UV_EBADF && sending.peer.gone == 0,
+          "file: a bad one is the file's error, not the connection's");
     peer_end(&sending.peer, loop);
     close(fds[1]);
     close(fd);
@@ -190,7 +199,8 @@ static void test_file_without_splice(struct loop *loop)
     sending_open(&sending, loop, fds[0], false);
     send_part(&sending, fd, 0, 200);
     UNTIL(loop, read_some(fds[1], &got, 65536) <= 0 && sending.done);
-    check(sending.done == 1 && sending.err == 0 && got.len == 200, "file: one of /proc is sent as well");
+    check(sending.done == 1 && sending.err == 0 && got.len == 200,
+          "file: one of /proc is sent as well");
     bytes_deinit(&got);
     peer_end(&sending.peer, loop);
     close(fd);
@@ -226,11 +236,13 @@ static void test_ended(struct loop *loop, int fd)
     check(sending.done == 1 && sending.err < 0 && sending.peer.gone == 1, "file: a reset ends it");
     send_part(&sending, fd, 0, 10);
     UNTIL(loop, sending.done == 2);
-    check(sending.done == 2 && sending.err < 0 && sending.peer.gone == 1, "file: on a broken connection it fails");
+    check(sending.done == 2 && sending.err < 0 && sending.peer.gone == 1,
+          "file: on a broken connection it fails");
     conn_close(&sending.peer.conn);
     send_part(&sending, fd, 0, 10);
     UNTIL(loop, sending.peer.closed);
-    check(sending.done == 3 && sending.err == UV_ECANCELED, "file: on a closing one it is cancelled");
+    check(sending.done == 3 && sending.err == UV_ECANCELED,
+          "file: on a closing one it is cancelled");
 }
 
 static void test_file_stall(struct loop *loop, int fd)
@@ -257,7 +269,8 @@ void test_file(void)
     int fd = make_file(FILE_SIZE);
 
     tcp_pair(fds, 8192);
-    test_slow_reader(&loop, fd, fds, false, "file: arrives whole and in its place at a slow reader");
+    test_slow_reader(&loop, fd, fds, false,
+                     "file: arrives whole and in its place at a slow reader");
     unix_pair(fds);
     test_slow_reader(&loop, fd, fds, true, "file: on a UNIX socket as well");
     test_waits_for_bytes(&loop, fd);

@@ -1,4 +1,5 @@
-/* Tests of listening: ports in use, descriptors that run out, stopping; and of outgoing connections. */
+/* Tests of listening: ports in use, descriptors that run out, stopping; and of outgoing
+ * connections. */
 #include "net.h"
 
 #include "net/client.h"
@@ -47,7 +48,8 @@ static void on_stopped(struct listener *listener)
 
 static void door_open(struct door *door, struct loop *loop, int fd)
 {
-    *door = (struct door){.listener = {.on_accept = on_accept, .on_shortage = on_shortage, .owner = door}};
+    *door = (struct door){
+        .listener = {.on_accept = on_accept, .on_shortage = on_shortage, .owner = door}};
     if (listener_start(&door->listener, loop, fd) != 0)
         abort();
 }
@@ -101,8 +103,10 @@ static void test_ports(struct loop *loop, const char *text)
     struct door *doors = mem_calloc(WORKERS * sizeof(*doors));
     int fds[WORKERS], dialled[30];
     address_parse(&addr, text);
-    check(listener_bind(&addr, WORKERS, fds) == 0 && address_port(&addr) != 0, "bind: port 0 becomes a number");
-    check(bind_again(&addr) == -EADDRINUSE, "bind: a second server is refused while the first still starts");
+    check(listener_bind(&addr, WORKERS, fds) == 0 && address_port(&addr) != 0,
+          "bind: port 0 becomes a number");
+    check(bind_again(&addr) == -EADDRINUSE,
+          "bind: a second server is refused while the first still starts");
     check(dial(&addr) == -ECONNREFUSED, "bind: nobody can connect before the start");
     for (int i = 0; i < WORKERS; i++)
         door_open(&doors[i], loop, fds[i]);
@@ -111,7 +115,8 @@ static void test_ports(struct loop *loop, const char *text)
     for (int i = 0; i < 30; i++)
         dialled[i] = dial(&addr);
     UNTIL(loop, doors[0].count + doors[1].count + doors[2].count == 30);
-    check(doors[0].count > 0 && doors[1].count > 0 && doors[2].count > 0, "bind: all workers share one port");
+    check(doors[0].count > 0 && doors[1].count > 0 && doors[2].count > 0,
+          "bind: all workers share one port");
 
     for (int i = 0; i < WORKERS; i++)
         door_close(&doors[i], loop); /* closes first: its side is left in TIME_WAIT or FIN_WAIT2 */
@@ -138,9 +143,6 @@ static int turns_in(struct loop *loop, uint64_t ms)
 {
     int turns = 0;
     uint64_t end_ms = real_ms() + ms;
-    struct deadline none;
-    deadline_init(&none, NULL);
-    (void)none;
     while (real_ms() < end_ms) {
         turn(loop);
         turns++;
@@ -173,7 +175,8 @@ static void test_shortage(struct loop *loop)
     check(door->count == 2, "shortage: those for whom there are descriptors get in");
     int before = door->shortages;
     int turns = turns_in(loop, 550);
-    check(door->shortages - before <= 6 && turns < 250, "shortage: tries every 100 ms and does not spin");
+    check(door->shortages - before <= 6 && turns < 250,
+          "shortage: tries every 100 ms and does not spin");
 
     close(door->fds[0]);
     close(door->fds[1]);
@@ -185,7 +188,8 @@ static void test_shortage(struct loop *loop)
     before = door->shortages;
     UNTIL(loop, door->shortages >= before + 4);
     UNTIL(loop, !deadline_is_set(&door->listener.pause) && turns_in(loop, 1));
-    check(door->count == 2 && door->shortages == before + 4, "shortage: newcomers get the place of those evicted");
+    check(door->count == 2 && door->shortages == before + 4,
+          "shortage: newcomers get the place of those evicted");
     setrlimit(RLIMIT_NOFILE, &old);
     for (int i = 0; i < 8; i++)
         close(dialled[i]);
@@ -255,20 +259,23 @@ static void test_unix(struct loop *loop)
     door_open(&doors[1], loop, fds[1]);
     check(bind_again(&addr) == -EADDRINUSE, "unix: a second server is refused");
     dial_many(&addr, dialled, 5);
-    UNTIL(loop, doors[0].count + doors[1].count == 5);
+    UNTIL(loop, doors[0].count + doors[1].count >= 5);
     door_close(&doors[0], loop);
     dial_many(&addr, dialled + 5, 5);
     UNTIL(loop, doors[1].count >= 5);
-    check(doors[1].count >= 5 && doors[1].listener.is_unix, "unix: when one worker stops, the other goes on");
+    check(doors[1].count >= 5 && doors[1].listener.is_unix,
+          "unix: when one worker stops, the other goes on");
     door_close(&doors[1], loop);
-    check(dial(&addr) == -ECONNREFUSED && stat(folder, &info) == 0, "unix: (a file is left as after a crash)");
+    check(dial(&addr) == -ECONNREFUSED && stat(folder, &info) == 0,
+          "unix: (a file is left as after a crash)");
     check(bind_again(&addr) == 0, "unix: a stale file is replaced");
     listener_unlink(&addr);
     check(stat(text + 5, &info) != 0 && errno == ENOENT, "unix: the file is removed at the end");
 
     FILE *precious = fopen(text + 5, "w");
     fclose(precious);
-    check(bind_again(&addr) == -EADDRINUSE && stat(text + 5, &info) == 0, "unix: a file that is no socket is left alone");
+    check(bind_again(&addr) == -EADDRINUSE && stat(text + 5, &info) == 0,
+          "unix: a file that is no socket is left alone");
     unlink(text + 5);
     rmdir(folder);
     check(bind_again(&addr) == -ENOENT, "unix: a missing folder is an error");
@@ -343,8 +350,10 @@ static void test_client_ends(struct loop *loop, const struct address *addr)
     fd = call_for(loop, "localhost", port, 5000);
     check(fd >= 0, "client: connects to a name");
     close(fd);
-    check(call_and_cancel(loop, "127.0.0.1", port, 0) == UV_ECANCELED, "client: can be cancelled while it connects");
-    check(call_and_cancel(loop, "localhost", port, 0) == UV_ECANCELED, "client: can be cancelled while it looks up");
+    check(call_and_cancel(loop, "127.0.0.1", port, 0) == UV_ECANCELED,
+          "client: can be cancelled while it connects");
+    check(call_and_cancel(loop, "localhost", port, 0) == UV_ECANCELED,
+          "client: can be cancelled while it looks up");
 }
 
 static void test_client_errors(struct loop *loop)
@@ -354,12 +363,15 @@ static void test_client_errors(struct loop *loop)
     int fd = bind_one("127.0.0.1:0", &addr);
     uint16_t port = address_port(&addr);
     check(call_for(loop, "127.0.0.1", port, 5000) == UV_ECONNREFUSED, "client: refused");
-    check(call_for(loop, "localhost", port, 5000) == UV_ECONNREFUSED, "client: refused at all addresses of a name");
+    check(call_for(loop, "localhost", port, 5000) == UV_ECONNREFUSED,
+          "client: refused at all addresses of a name");
     memset(name, 'a', sizeof(name) - 1);
     name[sizeof(name) - 1] = '\0';
-    check(call_for(loop, name, port, 5000) == UV_ENAMETOOLONG, "client: a name that is too long is refused, not cut");
+    check(call_for(loop, name, port, 5000) == UV_ENAMETOOLONG,
+          "client: a name that is too long is refused, not cut");
     int err = call_for(loop, "no such host", port, 5000);
-    check(err == UV_EAI_NONAME || err == UV_EAI_FAIL || err == UV_EAI_AGAIN, "client: an unknown name is an error");
+    check(err == UV_EAI_NONAME || err == UV_EAI_FAIL || err == UV_EAI_AGAIN,
+          "client: an unknown name is an error");
 
     int dialled[10] = {0};
     listen(fd, 0); /* full after one or two: the kernel then ignores who knocks */
@@ -369,7 +381,8 @@ static void test_client_errors(struct loop *loop)
     }
     uint64_t began_ms = real_ms();
     err = call_for(loop, "127.0.0.1", port, 100);
-    check(err == UV_ETIMEDOUT && real_ms() - began_ms >= 99, "client: gives up when its time is over");
+    check(err == UV_ETIMEDOUT && real_ms() - began_ms >= 99,
+          "client: gives up when its time is over");
     for (int i = 0; i < 10; i++)
         close(dialled[i]);
     close(fd);

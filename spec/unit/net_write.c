@@ -28,9 +28,11 @@ static void test_cork(struct loop *loop)
     conn_cork(&first.conn);
     conn_write(&first.conn, "two", 3);
     conn_uncork(&first.conn);
-    check(read_some(a[1], &got_a, 100) == 0 && conn_unsent(&first.conn) == 7, "cork: nothing leaves before the uncork");
+    check(read_some(a[1], &got_a, 100) == 0 && conn_unsent(&first.conn) == 7,
+          "cork: nothing leaves before the uncork");
     conn_uncork(&first.conn);
-    check(read_some(a[1], &got_a, 100) == 7 && has_got(&got_a, "one two") && first.conn.outbox == NULL,
+    check(read_some(a[1], &got_a, 100) == 7 && has_got(&got_a, "one two") &&
+              first.conn.outbox == NULL,
           "cork: all leaves at the last uncork, at once");
     bytes_clear(&got_a);
 
@@ -45,7 +47,8 @@ static void test_cork(struct loop *loop)
     conn_uncork(&first.conn);
     UNTIL(loop, read_some(b[1], &got_b, 100) == 0 && got_b.len >= 2);
     read_some(a[1], &got_a, 100);
-    check(has_got(&got_a, "abc") && has_got(&got_b, "xy"), "cork: those of two connections do not mix");
+    check(has_got(&got_a, "abc") && has_got(&got_b, "xy"),
+          "cork: those of two connections do not mix");
     bytes_clear(&got_a);
 
     char *big = mem_alloc(20000);
@@ -54,7 +57,8 @@ static void test_cork(struct loop *loop)
     conn_write(&first.conn, "head", 4);
     conn_write(&first.conn, big, 20000);
     UNTIL(loop, read_some(a[1], &got_a, 65536) == 0 && got_a.len >= 20004);
-    check(got_a.len == 20004 && memcmp(got_a.data, "head", 4) == 0 && memcmp(got_a.data + 4, big, 20000) == 0,
+    check(got_a.len == 20004 && memcmp(got_a.data, "head", 4) == 0 &&
+              memcmp(got_a.data + 4, big, 20000) == 0,
           "cork: a big write leaves at once, together with what was gathered");
     conn_write(&first.conn, "lost", 4);
     peer_end(&first, loop);
@@ -95,12 +99,14 @@ static void test_partial(struct loop *loop, bool is_unix)
             conn_uncork(&peer.conn);
         cut += len;
     }
-    check(conn_unsent(&peer.conn) > LARGE / 2 && peer.drained == 0, "write: what the kernel does not take waits");
+    check(conn_unsent(&peer.conn) > LARGE / 2 && peer.drained == 0,
+          "write: what the kernel does not take waits");
     for (int i = 0; i < 5; i++)
         turn(loop);
     check(peer.drained == 0, "write: a reader that stalls is waited for");
     UNTIL(loop, read_some(fds[1], &got, 65536) <= 0 && got.len == LARGE && peer.drained);
-    check(got.len == LARGE && memcmp(got.data, data, LARGE) == 0, "write: partial writes lose and mix nothing");
+    check(got.len == LARGE && memcmp(got.data, data, LARGE) == 0,
+          "write: partial writes lose and mix nothing");
     check(peer.drained == 1 && peer.conn.outbox == NULL && conn_unsent(&peer.conn) == 0,
           "write: drained comes once, when the kernel has taken all");
     check(!deadline_is_set(&peer.conn.stall), "write: nothing waits, no stall is watched for");
@@ -139,7 +145,8 @@ static void test_stall(struct loop *loop)
     began_ms = real_ms();
     UNTIL(loop, peer.closed);
     uint64_t took_ms = real_ms() - began_ms;
-    check(peer.gone == 1 && peer.gone_err == UV_ETIMEDOUT && peer.closed == 1, "stall: a stalled reader is closed");
+    check(peer.gone == 1 && peer.gone_err == UV_ETIMEDOUT && peer.closed == 1,
+          "stall: a stalled reader is closed");
     check(took_ms >= 140 && took_ms < 2000, "stall: after stall_ms without progress");
     mem_free(data);
     bytes_deinit(&got);
@@ -160,7 +167,8 @@ static void test_broken(struct loop *loop)
     conn_write(&peer.conn, "y", 1);
     check(peer.gone == 0, "broken: not reported from inside the write");
     UNTIL(loop, peer.gone);
-    check(peer.gone == 1 && peer.gone_err == UV_EPIPE, "broken: a failed write is reported once, at the end of the turn");
+    check(peer.gone == 1 && peer.gone_err == UV_EPIPE,
+          "broken: a failed write is reported once, at the end of the turn");
     conn_write(&peer.conn, "z", 1);
     turn(loop);
     check(peer.gone == 1 && peer.conn.outbox == NULL, "broken: later writes are dropped");
@@ -177,7 +185,8 @@ static void test_broken(struct loop *loop)
     setsockopt(fds[1], SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
     close(fds[1]);
     UNTIL(loop, waiting.drained);
-    check(waiting.gone == 1 && waiting.drained == 1, "broken: after the peer's end, a reset wakes those who wait to write");
+    check(waiting.gone == 1 && waiting.drained == 1,
+          "broken: after the peer's end, a reset wakes those who wait to write");
     peer_end(&waiting, loop);
 
     struct peer other = {.closes_when_gone = true};
@@ -187,7 +196,8 @@ static void test_broken(struct loop *loop)
     setsockopt(fds[1], SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
     close(fds[1]);
     UNTIL(loop, other.closed);
-    check(other.gone == 1 && other.closed == 1 && other.drained == 0, "broken: the owner may close when told");
+    check(other.gone == 1 && other.closed == 1 && other.drained == 0,
+          "broken: the owner may close when told");
     bytes_deinit(&other.got);
     mem_free(data);
 }

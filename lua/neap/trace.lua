@@ -1,0 +1,29 @@
+-- Tracebacks for people: only the lines that are theirs.
+local trace = {}
+
+local function is_ours(line)
+  return line:find("/neap/[%w_]+%.lua:") or line:find("[C]", 1, true) or line:find("stack traceback:", 1, true)
+    or line:find("(...tail calls...)", 1, true) or line:find("boot:1:", 1, true)
+end
+
+---The lines of a traceback without those of the library and of C.
+---@param traceback string as debug.traceback gives it
+---@param max integer how many lines at most
+---@return string # indented lines, "" when none is left
+function trace.short(traceback, max)
+  local kept = {}
+  for line in traceback:gmatch("[^\n]+") do
+    if not is_ours(line) and #kept < max then kept[#kept + 1] = "    " .. line:gsub("^%s+", "") .. "\n" end
+  end
+  return table.concat(kept)
+end
+
+---Any error value as text.
+---@param err any
+---@return string
+function trace.describe(err)
+  local ok, text = pcall(tostring, err)
+  return ok and text or "an error object whose __tostring fails"
+end
+
+return trace

@@ -62,7 +62,8 @@ static ssize_t extended_decode(char *out, const struct param *param)
 
 /* What is known of one name while the parameters are read. */
 struct slot {
-    const char *text; /* NULL: not given */
+    bool is_given;
+    const char *text;
     size_t len;
 };
 
@@ -70,7 +71,7 @@ struct slot {
 static int slot_set(struct slot *slot, const struct param *param, bool is_extended, char **buffer)
 {
     ssize_t len = (ssize_t)param->value_len;
-    if (slot->text)
+    if (slot->is_given)
         return -EINVAL;
     if (is_extended)
         len = extended_decode(*buffer, param);
@@ -80,8 +81,7 @@ static int slot_set(struct slot *slot, const struct param *param, bool is_extend
         memcpy(*buffer, param->value, param->value_len);
     if (len < 0 || (is_extended && len == 0))
         return (int)len;
-    slot->text = *buffer;
-    slot->len = (size_t)len;
+    *slot = (struct slot){true, *buffer, (size_t)len};
     *buffer += len;
     return 0;
 }
@@ -115,10 +115,15 @@ int disposition_parse(struct disposition *disposition, const char *text, size_t 
         if (err)
             return err;
     }
-    if (more < 0 || !name.text)
+    if (more < 0 || !name.is_given)
         return -EINVAL;
-    if (extended.text)
+    if (extended.is_given)
         filename = extended; /* the better one of the two, RFC 6266 */
-    *disposition = (struct disposition){name.text, name.len, filename.text, filename.len};
+    *disposition = (struct disposition){
+        .name = name.text,
+        .name_len = name.len,
+        .filename = filename.is_given ? filename.text : NULL,
+        .filename_len = filename.len,
+    };
     return 0;
 }

@@ -1,5 +1,5 @@
-/* Feeds llhttp: see parser.h. What llhttp accepts and a server must not (Host, codings, limits) is refused here,
- * in head_check and the functions it reads like a list. */
+/* Feeds llhttp: see parser.h. What llhttp accepts and a server must not (Host, codings, limits) is
+ * refused here, in head_check and the functions it reads like a list. */
 #include "http/parser.h"
 
 #include "base/list.h"
@@ -36,13 +36,26 @@ static int on_url(llhttp_t *parser, const char *at, size_t len)
     return 0;
 }
 
-/* Trailers stay apart from the headers, and those that would change what the request is are refused. */
+/* Trailers stay apart from the headers, and those that would change what the request is are
+ * refused. */
 static int trailer_name_check(struct request *rq, const char *name, size_t len)
 {
-    static const char *const forbidden[] = {"host",          "content-length", "transfer-encoding", "content-encoding",
-                                            "authorization", "cookie",         "connection",        "upgrade",
-                                            "trailer",       "te",             "expect",            "content-type",
-                                            "content-range", "range",          "cache-control",     "max-forwards"};
+    static const char *const forbidden[] = {"host",
+                                            "content-length",
+                                            "transfer-encoding",
+                                            "content-encoding",
+                                            "authorization",
+                                            "cookie",
+                                            "connection",
+                                            "upgrade",
+                                            "trailer",
+                                            "te",
+                                            "expect",
+                                            "content-type",
+                                            "content-range",
+                                            "range",
+                                            "cache-control",
+                                            "max-forwards"};
     for (size_t i = 0; i < sizeof(forbidden) / sizeof(*forbidden); i++)
         if (text_equal_nocase(name, len, forbidden[i], strlen(forbidden[i])))
             return refuse(rq, 400);
@@ -134,7 +147,8 @@ static bool target_is_clean(const char *text, size_t len)
     return len > 0;
 }
 
-/* Splits "scheme://authority/path" of an absolute-form target. Returns where the path starts, or 0. */
+/* Splits "scheme://authority/path" of an absolute-form target. Returns where the path starts, or 0.
+ */
 static uint32_t absolute_split(const char *text, uint32_t len, struct span *authority)
 {
     uint32_t skip = 0;
@@ -173,7 +187,8 @@ static int target_split(struct request *rq, struct span *authority)
     const char *mark = memchr(text + start, '?', len - start);
     uint32_t path_end = mark ? (uint32_t)(mark - text) : len;
     rq->path = (struct span){rq->target.offset + start, path_end - start};
-    rq->query = mark ? (struct span){rq->target.offset + path_end + 1, len - path_end - 1} : (struct span){0, 0};
+    rq->query = mark ? (struct span){rq->target.offset + path_end + 1, len - path_end - 1}
+                     : (struct span){0, 0};
     authority->offset += rq->target.offset;
     return 0;
 }
@@ -218,7 +233,8 @@ struct head_facts {
     bool is_plain_chunked;
 };
 
-static void facts_add(struct request *rq, const struct header_span *header, struct head_facts *facts)
+static void facts_add(struct request *rq, const struct header_span *header,
+                      struct head_facts *facts)
 {
     const char *name = request_at(rq, header->name);
     const char *value = request_at(rq, header->value);
@@ -252,8 +268,7 @@ static void facts_add(struct request *rq, const struct header_span *header, stru
             facts->is_plain_chunked = text_equal_nocase(value, value_len, "chunked", 7);
         }
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
@@ -262,7 +277,9 @@ static int host_check(struct request *rq, const struct head_facts *facts, struct
 {
     if (facts->hosts == 0 && rq->is_http10) {
         rq->host = authority;
-        return authority.len == 0 || host_is_valid(request_at(rq, authority), authority.len) ? 0 : refuse(rq, 400);
+        return authority.len == 0 || host_is_valid(request_at(rq, authority), authority.len)
+                   ? 0
+                   : refuse(rq, 400);
     }
     if (facts->hosts != 1 || !host_is_valid(request_at(rq, rq->host), rq->host.len))
         return refuse(rq, 400);
@@ -303,7 +320,8 @@ static int head_check(struct request *rq)
         return -1;
     for (int i = 0; i < rq->header_count; i++)
         facts_add(rq, &rq->headers[i], &facts);
-    if (host_check(rq, &facts, authority) < 0 || framing_check(rq, &facts) < 0 || path_decode(rq) < 0)
+    if (host_check(rq, &facts, authority) < 0 || framing_check(rq, &facts) < 0 ||
+        path_decode(rq) < 0)
         return -1;
     return rq->refusal ? -1 : 0;
 }
@@ -385,7 +403,8 @@ static int unknown_method_status(const struct request *rq, const char *data, siz
     return space && text_is_token(start, (size_t)(space - start)) ? 501 : 400;
 }
 
-static enum parse_result bad(struct request *rq, enum llhttp_errno err, const char *data, size_t len)
+static enum parse_result bad(struct request *rq, enum llhttp_errno err, const char *data,
+                             size_t len)
 {
     if (rq->refusal == 0) {
         if (err == HPE_INVALID_METHOD)

@@ -1,5 +1,5 @@
-/* Feeds llhttp and turns what it finds into a request, with the rules and limits that llhttp leaves to the
- * server. Says what happened; acting on it is the session's work. */
+/* Feeds llhttp and turns what it finds into a request, with the rules and limits that llhttp leaves
+ * to the server. Says what happened; acting on it is the session's work. */
 #ifndef HTTP_PARSER_H
 #define HTTP_PARSER_H
 
@@ -16,7 +16,7 @@ struct http_limits {
     uint64_t body;             /* unless the route or handler says otherwise */
     uint32_t body_rate;        /* bytes a second, averaged over body_window_ms */
     uint32_t body_window_ms;
-    uint64_t gzip_min;         /* bodies from this size on are compressed, 0 = never */
+    uint64_t gzip_min;  /* bodies from this size on are compressed, 0 = never */
     uint32_t header_ms; /* from the first byte to the end of the head */
     uint32_t idle_ms;   /* between requests */
     uint32_t write_ms;  /* without progress */

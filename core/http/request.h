@@ -1,5 +1,6 @@
-/* One HTTP/1 request: its head as spans into the bytes it came in, its body as far as it has arrived, and how
- * far its answer is. It belongs to the session until request_done, and is then kept for the next one. */
+/* One HTTP/1 request: its head as spans into the bytes it came in, its body as far as it has
+ * arrived, and how far its answer is. It belongs to the session until request_done, and is then
+ * kept for the next one. */
 #ifndef HTTP_REQUEST_H
 #define HTTP_REQUEST_H
 
@@ -42,16 +43,16 @@ enum answer_framing { FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE, FRAMING_NO
 
 /* What the floor above keeps with a request. */
 struct request_user {
-    void *task;   /* runs the handler, NULL before and after */
-    void *reader; /* waits for the body */
-    void *writer; /* waits until bytes have left */
-    bool reads_all;    /* the reader wants the whole body */
-    bool awaits_drain; /* the handler ended; what follows waits for the last byte */
-    bool keeps;        /* request_done leaves the memory to us */
-    bool has_chunks;   /* the body was read in chunks */
-    int route;         /* index of the route, 0 = the fallback, -1 = not looked for */
-    int cache_ref;     /* values made once per request, 0 = none */
-    int after_ref;     /* functions to run after the last byte, 0 = none */
+    void *task;              /* runs the handler, NULL before and after */
+    void *reader;            /* waits for the body */
+    void *writer;            /* waits until bytes have left */
+    bool reads_all;          /* the reader wants the whole body */
+    bool awaits_drain;       /* the handler ended; what follows waits for the last byte */
+    bool keeps;              /* request_done leaves the memory to us */
+    bool has_chunks;         /* the body was read in chunks */
+    int route;               /* index of the route, 0 = the fallback, -1 = not looked for */
+    int cache_ref;           /* values made once per request, 0 = none */
+    int after_ref;           /* functions to run after the last byte, 0 = none */
     struct deadline timeout; /* of the route */
 };
 
@@ -75,38 +76,38 @@ struct request {
     uint16_t header_count;
     bool has_value; /* the header that is arriving has its value begun */
     const struct http_limits *limits;
-    const char *feed;    /* the bytes being parsed */
-    uint64_t length;     /* Content-Length, 0 when chunked or none */
+    const char *feed; /* the bytes being parsed */
+    uint64_t length;  /* Content-Length, 0 when chunked or none */
     bool is_chunked;
-    struct bytes decoded;   /* the decoded path, when it differs from the raw one */
-    struct bytes trailers;  /* "name\0value\0"... */
+    struct bytes decoded;  /* the decoded path, when it differs from the raw one */
+    struct bytes trailers; /* "name\0value\0"... */
     uint16_t trailer_count;
     uint32_t trailer_bytes;
     uint32_t extension_bytes; /* of chunk extensions */
 
-    bool is_head;        /* HEAD: answers carry no body */
+    bool is_head; /* HEAD: answers carry no body */
     bool is_http10;
-    bool wants_close;    /* the connection ends with this answer */
+    bool wants_close;      /* the connection ends with this answer */
     bool expects_continue; /* 100 was asked for and not sent */
     bool has_upgrade;
     bool is_disconnected; /* the client left */
     bool is_discarding;   /* nobody will read the body */
     bool is_wanted;       /* somebody is reading the body */
     bool is_logged;
-    bool is_done;         /* the handler is through: only the rest of the body is awaited */
+    bool is_done; /* the handler is through: only the rest of the body is awaited */
 
-    struct bytes body;     /* arrived and not yet taken */
-    uint64_t body_seen;    /* bytes that arrived, taken or not */
-    uint64_t body_limit;   /* of the whole body */
-    const char *body_error; /* "too_large" "aborted" "timeout" "invalid" */
+    struct bytes body;        /* arrived and not yet taken */
+    uint64_t body_seen;       /* bytes that arrived, taken or not */
+    uint64_t body_limit;      /* of the whole body */
+    const char *body_error;   /* "too_large" "aborted" "timeout" "invalid" */
     uint64_t window_start_ms; /* body rate: bytes counted from here */
     uint64_t window_bytes;
 
     enum answer_stage answer;
     enum answer_framing framing;
     int status;
-    uint64_t sent;       /* body bytes written */
-    uint64_t promised;   /* Content-Length announced */
+    uint64_t sent;     /* body bytes written */
+    uint64_t promised; /* Content-Length announced */
     uint64_t started_ns;
 
     uint16_t param_count;
@@ -126,14 +127,16 @@ const char *request_method(const struct request *rq, size_t *len);
 /* The decoded path. */
 const char *request_path(const struct request *rq, size_t *len);
 /* The value of the first header of that name (given in any case), or NULL. */
-const char *request_header(const struct request *rq, const char *name, size_t name_len, size_t *len);
+const char *request_header(const struct request *rq, const char *name, size_t name_len,
+                           size_t *len);
 /* Whether Accept-Encoding takes `coding` ("gzip", "br"). */
 bool request_accepts_coding(const struct request *rq, const char *coding);
 /* Copies the head out of the read buffer, because the request outlives this read. */
 void request_keep(struct request *rq);
 
 /* For session.c: */
-void request_reset(struct request *rq);  /* before a request begins; keeps allocations of a useful size */
+void request_reset(struct request *rq); /* before a request begins; keeps allocations of a useful
+                                           size */
 void request_deinit(struct request *rq);
 
 #endif

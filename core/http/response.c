@@ -11,7 +11,8 @@
 #include <string.h>
 #include <time.h>
 
-#define JOIN_MAX 16384   /* bodies up to this size are copied behind their head: one write for both */
+#define JOIN_MAX 16384 /* bodies up to this size are copied behind their head: one write for both \
+                        */
 #define UNREAD_MAX 65536 /* a longer unread body ends the connection instead of being swallowed */
 
 #define APPEND_LITERAL(bytes, text) bytes_append(bytes, text, sizeof(text) - 1)
@@ -32,7 +33,8 @@ static bool must_close(const struct request *rq)
 {
     if (rq->server->is_draining || rq->stage == REQUEST_BROKEN)
         return true;
-    return rq->stage == REQUEST_BODY && (rq->expects_continue || rq->length > rq->body_seen + UNREAD_MAX);
+    return rq->stage == REQUEST_BODY &&
+           (rq->expects_continue || rq->length > rq->body_seen + UNREAD_MAX);
 }
 
 void response_begin(struct request *rq, int status)
@@ -55,7 +57,8 @@ void response_begin(struct request *rq, int status)
 
 static bool is_core_header(const char *name, size_t len)
 {
-    static const char *const core[] = {"content-length", "transfer-encoding", "connection", "keep-alive", "date"};
+    static const char *const core[] = {"content-length", "transfer-encoding", "connection",
+                                       "keep-alive", "date"};
     for (size_t i = 0; i < sizeof(core) / sizeof(*core); i++)
         if (text_equal_nocase(name, len, core[i], strlen(core[i])))
             return true;
@@ -85,7 +88,8 @@ static void append_name(struct bytes *head, const char *name, size_t len)
     }
 }
 
-int response_header(struct request *rq, const char *name, size_t name_len, const char *value, size_t value_len)
+int response_header(struct request *rq, const char *name, size_t name_len, const char *value,
+                    size_t value_len)
 {
     if (!text_is_token(name, name_len) || !is_clean_value(value, value_len))
         return -EINVAL;

@@ -1,5 +1,6 @@
-/* Writes an answer: the head built line by line in the server's scratch buffer, then a body of known length,
- * a stream, or a file. Nothing may yield between response_begin and the send that ends the head. */
+/* Writes an answer: the head built line by line in the server's scratch buffer, then a body of
+ * known length, a stream, or a file. Nothing may yield between response_begin and the send that
+ * ends the head. */
 #ifndef HTTP_RESPONSE_H
 #define HTTP_RESPONSE_H
 
@@ -10,12 +11,15 @@
 #include <stdint.h>
 
 void response_begin(struct request *rq, int status);
-/* Adds a header line. 0, or -EINVAL for a byte that would split the head, -EPERM for a name that the core sets. */
-int response_header(struct request *rq, const char *name, size_t name_len, const char *value, size_t value_len);
+/* Adds a header line. 0, or -EINVAL for a byte that would split the head, -EPERM for a name that
+ * the core sets. */
+int response_header(struct request *rq, const char *name, size_t name_len, const char *value,
+                    size_t value_len);
 void response_type(struct request *rq, const char *type); /* trusted text */
 
 void response_send(struct request *rq, const void *body, size_t len); /* head and whole body */
-/* Head of a stream; `length` < 0: unknown (chunked, or until close for HTTP/1.0). False: no body is wanted (HEAD, 204). */
+/* Head of a stream; `length` < 0: unknown (chunked, or until close for HTTP/1.0). False: no body is
+ * wanted (HEAD, 204). */
 bool response_stream(struct request *rq, int64_t length);
 void response_write(struct request *rq, const void *data, size_t len);
 void response_end(struct request *rq); /* after a stream */

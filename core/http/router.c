@@ -372,16 +372,12 @@ static struct node *node_add(struct router *router, struct node *node,
 /* The leaf of the pattern, made where it is missing. */
 static struct leaf *leaf_add(struct router *router, const struct pattern *pattern)
 {
+    bool has_splat = pattern->segments[pattern->count - 1].kind == SEGMENT_SPLAT;
+    int nodes = pattern->count - has_splat;
     struct node *node = &router->root;
-    struct leaf **leaf = NULL;
-    for (int i = 0; i < pattern->count && !leaf; i++) {
-        if (pattern->segments[i].kind == SEGMENT_SPLAT)
-            leaf = &node->splat;
-        else
-            node = node_add(router, node, &pattern->segments[i]);
-    }
-    if (!leaf)
-        leaf = &node->leaf;
+    for (int i = 0; i < nodes; i++)
+        node = node_add(router, node, &pattern->segments[i]);
+    struct leaf **leaf = has_splat ? &node->splat : &node->leaf;
     if (!*leaf)
         *leaf = mem_calloc(sizeof **leaf);
     return *leaf;

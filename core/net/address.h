@@ -26,9 +26,9 @@ int address_of_local(struct address *addr, int fd); /* 0 or the error */
 bool address_is_unix(const struct address *addr);
 uint16_t address_port(const struct address *addr); /* 0 for unix */
 void address_set_port(struct address *addr, uint16_t port);
-void address_host(const struct address *addr, char *buf, size_t size); /* "127.0.0.1", "::1", "" for
-                                                                          unix */
-void address_url(const struct address *addr, char *buf, size_t size);  /* "http://127.0.0.1:8080",
-                                                                          "unix:/path" */
+/* "127.0.0.1", "::1", "" for unix */
+void address_host(const struct address *addr, char *buf, size_t size);
+/* "http://127.0.0.1:8080", "unix:/path" */
+void address_url(const struct address *addr, char *buf, size_t size);
 
 #endif

@@ -39,8 +39,7 @@ static int bind_tcp(const struct address *addr, bool reuse_addr, bool reuse_port
 }
 
 /* Without SO_REUSEPORT: fails while anybody else has the port, however he bound it. SO_REUSEADDR,
- * because the connections of a server that has just ended are no obstacle. Port 0 becomes a number.
- */
+ * because the connections of a server that has ended are no obstacle. Port 0 becomes a number. */
 static int probe_tcp(struct address *addr)
 {
     struct address bound;
@@ -69,8 +68,7 @@ static bool is_socket_file(const char *path)
     return lstat(path, &info) == 0 && S_ISSOCK(info.st_mode);
 }
 
-/* A server that was killed leaves its socket file behind. It may go only when nobody answers there.
- */
+/* A server that was killed leaves its socket file behind. It may go when nobody answers there. */
 static int remove_stale(const struct address *addr)
 {
     if (!is_socket_file(addr->sa.un.sun_path))

@@ -11,8 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HOST_MAX \
-    253 /* longest name in the DNS; libuv 1.44 cuts longer ones short instead of refusing */
+#define HOST_MAX 253 /* longest name in the DNS; libuv 1.44 cuts longer ones short */
 
 struct client_lookup {
     uv_getaddrinfo_t request;
@@ -153,8 +152,7 @@ static int look_up(struct client *client, const char *host, uint16_t port)
     if (strlen(host) > HOST_MAX)
         return UV_ENAMETOOLONG;
     snprintf(service, sizeof(service), "%u", (unsigned)port);
-    if (getaddrinfo(host, service, &hints, &client->found) == 0) { /* a number: nothing that could
-                                                                      block */
+    if (getaddrinfo(host, service, &hints, &client->found) == 0) { /* a number: cannot block */
         client->trying = client->found;
         try_next(client, UV_EAI_NODATA);
         return 0;

@@ -32,7 +32,7 @@ struct client {
 /* `host` is a name or a numeric address and is copied. */
 void client_connect(struct client *client, struct loop *loop, const char *host, uint16_t port,
                     uint32_t limit_ms, client_fn on_done);
-void client_cancel(struct client *client); /* on_done gets UV_ECANCELED, unless it has something
-                                              better already */
+/* on_done gets UV_ECANCELED, unless it has something better already. */
+void client_cancel(struct client *client);
 
 #endif

@@ -22,8 +22,8 @@ struct conn_outbox; /* what the kernel has not taken yet */
  * on_gone and on_drained come from the loop), and after conn_finish, conn_linger or conn_close only
  * on_closed follows, after which the owner may free the memory. */
 struct conn_events {
-    void (*on_data)(struct conn *conn, const char *data, size_t len); /* data is valid during the
-                                                                         call */
+    /* `data` is valid during the call. */
+    void (*on_data)(struct conn *conn, const char *data, size_t len);
     /* Once: the peer ended its side (UV_EOF), reset it, or a write failed; UV_ETIMEDOUT: it took
      * nothing for stall_ms, on_closed follows. After UV_EOF writing may still work, nothing more is
      * read. */
@@ -45,8 +45,7 @@ struct conn {
     union {
         uv_handle_t handle;
         uv_stream_t stream;
-        uv_tcp_t tcp; /* UNIX sockets too: libuv asks for no more than a stream, and it is smaller
-                       */
+        uv_tcp_t tcp; /* UNIX sockets too: any stream will do, and uv_pipe_t is larger */
     } uv;
     struct loop *loop;
     const struct conn_events *events;
@@ -90,15 +89,15 @@ struct conn_file {
     struct conn *conn;
     struct loop_job again; /* next part, next turn */
 };
-void conn_send_file(struct conn *conn, struct conn_file *file); /* fd, offset, left and done are set
-                                                                 */
-void conn_linger(struct conn *conn); /* send the rest, shutdown(WR), discard input up to 64 KiB or 1
-                                        s, close */
-void conn_close(struct conn *conn);  /* idempotent; unsent bytes are dropped */
-void conn_finish(struct conn *conn); /* close as soon as everything has been sent; linger when input
-                                        is unread */
-void conn_reset(struct conn *conn);  /* close at once; the peer sees a reset */
+/* The caller has set fd, offset, left and done. */
+void conn_send_file(struct conn *conn, struct conn_file *file);
 void conn_shutdown(struct conn *conn); /* our side ends after what was sent; the peer's may go on */
+/* Ways to end. Sends the rest, shutdown(WR), discards input up to 64 KiB or 1 s, closes: */
+void conn_linger(struct conn *conn);
+/* Sends the rest, then closes; lingers when there is unread input: */
+void conn_finish(struct conn *conn);
+void conn_reset(struct conn *conn); /* close at once; the peer sees a reset */
+void conn_close(struct conn *conn); /* idempotent; unsent bytes are dropped */
 void conn_set_receive_buffer(struct conn *conn, int size);
 int conn_fd(const struct conn *conn);
 

@@ -1,6 +1,5 @@
 /* Deadlines: all of a worker's live in one heap behind one timer. A deadline is a member of the
- * object that it guards. Moving one later is free (it is looked at again when the old time comes).
- */
+ * object that it guards. Moving one later is free (the old time is merely looked at in vain). */
 #ifndef NET_DEADLINE_H
 #define NET_DEADLINE_H
 
@@ -40,7 +39,7 @@ void deadlines_set(struct deadlines *all, struct deadline *deadline, uint64_t du
 void deadlines_clear(struct deadlines *all, struct deadline *deadline);
 /* Calls every deadline due at `now_ms`; each may set, clear or free any other. */
 void deadlines_run(struct deadlines *all, uint64_t now_ms);
-uint64_t deadlines_next_ms(const struct deadlines *all); /* when to run next; UINT64_MAX when none
-                                                            is set */
+/* When to run next; UINT64_MAX when none is set. */
+uint64_t deadlines_next_ms(const struct deadlines *all);
 
 #endif

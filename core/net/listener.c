@@ -53,8 +53,7 @@ static int accept_next(struct listener *listener)
     return accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
-/* Without descriptors accept fails alike when nobody is there: that is no reason to evict anybody.
- */
+/* Without descriptors accept fails alike when nobody is there: no reason to evict anybody. */
 static bool is_anybody_waiting(struct listener *listener)
 {
     struct pollfd poll_fd = {.fd = listener->fd, .events = POLLIN};
@@ -103,6 +102,16 @@ static void on_pause_over(struct deadline *deadline)
     uv_poll_start(&listener->poll, UV_READABLE, on_readable);
 }
 
+/* SO_REUSEADDR comes this late for a reason that bind_worker knows; our connections inherit it, so
+ * that what is left of them does not keep the next server from binding. */
+static int begin_listening(int fd)
+{
+    int on = 1;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0)
+        return -errno;
+    return listen(fd, BACKLOG) == 0 ? 0 : -errno;
+}
+
 int listener_start(struct listener *listener, struct loop *loop, int fd)
 {
     listener->loop = loop;
@@ -111,15 +120,10 @@ int listener_start(struct listener *listener, struct loop *loop, int fd)
     listener->on_stopped = NULL;
     deadline_init(&listener->pause, on_pause_over);
 
-    int on = 1;
     struct address local;
     int err = address_of_local(&local, fd);
-    if (err == 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0) /* see
-                                                                                       bind_worker
-                                                                                     */
-        err = -errno;
-    if (err == 0 && listen(fd, BACKLOG) != 0)
-        err = -errno;
+    if (err == 0)
+        err = begin_listening(fd);
     if (err == 0)
         err = uv_poll_init(&loop->uv, &listener->poll, fd);
     if (err) {

@@ -14,8 +14,8 @@ typedef void (*listener_fn)(struct listener *listener, int fd); /* a new socket,
  * without SO_REUSEPORT, so that a second server on the port fails (-EADDRINUSE); port 0 is resolved
  * once into `addr`. On error no fd is left open. */
 int listener_bind(struct address *addr, int count, int *fds);
-void listener_unlink(const struct address *addr); /* removes the file of a UNIX socket, when all
-                                                     have stopped */
+/* Removes the file of a UNIX socket, when all have stopped. */
+void listener_unlink(const struct address *addr);
 
 struct listener {
     uv_poll_t poll;
@@ -26,9 +26,9 @@ struct listener {
     struct deadline pause; /* after EMFILE: try again then */
     uint64_t warned_ms;    /* when the last shortage was logged */
     listener_fn on_accept;
-    bool (*on_shortage)(struct listener *listener); /* out of descriptors: evict something idle,
-                                                       true if done; or NULL */
-    void (*on_stopped)(struct listener *listener);  /* last call */
+    /* Out of descriptors: evict something idle, true if done. May be NULL. */
+    bool (*on_shortage)(struct listener *listener);
+    void (*on_stopped)(struct listener *listener); /* last call */
     void *owner;
 };
 

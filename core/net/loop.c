@@ -174,8 +174,7 @@ static void on_prepare(uv_prepare_t *prepare)
     run_jobs(prepare->loop->data); /* what closed handles have left to do, before the loop sleeps */
 }
 
-/* Only `async` keeps uv_run going: the loop ends when it is told to, not when it has nothing to do.
- */
+/* Only `async` keeps uv_run going: the loop ends when it is told to. */
 static void start_handles(struct loop *loop)
 {
     uv_timer_init(&loop->uv, &loop->timer);

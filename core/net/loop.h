@@ -1,6 +1,7 @@
 /* The loop of one worker: libuv's loop, the deadlines behind one timer, the work to do at the end
- * of a turn, and a door for other threads (loop_post, the only function they may call). One turn:
- * wait for I/O, its callbacks, due deadlines, jobs, closed handles, jobs again. */
+ * of a turn, and a door for other threads (loop_post, the only function they may call).
+ *
+ * One turn: wait for I/O, its callbacks, due deadlines, jobs, closed handles, jobs again. */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H
 
@@ -71,7 +72,7 @@ void loop_defer(struct loop *loop, struct loop_job *job);
  * waiting. */
 void loop_defer_next(struct loop *loop, struct loop_job *job);
 void loop_cancel_job(struct loop_job *job);
-void loop_post(struct loop *loop, struct loop_message *message); /* any thread; run in order of
-                                                                    posting */
+/* From any thread. Messages run in the order of posting. */
+void loop_post(struct loop *loop, struct loop_message *message);
 
 #endif

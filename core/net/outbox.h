@@ -30,8 +30,7 @@ void outbox_send(struct conn *conn, const void *head, size_t head_len, const voi
                  size_t body_len);
 void outbox_fly(struct conn *conn);            /* start sending `flying` */
 void outbox_pump(struct conn *conn);           /* go on with what is next; may call the owner */
-void outbox_break(struct conn *conn, int err); /* a write failed: drop all, report at the end of the
-                                                  turn */
+void outbox_break(struct conn *conn, int err); /* drop all, report at the end of the turn */
 void outbox_free(struct conn *conn);
 void outbox_arm_stall(struct conn *conn);
 bool outbox_has_stalled(struct conn *conn); /* called when the stall deadline is due */

@@ -32,10 +32,15 @@ int signals_start(struct signals *signals, struct loop *loop, const int *numbers
     return 0;
 }
 
+/* Without a watcher a signal would do what it does by default: kill us while we clean up. */
 void signals_stop(struct signals *signals)
 {
-    while (signals->count > 0)
-        uv_close((uv_handle_t *)&signals->watchers[--signals->count], NULL);
+    while (signals->count > 0) {
+        uv_signal_t *watcher = &signals->watchers[--signals->count];
+        int number = watcher->signum;
+        uv_close((uv_handle_t *)watcher, NULL);
+        signal(number, SIG_IGN);
+    }
 }
 
 const char *signals_name(int number)

@@ -16,7 +16,8 @@ void app_free(struct app *app)
     mem_free(app);
 }
 
-/* A reference to field `name` of the table on top, which must be a function; LUA_NOREF when it is nil. */
+/* A reference to field `name` of the table on top, which must be a function; LUA_NOREF when it is
+ * nil. */
 static int field_ref(lua_State *L, const char *name)
 {
     int type = lua_getfield(L, -1, name);
@@ -72,7 +73,8 @@ static void routes_read(lua_State *L, struct app *app)
     lua_pop(L, 1);
 }
 
-/* core.serve{router=, routes=, fallback=, on_error=, on_send=, from=}: this state answers requests with them. */
+/* core.serve{router=, routes=, fallback=, on_error=, on_send=, from=}: this state answers requests
+ * with them. */
 static int core_serve(lua_State *L)
 {
     struct vm *vm = vm_of(L);

@@ -1,5 +1,5 @@
-/* The application that serves in this Lua state: its router and what each route runs. Installed by core.serve,
- * freed with the vm. */
+/* The application that serves in this Lua state: its router and what each route runs. Installed by
+ * core.serve, freed with the vm. */
 #ifndef SCRIPT_APP_H
 #define SCRIPT_APP_H
 
@@ -15,7 +15,7 @@ enum on_disconnect { DISCONNECT_BY_METHOD, DISCONNECT_CANCEL, DISCONNECT_CONTINU
 
 struct route {
     int handler_ref;
-    const char *name;    /* for logs and tasks; kept alive by name_ref */
+    const char *name; /* for logs and tasks; kept alive by name_ref */
     int name_ref;
     uint64_t body_limit; /* 0 = the server's */
     uint32_t timeout_ms; /* 0 = none */
@@ -24,7 +24,7 @@ struct route {
 
 struct app {
     struct router *router;
-    int router_ref; /* keeps the router alive */
+    int router_ref;       /* keeps the router alive */
     struct route *routes; /* 1..count, [0] is the fallback */
     int count;
     int on_error_ref; /* LUA_NOREF when there is none */

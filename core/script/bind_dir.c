@@ -1,6 +1,8 @@
-/* The names in a folder, for finding applications: core.list_dir(path). It blocks, which loading
- * may. */
+/* What folders hold. core.list_dir finds applications and blocks as long as it takes, which loading may;
+ * core.file_type asks about one file for app:static. */
 #include "script/core.h"
+
+#include "net/file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -74,9 +76,30 @@ static int list_dir(lua_State *L)
     return 1;
 }
 
+/* core.file_type(root, path) -> "file" | "directory" | nil: what lies at `path` beneath the folder `root`, for
+ * a client that may not leave it */
+static int file_type(lua_State *L)
+{
+    const char *root = luaL_checkstring(L, 1);
+    const char *path = luaL_checkstring(L, 2);
+    struct file_info info;
+
+    int err = file_open(root, path, &info);
+
+    if (err == 0)
+        file_close(&info);
+    if (err == 0 || err == -EISDIR)
+        lua_pushstring(L, err ? "directory" : "file");
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
 int bind_dir(lua_State *L)
 {
     lua_pushcfunction(L, list_dir);
     lua_setfield(L, -2, "list_dir");
+    lua_pushcfunction(L, file_type);
+    lua_setfield(L, -2, "file_type");
     return 0;
 }

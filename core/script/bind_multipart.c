@@ -1,6 +1,6 @@
 /* Multipart forms for Lua: bytes in, a list of events out. lua/neap/multipart.lua makes parts of
  * them. */
-#include "script/bind_multipart.h"
+#include "script/core.h"
 
 #include "http/multipart.h"
 

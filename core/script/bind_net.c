@@ -1,5 +1,5 @@
-/* `neap.net`: outgoing sockets whose every operation parks. The userdata holds a handle; the socket itself is freed
- * when its connection has closed. */
+/* `neap.net`: outgoing sockets whose every operation parks. The userdata holds a handle; the socket
+ * itself is freed when its connection has closed. */
 #include "script/bind_net.h"
 
 #include "base/alloc.h"
@@ -42,7 +42,8 @@ static void wake(struct wait **waiting)
         wait_wake(wait, 0);
 }
 
-/* Nobody can find it any more, and whoever waits is told. The memory goes in on_closed, when the vm may be gone. */
+/* Nobody can find it any more, and whoever waits is told. The memory goes in on_closed, when the vm
+ * may be gone. */
 static void socket_forget(struct socket *socket)
 {
     slots_take(&socket->vm->sockets, socket->handle);
@@ -82,7 +83,8 @@ static void socket_on_closed(struct conn *conn)
     mem_free(socket);
 }
 
-static const struct conn_events socket_events = {socket_on_data, socket_on_gone, socket_on_drained, socket_on_closed};
+static const struct conn_events socket_events = {socket_on_data, socket_on_gone, socket_on_drained,
+                                                 socket_on_closed};
 
 /* ---- connecting ---- */
 
@@ -167,7 +169,8 @@ static int net_connect(lua_State *L)
     wait->undo = connecting_undo;
     wait->finish = connect_finish;
     wait->source = connecting;
-    client_connect(&connecting->client, vm_of(L)->loop, host, (uint16_t)port, (uint32_t)limit_ms, connecting_on_done);
+    client_connect(&connecting->client, vm_of(L)->loop, host, (uint16_t)port, (uint32_t)limit_ms,
+                   connecting_on_done);
     return task_park(L, WAIT_FOREVER);
 }
 
@@ -228,7 +231,8 @@ static uint64_t timeout_arg(lua_State *L, int index)
     return lua_isnoneornil(L, index) ? WAIT_FOREVER : duration_check(L, index);
 }
 
-/* s:recv([n [, timeout]]) -> up to n bytes, as soon as any arrive | nil, "closed" | nil, "timeout" */
+/* s:recv([n [, timeout]]) -> up to n bytes, as soon as any arrive | nil, "closed" | nil, "timeout"
+ */
 static int socket_recv(lua_State *L)
 {
     struct socket *socket = socket_find(L);
@@ -256,7 +260,8 @@ static int send_finish(lua_State *L, struct wait *wait)
     return 1;
 }
 
-/* s:send(data [, timeout]) -> true | nil, "closed" | nil, "timeout" (the bytes still leave); parks while much is unsent */
+/* s:send(data [, timeout]) -> true | nil, "closed" | nil, "timeout" (the bytes still leave); parks
+ * while much is unsent */
 static int socket_send(lua_State *L)
 {
     size_t len;
@@ -344,14 +349,11 @@ static int socket_gc(lua_State *L)
 
 int bind_net(lua_State *L)
 {
-    static const luaL_Reg methods[] = {{"recv", socket_recv},
-                                       {"send", socket_send},
-                                       {"close", socket_close},
-                                       {"reset", socket_reset},
-                                       {"shutdown", socket_shutdown},
-                                       {"receive_buffer", socket_receive_buffer},
-                                       {"pause", socket_pause},
-                                       {NULL, NULL}};
+    static const luaL_Reg methods[] = {
+        {"recv", socket_recv},         {"send", socket_send},
+        {"close", socket_close},       {"reset", socket_reset},
+        {"shutdown", socket_shutdown}, {"receive_buffer", socket_receive_buffer},
+        {"pause", socket_pause},       {NULL, NULL}};
     luaL_newmetatable(L, SOCKET_TYPE);
     luaL_newlib(L, methods);
     lua_setfield(L, -2, "__index");

@@ -1,5 +1,5 @@
-/* `req`, as handlers see it: see bind_request.h. Fields are made when they are asked for; what is made once
- * (params, state, what Lua's getters return) is kept in a table per request. */
+/* `req`, as handlers see it: see bind_request.h. Fields are made when they are asked for; what is
+ * made once (params, state, what Lua's getters return) is kept in a table per request. */
 #include "script/bind_request.h"
 
 #include "http/session.h"
@@ -75,11 +75,11 @@ enum field {
 };
 
 static const char *const field_names[] = {
-    [FIELD_METHOD] = "method",     [FIELD_PATH] = "path",       [FIELD_RAW_PATH] = "raw_path",
+    [FIELD_METHOD] = "method",       [FIELD_PATH] = "path",       [FIELD_RAW_PATH] = "raw_path",
     [FIELD_RAW_QUERY] = "raw_query", [FIELD_PARAMS] = "params",   [FIELD_HEADERS] = "headers",
     [FIELD_AUTHORITY] = "authority", [FIELD_PEER_IP] = "peer_ip", [FIELD_PEER_PORT] = "peer_port",
-    [FIELD_PORT] = "port",         [FIELD_ID] = "id",           [FIELD_ROUTE] = "route",
-    [FIELD_STATE] = "state",       [FIELD_ALLOW] = "allow",     [FIELD_TRAILERS] = "trailers",
+    [FIELD_PORT] = "port",           [FIELD_ID] = "id",           [FIELD_ROUTE] = "route",
+    [FIELD_STATE] = "state",         [FIELD_ALLOW] = "allow",     [FIELD_TRAILERS] = "trailers",
     [FIELD_VERSION] = "version",
 };
 #define FIELD_COUNT (sizeof(field_names) / sizeof(*field_names))
@@ -113,9 +113,9 @@ static void push_end(lua_State *L, struct request *rq, bool is_peer, bool want_p
 {
     struct conn *conn = request_conn(rq);
     struct address addr = {.len = sizeof(addr.sa)};
-    int err = !conn           ? -1
-              : is_peer       ? getpeername(conn_fd(conn), &addr.sa.any, &addr.len)
-                              : getsockname(conn_fd(conn), &addr.sa.any, &addr.len);
+    int err = !conn     ? -1
+              : is_peer ? getpeername(conn_fd(conn), &addr.sa.any, &addr.len)
+                        : getsockname(conn_fd(conn), &addr.sa.any, &addr.len);
     if (err || address_is_unix(&addr)) {
         lua_pushnil(L);
     } else if (want_port) {
@@ -184,48 +184,20 @@ static bool push_field(lua_State *L, struct request *rq, enum field field)
         text = request_path(rq, &len);
         lua_pushlstring(L, text, len);
         return false;
-    case FIELD_RAW_PATH:
-        push_span(L, rq, rq->path);
-        return false;
-    case FIELD_RAW_QUERY:
-        push_span(L, rq, rq->query);
-        return false;
-    case FIELD_PARAMS:
-        push_params(L, rq);
-        return true;
-    case FIELD_HEADERS:
-        push_headers(L, rq);
-        return true;
-    case FIELD_AUTHORITY:
-        push_span(L, rq, rq->host);
-        return false;
-    case FIELD_PEER_IP:
-        push_end(L, rq, true, false);
-        return true;
-    case FIELD_PEER_PORT:
-        push_end(L, rq, true, true);
-        return true;
-    case FIELD_PORT:
-        push_end(L, rq, false, true);
-        return true;
-    case FIELD_ID:
-        push_id(L, rq);
-        return false;
-    case FIELD_ROUTE:
-        push_route(L, rq);
-        return false;
-    case FIELD_STATE:
-        lua_newtable(L);
-        return true;
-    case FIELD_ALLOW:
-        push_allow(L, rq);
-        return false;
-    case FIELD_TRAILERS:
-        push_trailers(L, rq);
-        return rq->stage == REQUEST_WHOLE;
-    case FIELD_VERSION:
-        lua_pushstring(L, rq->is_http10 ? "1.0" : "1.1");
-        return false;
+    case FIELD_RAW_PATH: push_span(L, rq, rq->path); return false;
+    case FIELD_RAW_QUERY: push_span(L, rq, rq->query); return false;
+    case FIELD_PARAMS: push_params(L, rq); return true;
+    case FIELD_HEADERS: push_headers(L, rq); return true;
+    case FIELD_AUTHORITY: push_span(L, rq, rq->host); return false;
+    case FIELD_PEER_IP: push_end(L, rq, true, false); return true;
+    case FIELD_PEER_PORT: push_end(L, rq, true, true); return true;
+    case FIELD_PORT: push_end(L, rq, false, true); return true;
+    case FIELD_ID: push_id(L, rq); return false;
+    case FIELD_ROUTE: push_route(L, rq); return false;
+    case FIELD_STATE: lua_newtable(L); return true;
+    case FIELD_ALLOW: push_allow(L, rq); return false;
+    case FIELD_TRAILERS: push_trailers(L, rq); return rq->stage == REQUEST_WHOLE;
+    case FIELD_VERSION: lua_pushstring(L, rq->is_http10 ? "1.0" : "1.1"); return false;
     }
     lua_pushnil(L);
     return false;
@@ -254,7 +226,8 @@ static int keep_value(lua_State *L, struct request *rq)
     return 1;
 }
 
-/* req.name: a method, a field, or what a getter written in Lua returns. Upvalues: methods and fields, getters. */
+/* req.name: a method, a field, or what a getter written in Lua returns. Upvalues: methods and
+ * fields, getters. */
 static int request_index(lua_State *L)
 {
     lua_pushvalue(L, 2);
@@ -565,12 +538,10 @@ static void make_request_type(lua_State *L)
 
 int bind_request(lua_State *L)
 {
-    static const luaL_Reg methods[] = {{"body", request_body},
-                                       {"read_chunk", request_read_chunk},
-                                       {"header", request_get_header},
-                                       {"is_connected", request_is_connected},
-                                       {"after", request_after},
-                                       {NULL, NULL}};
+    static const luaL_Reg methods[] = {
+        {"body", request_body},         {"read_chunk", request_read_chunk},
+        {"header", request_get_header}, {"is_connected", request_is_connected},
+        {"after", request_after},       {NULL, NULL}};
     lua_newtable(L);
     luaL_newlib(L, methods);
     for (size_t i = 1; i < FIELD_COUNT; i++) {

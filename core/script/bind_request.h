@@ -1,4 +1,5 @@
-/* `req`, as handlers see it: a userdata that holds a handle, so that a request that is over is an error, not a crash. */
+/* `req`, as handlers see it: a userdata that holds a handle, so that a request that is over is an
+ * error, not a crash. */
 #ifndef SCRIPT_BIND_REQUEST_H
 #define SCRIPT_BIND_REQUEST_H
 

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "http/router.h"
+#include "script/core.h"
 #include "script/lua_pattern.h"
 
 #include <lauxlib.h>

@@ -1,5 +1,5 @@
-/* `out`, what a streaming handler writes to: see bind_stream.h. Writing parks while more than CONN_HIGH_WATER
- * bytes have not left yet, so a slow client slows its producer and nothing else. */
+/* `out`, what a streaming handler writes to: see bind_stream.h. Writing parks while more than
+ * CONN_HIGH_WATER bytes have not left yet, so a slow client slows its producer and nothing else. */
 #include "script/bind_stream.h"
 
 #include "http/response.h"
@@ -120,8 +120,10 @@ static int stream_pending(lua_State *L)
 
 int bind_stream(lua_State *L)
 {
-    static const luaL_Reg methods[] = {
-        {"write", stream_write}, {"flush", stream_flush}, {"pending", stream_pending}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"write", stream_write},
+                                       {"flush", stream_flush},
+                                       {"pending", stream_pending},
+                                       {NULL, NULL}};
     luaL_newmetatable(L, STREAM_TYPE);
     luaL_newlib(L, methods);
     lua_setfield(L, -2, "__index");

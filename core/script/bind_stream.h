@@ -1,4 +1,5 @@
-/* `out`, what a streaming handler writes to, and the sending of files: answers that wait for the client. */
+/* `out`, what a streaming handler writes to, and the sending of files: answers that wait for the
+ * client. */
 #ifndef SCRIPT_BIND_STREAM_H
 #define SCRIPT_BIND_STREAM_H
 

@@ -1,5 +1,5 @@
-/* core.task: the primitives under lua/neap/task.lua. What Lua holds of a task is a reference (`neap.task`): the
- * task's handle, and after its end what became of it. */
+/* core.task: the primitives under lua/neap/task.lua. What Lua holds of a task is a reference
+ * (`neap.task`): the task's handle, and after its end what became of it. */
 #include "script/core.h"
 
 #include "script/duration.h"
@@ -14,8 +14,17 @@
 
 #define TASK_TYPE "neap.task"
 
-enum ref_outcome { REF_OPEN, REF_DONE, REF_FAILED }; /* open although the task is gone: it was cancelled */
-enum ref_value { REF_RESULTS = 1, REF_TRACEBACK, REF_NAME, REF_VALUES = REF_NAME }; /* user values; 1 or the error */
+enum ref_outcome {
+    REF_OPEN,
+    REF_DONE,
+    REF_FAILED
+}; /* open although the task is gone: it was cancelled */
+enum ref_value {
+    REF_RESULTS = 1,
+    REF_TRACEBACK,
+    REF_NAME,
+    REF_VALUES = REF_NAME
+}; /* user values; 1 or the error */
 
 struct task_ref {
     slot_handle task;
@@ -24,7 +33,8 @@ struct task_ref {
     bool is_owned; /* somebody will ask for the error: do not log it */
 };
 
-static const char refs_key; /* registry: handle -> reference, weak, so that task.self() is what spawn returned */
+static const char refs_key; /* registry: handle -> reference, weak, so that task.self() is what
+                               spawn returned */
 
 /* ---- references ---- */
 
@@ -113,8 +123,8 @@ static int on_error(lua_State *L, struct task *task)
     return 0;
 }
 
-/* Replaces `fn` and the arguments behind it, all the rest of the stack, by the reference of a new task, which is
- * named after the function `about`. */
+/* Replaces `fn` and the arguments behind it, all the rest of the stack, by the reference of a new
+ * task, which is named after the function `about`. */
 static int spawn(lua_State *L, int about, int fn, bool is_owned)
 {
     int args = lua_gettop(L) - fn;
@@ -152,8 +162,9 @@ static int task_spawn(lua_State *L) /* spawn(fn, ...) -> t */
     return spawn(L, 1, 1, false);
 }
 
-/* spawn_owned(about, fn, ...) -> t, named after the function `about`. Its error is not logged, and `fn` runs even
- * when it was cancelled before: it is Lua's own and calls check() once it stands firm. */
+/* spawn_owned(about, fn, ...) -> t, named after the function `about`. Its error is not logged, and
+ * `fn` runs even when it was cancelled before: it is Lua's own and calls check() once it stands
+ * firm. */
 static int task_spawn_owned(lua_State *L)
 {
     return spawn(L, 1, 2, true);
@@ -252,12 +263,9 @@ static int ref_cancel(lua_State *L) /* t:cancel() */
 static const char *status_of(const struct task *task)
 {
     switch (task->state) {
-    case TASK_RUNNING:
-        return "running";
-    case TASK_PARKED:
-        return "waiting";
-    default:
-        return "ready";
+    case TASK_RUNNING: return "running";
+    case TASK_PARKED: return "waiting";
+    default: return "ready";
     }
 }
 
@@ -331,13 +339,13 @@ static void push_where(lua_State *L, const struct task *task)
     lua_pushliteral(L, "");
 }
 
-static int task_list(lua_State *L) /* list() -> { {name=, status=, age=, where=}, ... }, oldest first */
+static int task_list(lua_State *L) /* list() -> { {name=, status=, age=, where=}, ... }, oldest
+                                      first */
 {
     struct vm *vm = vm_of(L);
     lua_Integer count = 0;
     lua_newtable(L);
-    list_each(link, &vm->tasks)
-    {
+    list_each (link, &vm->tasks) {
         const struct task *task = container_of(link, struct task, link);
         lua_createtable(L, 0, 4);
         lua_pushstring(L, task->name);
@@ -412,7 +420,8 @@ static int task_disown(lua_State *L)
     return 0;
 }
 
-/* raise(err, traceback): raises what failed in another task, whose traceback goes in the log as well. */
+/* raise(err, traceback): raises what failed in another task, whose traceback goes in the log as
+ * well. */
 static int task_raise(lua_State *L)
 {
     const char *traceback = luaL_optstring(L, 2, NULL);
@@ -421,17 +430,41 @@ static int task_raise(lua_State *L)
     return lua_error(L);
 }
 
+/* cause(err) -> the traceback from where `err` was raised first, when that was not here | nil */
+static int task_cause(lua_State *L)
+{
+    const struct task *task = task_of(L);
+    if (task != NULL && task->cause != NULL && task->cause_of == lua_topointer(L, 1))
+        lua_pushstring(L, task->cause);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
 int bind_task(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"spawn", task_spawn},   {"spawn_owned", task_spawn_owned}, {"self", task_self},
-        {"id", task_id},         {"list", task_list},               {"sleep", task_sleep},
-        {"yield", task_yield},   {"now", task_now},                 {"shield", task_shield},
-        {"raise", task_raise},   {"check", task_check},             {"disown", task_disown},
-        {"is_cancelled", task_is_cancelled}, {NULL, NULL},
+        {"spawn", task_spawn},
+        {"spawn_owned", task_spawn_owned},
+        {"self", task_self},
+        {"id", task_id},
+        {"list", task_list},
+        {"sleep", task_sleep},
+        {"yield", task_yield},
+        {"now", task_now},
+        {"shield", task_shield},
+        {"check", task_check},
+        {"is_cancelled", task_is_cancelled},
+        {"disown", task_disown},
+        {"raise", task_raise},
+        {"cause", task_cause},
+        {NULL, NULL},
     };
     static const luaL_Reg methods[] = {
-        {"join", ref_join}, {"cancel", ref_cancel}, {"traceback", ref_traceback}, {NULL, NULL},
+        {"join", ref_join},
+        {"cancel", ref_cancel},
+        {"traceback", ref_traceback},
+        {NULL, NULL},
     };
     luaL_newmetatable(L, TASK_TYPE);
     luaL_newlib(L, methods);

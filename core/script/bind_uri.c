@@ -1,11 +1,14 @@
 /* Percent-encoding and query strings for Lua. Scratch buffers are Lua userdata, so that an error
  * frees them. */
-#include "script/bind_uri.h"
+#include "script/core.h"
 
 #include "http/uri.h"
 
 #include <lauxlib.h>
+#include <stdbool.h>
 #include <stdint.h>
+
+#define URI_MAX_FIELDS 1000 /* of a query or form, unless the caller says otherwise */
 
 /* core.uri_decode(s [, plus]) -> string | nil, "invalid" */
 static int bind_uri_decode(lua_State *L)
@@ -60,9 +63,13 @@ static void query_add(lua_State *L, int firsts, int lists)
     lua_pop(L, 2);
 }
 
-int query_push(lua_State *L, const char *text, size_t len, unsigned max_fields)
+/* core.parse_query(s [, max]) -> name -> first value, name -> list of values | nil, "too_many" */
+static int bind_parse_query(lua_State *L)
 {
-    luaL_checkstack(L, 9, "query");
+    size_t len;
+    const char *text = luaL_checklstring(L, 1, &len);
+    lua_Integer max = luaL_optinteger(L, 2, URI_MAX_FIELDS);
+    luaL_argcheck(L, max >= 0 && max <= UINT32_MAX, 2, "out of range");
     char *buffer = lua_newuserdatauv(L, len, 0);
     lua_newtable(L);
     lua_newtable(L);
@@ -71,30 +78,18 @@ int query_push(lua_State *L, const char *text, size_t len, unsigned max_fields)
     struct uri_query query;
     struct uri_field field;
     int more;
-    uri_query_init(&query, text, len, buffer, max_fields);
+    uri_query_init(&query, text, len, buffer, (uint32_t)max);
     while ((more = uri_query_next(&query, &field)) > 0) {
         lua_pushlstring(L, field.name, field.name_len);
         lua_pushlstring(L, field.value, field.value_len);
         query_add(L, lists - 1, lists);
     }
-    lua_remove(L, lists - 2); /* the buffer */
     if (more == 0)
         return 2;
-    lua_pop(L, 2);
+
     lua_pushnil(L);
     lua_pushliteral(L, "too_many");
     return 2;
-}
-
-/* core.parse_query(s [, max]) -> name -> first value, name -> list of values | nil, "too_many" */
-static int bind_parse_query(lua_State *L)
-{
-    size_t len;
-    const char *text = luaL_checklstring(L, 1, &len);
-    lua_Integer max = luaL_optinteger(L, 2, URI_MAX_FIELDS);
-    luaL_argcheck(L, max >= 0 && max <= UINT32_MAX, 2, "out of range");
-
-    return query_push(L, text, len, (unsigned)max);
 }
 
 int bind_uri(lua_State *L)

@@ -1,6 +1,6 @@
-/* core.task.park and wake, and waiters: a first-in-first-out queue of waiting tasks, from which Lua builds events,
- * semaphores and queues. A task that is cancelled or times out leaves it by itself. The collector owns a queue; a
- * task waiting in it holds it by the argument on its stack. */
+/* core.task.park and wake, and waiters: a first-in-first-out queue of waiting tasks, from which Lua
+ * builds events, semaphores and queues. A task that is cancelled or times out leaves it by itself.
+ * The collector owns a queue; a task waiting in it holds it by the argument on its stack. */
 #include "script/core.h"
 
 #include "script/duration.h"
@@ -140,10 +140,16 @@ static int waiters_len(lua_State *L) /* #w: how many wait */
 int bind_waiters(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"park", task_park_plain}, {"wake", task_wake}, {"waiters", waiters_new}, {NULL, NULL},
+        {"park", task_park_plain},
+        {"wake", task_wake},
+        {"waiters", waiters_new},
+        {NULL, NULL},
     };
     static const luaL_Reg methods[] = {
-        {"wait", waiters_wait}, {"wake", waiters_wake}, {"wake_all", waiters_wake_all}, {NULL, NULL},
+        {"wait", waiters_wait},
+        {"wake", waiters_wake},
+        {"wake_all", waiters_wake_all},
+        {NULL, NULL},
     };
     luaL_newmetatable(L, WAITERS_TYPE);
     luaL_newlib(L, methods);

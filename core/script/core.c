@@ -1,4 +1,5 @@
-/* Puts neap.core together. Adding a binding: write bind_<type>.c, declare it in core.h, list it here. */
+/* Puts neap.core together. Adding a binding: write bind_<type>.c, declare it in core.h, list it
+ * here. */
 #include "script/core.h"
 
 #include "script/call.h"
@@ -7,8 +8,8 @@
 #include <lauxlib.h>
 
 static const lua_CFunction bindings[] = {
-    bind_json, bind_log, bind_crypto, bind_uri, bind_router, bind_multipart,
-    bind_task, bind_request, bind_stream, bind_dir, bind_serve, bind_response, bind_net,
+    bind_json,    bind_log,    bind_crypto, bind_uri,   bind_router,   bind_multipart, bind_task,
+    bind_request, bind_stream, bind_dir,    bind_serve, bind_response, bind_net,
 };
 
 static int install(lua_State *L)

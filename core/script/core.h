@@ -6,10 +6,12 @@
 
 struct vm;
 
-/* Builds neap.core in a fresh vm and installs the yieldable require. 0, or -1 after logging why not. */
+/* Builds neap.core in a fresh vm and installs the yieldable require. 0, or -1 after logging why
+ * not. */
 int core_install(struct vm *vm);
 
-/* Each adds its fields to the table on top of the stack and leaves that there; returns 0. May raise. */
+/* Each adds its fields to the table on top of the stack and leaves that there; returns 0. May
+ * raise. */
 int bind_json(lua_State *L);
 int bind_log(lua_State *L);
 int bind_crypto(lua_State *L);

@@ -1,5 +1,6 @@
-/* coroutine.* as scripts see it. A coroutine's body runs under a protected frame, like a task's, so that its
- * <close> handlers run, and may park, when an error (a cancel above all) goes through it. */
+/* coroutine.* as scripts see it. A coroutine's body runs under a protected frame, like a task's, so
+ * that its <close> handlers run, and may park, when an error (a cancel above all) goes through it.
+ */
 #include "script/coroutine.h"
 
 #include "script/fault.h"
@@ -46,7 +47,8 @@ static int bottom_level(lua_State *L)
     return low;
 }
 
-/* Message handler: leaves the traceback in the bottom frame, for debug.traceback of the dead coroutine. */
+/* Message handler: leaves the traceback in the bottom frame, for debug.traceback of the dead
+ * coroutine. */
 static int note_failure(lua_State *L)
 {
     lua_Debug ar;
@@ -96,7 +98,8 @@ static lua_State *check_coroutine(lua_State *L)
 
 enum { RESUME_RETURNS = 0, RESUME_RAISES = 1 };
 
-/* stack of L: whatever was below the arguments. The number of values moved from `co`, or -1 and one error value. */
+/* stack of L: whatever was below the arguments. The number of values moved from `co`, or -1 and one
+ * error value. */
 static int take_results(lua_State *L, lua_State *co, int count)
 {
     if (!lua_checkstack(L, count + 1)) {
@@ -135,7 +138,8 @@ static int give_failure(lua_State *L, lua_State *co, int mode)
 
 static int resume_continue(lua_State *L, int status, lua_KContext ctx);
 
-/* Runs `co` until it yields to us, ends, or parks: then we park too, and do not come back from here. */
+/* Runs `co` until it yields to us, ends, or parks: then we park too, and do not come back from
+ * here. */
 static int run_coroutine(lua_State *L, lua_State *co, int args, int mode)
 {
     struct vm *vm = vm_of(L);
@@ -176,16 +180,14 @@ static const char *why_not(lua_State *L, lua_State *co)
 {
     lua_Debug ar;
     switch (lua_status(co)) {
-    case LUA_YIELD:
-        return park_is_marked(co) ? "cannot resume: the coroutine is waiting" : NULL;
+    case LUA_YIELD: return park_is_marked(co) ? "cannot resume: the coroutine is waiting" : NULL;
     case LUA_OK:
         if (co == L || lua_getstack(co, 0, &ar))
             return "cannot resume non-suspended coroutine";
         if (lua_gettop(co) == 0)
             return "cannot resume dead coroutine";
         return task_is_bottom(co) ? "cannot resume: the coroutine belongs to a task" : NULL;
-    default:
-        return "cannot resume dead coroutine";
+    default: return "cannot resume dead coroutine";
     }
 }
 
@@ -249,7 +251,8 @@ static bool has_user(lua_State *L, lua_State *co)
 static int own_yield(lua_State *L)
 {
     if (!has_user(L, L))
-        return luaL_error(L, "attempt to yield from outside a coroutine (task.yield lets other tasks run)");
+        return luaL_error(L, "attempt to yield from outside a coroutine (task.yield lets other "
+                             "tasks run)");
     return lua_yield(L, lua_gettop(L));
 }
 
@@ -267,21 +270,20 @@ static int own_running(lua_State *L)
     return 2;
 }
 
-/* A coroutine that waits inside is "normal": it is active, and only the scheduler can go on with it. */
+/* A coroutine that waits inside is "normal": it is active, and only the scheduler can go on with
+ * it. */
 static const char *status_name(lua_State *L, lua_State *co)
 {
     lua_Debug ar;
     if (L == co)
         return "running";
     switch (lua_status(co)) {
-    case LUA_YIELD:
-        return park_is_marked(co) ? "normal" : "suspended";
+    case LUA_YIELD: return park_is_marked(co) ? "normal" : "suspended";
     case LUA_OK:
         if (lua_getstack(co, 0, &ar))
             return "normal";
         return lua_gettop(co) == 0 ? "dead" : "suspended";
-    default:
-        return "dead";
+    default: return "dead";
     }
 }
 
@@ -319,15 +321,18 @@ static int own_close(lua_State *L)
 
 /* ---- debug.traceback([thread,] [message [, level]]) ---- */
 
-/* Levels to leave out at the top: ourselves, and xpcall's frame around a handler. */
-static int first_level(lua_State *L)
+/* Where to begin, so that xpcall's frame around a handler is not counted. Level 0 is
+ * debug.traceback. */
+static int skip_handler(lua_State *L, int level)
 {
     lua_Debug ar;
-    if (!lua_getstack(L, 1, &ar))
-        return 1;
-    lua_getinfo(L, "f", &ar);
-    int level = guard_is_handler(lua_tocfunction(L, -1)) ? 2 : 1;
-    lua_pop(L, 1);
+    for (int i = 1; i <= level && lua_getstack(L, i, &ar); i++) {
+        lua_getinfo(L, "f", &ar);
+        bool is_found = guard_is_handler(lua_tocfunction(L, -1));
+        lua_pop(L, 1);
+        if (is_found)
+            return level + 1;
+    }
     return level;
 }
 
@@ -340,13 +345,13 @@ static int own_traceback(lua_State *L)
         lua_pushvalue(L, at + 1); /* not text: returned as it is */
         return 1;
     }
-    const char *failure = co != L ? failure_of(co) : NULL;
-    if (failure == NULL || !lua_isnoneornil(L, at + 2))
-        luaL_traceback(L, co, text, (int)luaL_optinteger(L, at + 2, co == L ? first_level(L) : 0));
-    else if (text != NULL)
-        lua_pushfstring(L, "%s\n%s", text, failure);
-    else
-        lua_pushstring(L, failure);
+    const char *failure = co != L && lua_isnoneornil(L, at + 2) ? failure_of(co) : NULL;
+    if (failure != NULL) {
+        lua_pushfstring(L, "%s%s%s", text ? text : "", text ? "\n" : "", failure);
+        return 1;
+    }
+    int level = (int)luaL_optinteger(L, at + 2, co == L ? 1 : 0);
+    luaL_traceback(L, co, text, co == L ? skip_handler(L, level) : level);
     return 1;
 }
 

@@ -1,5 +1,5 @@
-/* The coroutine library, aware of the scheduler: a park inside a coroutine suspends the whole task, not only the
- * coroutine, and is invisible to whoever resumed it. */
+/* The coroutine library, aware of the scheduler: a park inside a coroutine suspends the whole task,
+ * not only the coroutine, and is invisible to whoever resumed it. */
 #ifndef SCRIPT_COROUTINE_H
 #define SCRIPT_COROUTINE_H
 

@@ -11,12 +11,14 @@ uint64_t duration_check(lua_State *L, int index)
     uint64_t ms;
     if (lua_type(L, index) == LUA_TNUMBER) {
         double seconds = lua_tonumber(L, index);
-        luaL_argcheck(L, seconds >= 0 && seconds < 1e12, index, "a duration cannot be negative or endless");
+        luaL_argcheck(L, seconds >= 0 && seconds < 1e12, index,
+                      "a duration cannot be negative or endless");
         return (uint64_t)ceil(seconds * 1000);
     }
     const char *text = luaL_checkstring(L, index);
     if (text_parse_duration(text, &ms) < 0)
-        luaL_argerror(L, index, "a duration is a number of seconds or text like \"250ms\", \"10s\", \"5m\"");
+        luaL_argerror(L, index,
+                      "a duration is a number of seconds or text like \"250ms\", \"10s\", \"5m\"");
     return ms;
 }
 

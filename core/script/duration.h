@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 uint64_t duration_check(lua_State *L, int index); /* milliseconds; raises */
-uint64_t size_check(lua_State *L, int index);     /* bytes; math.huge is "no limit" (UINT64_MAX); raises */
+uint64_t size_check(lua_State *L, int index); /* bytes; math.huge is "no limit" (UINT64_MAX); raises
+                                               */
 
 #endif

@@ -1,5 +1,5 @@
-/* Failures as text. Notes taken by the handler are plain memory owned by the task, so that the error value
- * itself reaches <close> handlers and pcall untouched. */
+/* Failures as text. Notes taken by the handler are plain memory owned by the task, so that the
+ * error value itself reaches <close> handlers and pcall untouched. */
 #include "script/fault.h"
 
 #include "base/alloc.h"
@@ -60,7 +60,8 @@ void fault_note_cause(lua_State *L, int index, const char *traceback)
     struct task *task = task_of(L);
     if (task == NULL || traceback == NULL)
         return;
-    char *copy = mem_strndup(traceback, clipped(strlen(traceback))); /* `traceback` may be the old cause */
+    char *copy = mem_strndup(traceback, clipped(strlen(traceback))); /* `traceback` may be the old
+                                                                        cause */
     mem_free(task->cause);
     task->cause = copy;
     task->cause_of = lua_topointer(L, index);
@@ -89,7 +90,8 @@ void fault_push_text(lua_State *L, int index)
     lua_pushvalue(L, index);
     if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
         lua_pop(L, 1);
-        lua_pushfstring(L, "(error object is a %s value whose __tostring fails)", luaL_typename(L, index));
+        lua_pushfstring(L, "(error object is a %s value whose __tostring fails)",
+                        luaL_typename(L, index));
     }
 }
 

@@ -1,5 +1,5 @@
-/* What a failure says: the message handler that notes where it happened, the text of an error value, and the
- * one log entry. */
+/* What a failure says: the message handler that notes where it happened, the text of an error
+ * value, and the one log entry. */
 #ifndef SCRIPT_FAULT_H
 #define SCRIPT_FAULT_H
 
@@ -9,15 +9,19 @@
 
 struct task;
 
-/* Message handler of every task: leaves the error value as it is, notes the traceback on the running task. */
+/* Message handler of every task: leaves the error value as it is, notes the traceback on the
+ * running task. */
 int fault_handler(lua_State *L);
-/* Pushes the text of the error value at `index`, whatever it is. May raise only when out of memory. */
+/* Pushes the text of the error value at `index`, whatever it is. May raise only when out of memory.
+ */
 void fault_push_text(lua_State *L, int index);
-/* Pushes the traceback of a coroutine, or of a parked task with all that it is nested in. May raise (memory). */
+/* Pushes the traceback of a coroutine, or of a parked task with all that it is nested in. May raise
+ * (memory). */
 void fault_push_traceback(lua_State *L, lua_State *co);
 /* Logs "WHO: failed: TEXT" and the traceback (may be NULL). May raise when out of memory. */
 void fault_log(lua_State *L, const char *who, int index, const char *traceback);
-/* The error value at `index`, about to be raised again in this task, first failed elsewhere, as `traceback` shows. */
+/* The error value at `index`, about to be raised again in this task, first failed elsewhere, as
+ * `traceback` shows. */
 void fault_note_cause(lua_State *L, int index, const char *traceback);
 
 #endif

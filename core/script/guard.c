@@ -1,5 +1,6 @@
-/* Protected calls as scripts see them. A cancel must reach the bottom of its task whatever it meets on the way:
- * pcall passes it on, and also when a <close> handler in between replaced it by an error of its own. */
+/* Protected calls as scripts see them. A cancel must reach the bottom of its task whatever it meets
+ * on the way: pcall passes it on, and also when a <close> handler in between replaced it by an
+ * error of its own. */
 #include "script/guard.h"
 
 #include "script/fault.h"
@@ -8,7 +9,8 @@
 
 #include <lauxlib.h>
 
-/* Continuation context: was the task unwinding already when this call began (it stands in a <close> handler)? */
+/* Continuation context: was the task unwinding already when this call began (it stands in a <close>
+ * handler)? */
 static lua_KContext is_unwinding(lua_State *L)
 {
     const struct task *task = task_of(L);
@@ -22,7 +24,8 @@ static void pass_on_stop(lua_State *L, lua_KContext was_unwinding)
         lua_error(L);
     if (was_unwinding || !is_unwinding(L))
         return;
-    fault_log(L, task_of(L)->name, -1, NULL); /* failed in a <close> handler, and is lost otherwise */
+    fault_log(L, task_of(L)->name, -1, NULL); /* failed in a <close> handler, and is lost otherwise
+                                               */
     task_push_cancel(L);
     lua_error(L);
 }

@@ -5,7 +5,7 @@
 #include <lua.h>
 #include <stdbool.h>
 
-void guard_open(lua_State *L); /* replaces the global pcall and xpcall; may raise */
+void guard_open(lua_State *L);           /* replaces the global pcall and xpcall; may raise */
 bool guard_is_handler(lua_CFunction fn); /* the frame between xpcall and its user's handler */
 
 #endif

@@ -1,5 +1,5 @@
-/* Runs the application's handlers: see handler.h. The request stays in memory as long as its task, so the pointer in
- * task->owner is always good; everything else in Lua holds a handle. */
+/* Runs the application's handlers: see handler.h. The request stays in memory as long as its task,
+ * so the pointer in task->owner is always good; everything else in Lua holds a handle. */
 #include "script/handler.h"
 
 #include "base/log.h"
@@ -23,7 +23,8 @@ static struct vm *request_vm(const struct request *rq)
 static struct route *request_route(const struct request *rq)
 {
     struct app *app = request_vm(rq)->app;
-    return app && rq->user.route >= 0 && rq->user.route <= app->count ? &app->routes[rq->user.route] : NULL;
+    return app && rq->user.route >= 0 && rq->user.route <= app->count ? &app->routes[rq->user.route]
+                                                                      : NULL;
 }
 
 uint64_t handler_body_limit(const struct request *rq)
@@ -89,7 +90,8 @@ static void after_ended(struct task *task, int status)
     request_free(rq);
 }
 
-/* Calls the functions of the list at 1 in turn, from number `next`; one that fails does not skip the rest. */
+/* Calls the functions of the list at 1 in turn, from number `next`; one that fails does not skip
+ * the rest. */
 static int after_next(lua_State *L, int status, lua_KContext next)
 {
     for (;;) {
@@ -234,7 +236,8 @@ static void handler_on_writable(struct request *rq)
     }
 }
 
-/* GET and HEAD handlers are cancelled when their client leaves; the others go on, because they change something. */
+/* GET and HEAD handlers are cancelled when their client leaves; the others go on, because they
+ * change something. */
 static bool is_cancelled_by_leaving(const struct request *rq)
 {
     const struct route *route = request_route(rq);
@@ -267,11 +270,13 @@ static void handler_on_log(struct request *rq)
     char status[8];
     char bytes[24];
     char duration[24];
-    int len = snprintf(line, sizeof(line), "%.*s %.*s", (int)method_len, method, (int)(path_len > 400 ? 400 : path_len),
-                       path);
+    int len = snprintf(line, sizeof(line), "%.*s %.*s", (int)method_len, method,
+                       (int)(path_len > 400 ? 400 : path_len), path);
     struct log_field fields[] = {
-        {"status", status, (size_t)snprintf(status, sizeof(status), "%d", rq->is_disconnected ? 499 : rq->status), 1},
-        {"bytes", bytes, (size_t)snprintf(bytes, sizeof(bytes), "%llu", (unsigned long long)rq->sent), 1},
+        {"status", status,
+         (size_t)snprintf(status, sizeof(status), "%d", rq->is_disconnected ? 499 : rq->status), 1},
+        {"bytes", bytes,
+         (size_t)snprintf(bytes, sizeof(bytes), "%llu", (unsigned long long)rq->sent), 1},
         {"ms", duration,
          (size_t)snprintf(duration, sizeof(duration), "%.3f",
                           rq->started_ns ? (double)(now_ns() - rq->started_ns) / 1e6 : 0.0),

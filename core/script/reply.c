@@ -1,5 +1,5 @@
-/* Sends what a handler returned: see reply.h. The plain results, text and tables, take the shortest way; a response
- * object is read field by field. */
+/* Sends what a handler returned: see reply.h. The plain results, text and tables, take the shortest
+ * way; a response object is read field by field. */
 #include "script/reply.h"
 
 #include "http/gzip.h"
@@ -43,7 +43,8 @@ static void send_body(struct request *rq, const char *type, const char *body, si
         return;
     }
     response_header(rq, "vary", 4, "Accept-Encoding", 15);
-    if (request_accepts_coding(rq, "gzip") && gzip_compress(body, len, &packed) == 0 && packed.len < len) {
+    if (request_accepts_coding(rq, "gzip") && gzip_compress(body, len, &packed) == 0 &&
+        packed.len < len) {
         response_header(rq, "content-encoding", 16, "gzip", 4);
         response_send(rq, packed.data, packed.len);
     } else {
@@ -163,7 +164,8 @@ static int on_send_returned(lua_State *L, int status, lua_KContext context)
     return reply_value(L, (struct request *)context, lua_gettop(L));
 }
 
-/* The application looks at every answer before it leaves: on_send(req, results...) -> response object. */
+/* The application looks at every answer before it leaves: on_send(req, results...) -> response
+ * object. */
 static int reply_through_on_send(lua_State *L, struct request *rq, int first, int on_send_ref)
 {
     int count = lua_gettop(L) - first + 1;

@@ -6,8 +6,8 @@
 
 #include <lua.h>
 
-/* Sends the results at first..top of the stack; may park (streams, files), so call it last: `return reply_results(...)`.
- * Raises when they are no answer (the caller's error path then makes one). */
+/* Sends the results at first..top of the stack; may park (streams, files), so call it last: `return
+ * reply_results(...)`. Raises when they are no answer (the caller's error path then makes one). */
 int reply_results(lua_State *L, struct request *rq, int first);
 int bind_response(lua_State *L); /* adds core.response, the metatable of response objects */
 

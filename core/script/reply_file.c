@@ -1,5 +1,5 @@
-/* Answers with a file: see reply_file.h. The kernel sends it (net/sendfile.c); the task is parked until it is through,
- * so the file stays open exactly as long. */
+/* Answers with a file: see reply_file.h. The kernel sends it (net/sendfile.c); the task is parked
+ * until it is through, so the file stays open exactly as long. */
 #include "script/reply_file.h"
 
 #include "base/alloc.h"
@@ -22,7 +22,8 @@
 #define PART_HEAD_SIZE 256
 #define PATH_SIZE 4096
 
-/* A file on its way out. Owned by the userdata on the task's stack: closed when that is collected, or before. */
+/* A file on its way out. Owned by the userdata on the task's stack: closed when that is collected,
+ * or before. */
 struct sending {
     struct conn_file part; /* what the kernel is sending */
     struct file_info info;
@@ -65,8 +66,8 @@ static bool has_flag(lua_State *L, int index, const char *name)
 }
 
 /* Tries the sibling "path.gz" (or .br) for a client that takes that coding. */
-static bool open_sibling(const struct request *rq, const char *root, const char *path, const char *coding,
-                         const char *ending, struct file_info *info)
+static bool open_sibling(const struct request *rq, const char *root, const char *path,
+                         const char *coding, const char *ending, struct file_info *info)
 {
     char sibling[PATH_SIZE];
     if (!request_accepts_coding(rq, coding))
@@ -76,8 +77,8 @@ static bool open_sibling(const struct request *rq, const char *root, const char 
 }
 
 /* Opens the file, or a compressed sibling: `coding` gets its name, or NULL. */
-static int open_best(const struct request *rq, const char *root, const char *path, bool may_compress,
-                     struct file_info *info, const char **coding)
+static int open_best(const struct request *rq, const char *root, const char *path,
+                     bool may_compress, struct file_info *info, const char **coding)
 {
     struct file_info plain;
     *coding = NULL;
@@ -104,7 +105,8 @@ static struct condition condition(const struct request *rq, const char *name)
     return found;
 }
 
-static enum conditional_outcome check_conditions(const struct request *rq, const char *etag, const struct file_info *info)
+static enum conditional_outcome check_conditions(const struct request *rq, const char *etag,
+                                                 const struct file_info *info)
 {
     struct conditions conditions = {
         .if_match = condition(rq, "if-match"),
@@ -116,8 +118,8 @@ static enum conditional_outcome check_conditions(const struct request *rq, const
     return conditional_check(&conditions, etag, info->modified);
 }
 
-static enum range_outcome find_ranges(const struct request *rq, const char *etag, const struct file_info *info,
-                                      struct range_list *ranges)
+static enum range_outcome find_ranges(const struct request *rq, const char *etag,
+                                      const struct file_info *info, struct range_list *ranges)
 {
     struct condition range = condition(rq, "range");
     struct condition if_range = condition(rq, "if-range");
@@ -166,7 +168,9 @@ static size_t part_head(char out[PART_HEAD_SIZE], const struct sending *sending,
 {
     char range[RANGE_TEXT_SIZE];
     range_format(range, &sending->ranges.ranges[i], sending->info.size);
-    return (size_t)snprintf(out, PART_HEAD_SIZE, "\r\n--" BOUNDARY "\r\nContent-Type: %.100s\r\nContent-Range: %s\r\n\r\n",
+    return (size_t)snprintf(out, PART_HEAD_SIZE,
+                            "\r\n--" BOUNDARY
+                            "\r\nContent-Type: %.100s\r\nContent-Range: %s\r\n\r\n",
                             sending->type, range);
 }
 
@@ -288,7 +292,8 @@ static struct sending *sending_push(lua_State *L, struct request *rq)
     return *box;
 }
 
-static int send_parts(lua_State *L, struct request *rq, struct sending *sending, struct file_head *head)
+static int send_parts(lua_State *L, struct request *rq, struct sending *sending,
+                      struct file_head *head)
 {
     char text[RANGE_TEXT_SIZE];
     bool is_partial = sending->ranges.count > 0;
@@ -308,7 +313,8 @@ static int send_parts(lua_State *L, struct request *rq, struct sending *sending,
     return send_next(L, sending);
 }
 
-static int send_file(lua_State *L, struct request *rq, struct sending *sending, struct file_head *head)
+static int send_file(lua_State *L, struct request *rq, struct sending *sending,
+                     struct file_head *head)
 {
     char text[RANGE_TEXT_SIZE];
     enum conditional_outcome condition_says = check_conditions(rq, head->etag, head->info);
@@ -324,11 +330,8 @@ static int send_file(lua_State *L, struct request *rq, struct sending *sending, 
         add_header(rq, "content-range", text);
         response_send(rq, "", 0);
         return 0;
-    case RANGE_WHOLE:
-        sending->ranges.count = 0;
-        break;
-    case RANGE_PARTIAL:
-        break;
+    case RANGE_WHOLE: sending->ranges.count = 0; break;
+    case RANGE_PARTIAL: break;
     }
     return send_parts(L, rq, sending, head);
 }

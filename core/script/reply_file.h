@@ -6,7 +6,8 @@
 
 #include <lua.h>
 
-/* The response object at `index` has a field `file`. May park; raises {status=404} when there is none. */
+/* The response object at `index` has a field `file`. May park; raises {status=404} when there is
+ * none. */
 int reply_file(lua_State *L, struct request *rq, int index);
 
 #endif

@@ -36,7 +36,9 @@ static void write_header(lua_State *L, struct request *rq, int name)
     if (err == -EPERM)
         luaL_error(L, "header %s is written by the server: leave it out", name_text);
     if (err)
-        luaL_error(L, "header %s: a name is letters, digits and -; a value has no line break, NUL or other control",
+        luaL_error(L,
+                   "header %s: a name is letters, digits and -; a value has no line break, NUL or "
+                   "other control",
                    name_text);
 }
 

@@ -7,8 +7,8 @@
 #include <lua.h>
 #include <stdbool.h>
 
-int reply_field(lua_State *L, int index, const char *name);      /* pushes it, raw; its type */
-int reply_status(lua_State *L, int index);                       /* 200 when there is none; raises */
+int reply_field(lua_State *L, int index, const char *name); /* pushes it, raw; its type */
+int reply_status(lua_State *L, int index);                  /* 200 when there is none; raises */
 /* Writes them, without the one named `except` (NULL: all); raises. */
 void reply_headers(lua_State *L, struct request *rq, int index, const char *except);
 /* Pushes header `name` (or nil): its text. */

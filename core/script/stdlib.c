@@ -1,5 +1,5 @@
-/* Changes to the standard library of a vm. Scripts are trusted: this keeps accidents small, it is no sandbox.
- * io stays as it is, and blocks. */
+/* Changes to the standard library of a vm. Scripts are trusted: this keeps accidents small, it is
+ * no sandbox. io stays as it is, and blocks. */
 #include "script/stdlib.h"
 
 #include <lauxlib.h>
@@ -95,7 +95,8 @@ static int own_collectgarbage(lua_State *L)
 {
     const char *what = luaL_optstring(L, 1, "collect");
     if (strcmp(what, "stop") == 0)
-        return luaL_error(L, "collectgarbage(\"stop\") is not available: all requests share this memory");
+        return luaL_error(L, "collectgarbage(\"stop\") is not available: all requests share this "
+                             "memory");
     return call_original(L);
 }
 
@@ -103,7 +104,9 @@ static int own_setmetatable(lua_State *L)
 {
     int type = lua_type(L, 1);
     if (type != LUA_TTABLE && type != LUA_TUSERDATA)
-        return luaL_error(L, "debug.setmetatable is not available for %ss: it would change every %s of the server",
+        return luaL_error(L,
+                          "debug.setmetatable is not available for %ss: it would change every %s "
+                          "of the server",
                           luaL_typename(L, 1), luaL_typename(L, 1));
     return call_original(L);
 }
@@ -142,7 +145,8 @@ static void clean_string(lua_State *L)
 
     lua_pushliteral(L, "");
     lua_getmetatable(L, -1);
-    lua_pushliteral(L, "string"); /* a string, so that indexing what getmetatable gives stays harmless */
+    lua_pushliteral(L, "string"); /* a string, so that indexing what getmetatable gives stays
+                                     harmless */
     lua_setfield(L, -2, "__metatable");
     lua_pop(L, 2);
 }

@@ -1,4 +1,5 @@
-/* The standard library as scripts see it: without what could stop, corrupt or outlive the server. */
+/* The standard library as scripts see it: without what could stop, corrupt or outlive the server.
+ */
 #ifndef SCRIPT_STDLIB_H
 #define SCRIPT_STDLIB_H
 
@@ -6,7 +7,8 @@
 
 #define STDLIB_MAX_REP (64u * 1024 * 1024) /* bytes that one string.rep may make */
 
-/* Changes the opened libraries; may raise. `lua_dir` goes in front of package.path (NULL: nothing does). */
+/* Changes the opened libraries; may raise. `lua_dir` goes in front of package.path (NULL: nothing
+ * does). */
 void stdlib_clean(lua_State *L, const char *lua_dir);
 
 #endif

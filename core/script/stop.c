@@ -19,7 +19,8 @@ static int stop_tostring(lua_State *L)
         lua_pushliteral(L, "cancelled");
     } else {
         char text[64];
-        snprintf(text, sizeof(text), "stopped by the watchdog after %.1f s", (double)stop->ran_ms / 1000.0);
+        snprintf(text, sizeof(text), "stopped by the watchdog after %.1f s",
+                 (double)stop->ran_ms / 1000.0);
         lua_pushstring(L, text);
     }
     return 1;

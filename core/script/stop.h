@@ -1,5 +1,5 @@
-/* The two errors that no pcall keeps: "cancelled", and "stopped by the watchdog". One userdata each per vm, so
- * that raising one needs no memory and telling it is comparing a pointer. */
+/* The two errors that no pcall keeps: "cancelled", and "stopped by the watchdog". One userdata each
+ * per vm, so that raising one needs no memory and telling it is comparing a pointer. */
 #ifndef SCRIPT_STOP_H
 #define SCRIPT_STOP_H
 
@@ -9,8 +9,9 @@
 
 struct vm;
 
-void stop_open(lua_State *L);                            /* makes both; may raise */
-void stop_push_watchdog(lua_State *L, uint32_t ran_ms);  /* how long the slice ran, for its text */
-bool stop_is_cancelled(lua_State *L, int index);         /* the first of the two; task_is_cancel tells either */
+void stop_open(lua_State *L);                           /* makes both; may raise */
+void stop_push_watchdog(lua_State *L, uint32_t ran_ms); /* how long the slice ran, for its text */
+bool stop_is_cancelled(lua_State *L, int index); /* the first of the two; task_is_cancel tells
+                                                    either */
 
 #endif

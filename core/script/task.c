@@ -1,5 +1,6 @@
-/* The scheduler: takes tasks out of the pool, runs them slice by slice and puts them back. Tasks belong to their
- * vm; everybody else holds a slot_handle. Here is the only lua_resume besides coroutine.c's. */
+/* The scheduler: takes tasks out of the pool, runs them slice by slice and puts them back. Tasks
+ * belong to their vm; everybody else holds a slot_handle. Here is the only lua_resume besides
+ * coroutine.c's. */
 #include "script/task.h"
 
 #include "base/alloc.h"
@@ -58,7 +59,8 @@ static int body_failed(lua_State *L, struct task *task, int status)
     lua_pushcfunction(L, run_on_error);
     lua_insert(L, -2);
     lua_pushstring(L, task->traceback != NULL ? task->traceback : "(no traceback: out of memory)");
-    lua_pushvalue(L, AT_ANCHOR); /* stack: handler, anchor, run_on_error, error, traceback, anchor */
+    lua_pushvalue(L, AT_ANCHOR); /* stack: handler, anchor, run_on_error, error, traceback, anchor
+                                  */
     mem_free(task->traceback);
     task->traceback = NULL;
     return on_error_done(L, lua_pcallk(L, 3, LUA_MULTRET, AT_HANDLER, 0, on_error_done), 0);
@@ -74,7 +76,8 @@ static int body_done(lua_State *L, int status, lua_KContext ctx)
     return lua_gettop(L) - AT_ANCHOR;
 }
 
-/* An error that reaches the top of a coroutine runs no <close> handler; one caught here runs them all. */
+/* An error that reaches the top of a coroutine runs no <close> handler; one caught here runs them
+ * all. */
 static int task_main(lua_State *L)
 {
     int args = lua_gettop(L) - AT_ANCHOR - 1;
@@ -130,7 +133,8 @@ static struct task *take_idle(struct vm *vm)
     return container_of(link, struct task, link);
 }
 
-/* The coroutine is kept unless an error went through its bottom: a reset one of 5.4.4 remembers things. */
+/* The coroutine is kept unless an error went through its bottom: a reset one of 5.4.4 remembers
+ * things. */
 static void recycle(struct task *task, bool is_clean)
 {
     struct vm *vm = task->vm;
@@ -274,7 +278,8 @@ static void run_slice(struct task *task, int args)
     } else {
         task->state = TASK_PARKED;
         if (!park_is_marked(task->co)) {
-            log_error("%s: a C module yielded in a task, which only the scheduler can wait for", task->name);
+            log_error("%s: a C module yielded in a task, which only the scheduler can wait for",
+                      task->name);
             task_cut(task);
         }
     }
@@ -338,7 +343,8 @@ struct task *task_of(lua_State *L)
 
 /* ---- cancelling ---- */
 
-/* What is cancelled by a task that is itself being cancelled must be done before that one's time is over. */
+/* What is cancelled by a task that is itself being cancelled must be done before that one's time is
+ * over. */
 static uint32_t grace_within(const struct task *canceller, uint32_t grace_ms)
 {
     if (canceller == NULL || !deadline_is_set(&canceller->grace))
@@ -369,7 +375,7 @@ void task_begin_unwinding(struct task *task)
 
 void task_cancel_all(struct vm *vm)
 {
-    list_each(link, &vm->tasks)
+    list_each (link, &vm->tasks)
         task_cancel(container_of(link, struct task, link));
 }
 
@@ -379,7 +385,8 @@ static int log_cut(lua_State *L)
 {
     struct task *task = lua_touserdata(L, 1);
     fault_push_traceback(L, task->co);
-    log_error("%s: cut off, still waiting after it was cancelled\n%s", task->name, lua_tostring(L, -1));
+    log_error("%s: cut off, still waiting after it was cancelled\n%s", task->name,
+              lua_tostring(L, -1));
     return 0;
 }
 

@@ -1,6 +1,6 @@
-/* A task: a pooled Lua coroutine that may wait (park) anywhere. The scheduler: task.c holds the only
- * lua_resume. A body runs under an lua_pcallk base frame, so that its <close> handlers run, and may park, when it
- * fails. Cancelling injects an error that our pcall re-raises. */
+/* A task: a pooled Lua coroutine that may wait (park) anywhere. The scheduler: task.c holds the
+ * only lua_resume. A body runs under an lua_pcallk base frame, so that its <close> handlers run,
+ * and may park, when it fails. Cancelling injects an error that our pcall re-raises. */
 #ifndef SCRIPT_TASK_H
 #define SCRIPT_TASK_H
 
@@ -24,9 +24,11 @@ enum wait_outcome { WAIT_PENDING, WAIT_WOKEN, WAIT_TIMEOUT, WAIT_CANCELLED };
 
 /* Why a task is suspended. Exactly one of wake, timeout and cancel happens. */
 struct wait {
-    struct list link;                               /* for the queue of what is waited for */
-    void (*undo)(struct wait *wait);                /* forget the registration: timeout or cancel won. May be NULL */
-    int (*finish)(lua_State *L, struct wait *wait); /* pushes the results, in the task; may raise. NULL: none */
+    struct list link;                /* for the queue of what is waited for */
+    void (*undo)(struct wait *wait); /* forget the registration: timeout or cancel won. May be NULL
+                                      */
+    int (*finish)(lua_State *L, struct wait *wait); /* pushes the results, in the task; may raise.
+                                                       NULL: none */
     void *source;                                   /* what is waited for */
     intptr_t result;                                /* from the waker */
     enum wait_outcome outcome;
@@ -39,46 +41,53 @@ struct task {
     struct vm *vm;
     slot_handle handle;
     enum task_state state;
-    struct list link;        /* in vm->tasks, or vm->idle_tasks */
-    struct list ready_link;  /* in vm->ready */
+    struct list link;       /* in vm->tasks, or vm->idle_tasks */
+    struct list ready_link; /* in vm->ready */
     struct wait wait;
-    struct list joiners;     /* waits of those who join this task */
-    const char *name;        /* static or kept alive by who started it; for logs and `neap ps` */
+    struct list joiners; /* waits of those who join this task */
+    const char *name;    /* static or kept alive by who started it; for logs and `neap ps` */
     uint64_t started_ms;
-    int args;                /* on co, for the first slice */
-    int end_status;          /* how the body ended, once it has */
-    char *traceback;         /* where the body failed, until it was logged or given to on_error */
-    char *cause;             /* traceback from another coroutine or task, whose error was raised here again */
-    const void *cause_of;    /* ... the error value it belongs to (lua_topointer) */
-    uint32_t grace_ms;       /* given to the <close> handlers when cancelled */
-    uint16_t shields;        /* depth of task.shield: a cancel waits until it is 0 */
-    bool must_start;         /* the body runs even when cancelled before: it is Lua of ours and calls check() */
+    int args;        /* on co, for the first slice */
+    int end_status;  /* how the body ended, once it has */
+    char *traceback; /* where the body failed, until it was logged or given to on_error */
+    char *cause; /* traceback from another coroutine or task, whose error was raised here again */
+    const void *cause_of; /* ... the error value it belongs to (lua_topointer) */
+    uint32_t grace_ms;    /* given to the <close> handlers when cancelled */
+    uint16_t shields;     /* depth of task.shield: a cancel waits until it is 0 */
+    bool must_start;      /* the body runs even when cancelled before: it is Lua of ours and calls
+                             check() */
     bool has_started;
-    bool is_cancelled;       /* asked for; raised at the next park */
-    bool is_unwinding;       /* the cancel error was raised: <close> handlers may park */
-    struct deadline grace;   /* end of the unwinding */
+    bool is_cancelled;     /* asked for; raised at the next park */
+    bool is_unwinding;     /* the cancel error was raised: <close> handlers may park */
+    struct deadline grace; /* end of the unwinding */
     /* Hooks of who started it; all may be NULL. */
-    int (*on_error)(lua_State *L, struct task *task); /* in the task, after the body failed (not when it was
-                                                         cancelled): error value, traceback string and the
-                                                         anchor on the stack at 1, 2 and 3; may park. What it
-                                                         returns are the task's results. NULL: failures are logged */
-    void (*on_end)(struct task *task, int status);    /* outside any protected call, so it must not do what may
-                                                         raise: LUA_OK with the results, or the error value, are
-                                                         all that is on `co` */
+    int (*on_error)(lua_State *L, struct task *task); /* in the task, after the body failed (not
+                                                         when it was cancelled): error value,
+                                                         traceback string and the anchor on the
+                                                         stack at 1, 2 and 3; may park. What it
+                                                         returns are the task's results. NULL:
+                                                         failures are logged */
+    void (*on_end)(struct task *task, int status); /* outside any protected call, so it must not do
+                                                      what may raise: LUA_OK with the results, or
+                                                      the error value, are all that is on `co` */
     void *owner;
 };
 
-/* Take a task; push a function and at most 12 values on task->co (lua_checkstack for more), set the hooks,
- * then task_start. The stack of `co` has other things below: do not use absolute indices. NULL: out of memory. */
+/* Take a task; push a function and at most 12 values on task->co (lua_checkstack for more), set the
+ * hooks, then task_start. The stack of `co` has other things below: do not use absolute indices.
+ * NULL: out of memory. */
 struct task *task_new(struct vm *vm, const char *name);
-/* Anchors the value on top of `co` (and pops it) for as long as the body runs. Before anything else is pushed. */
+/* Anchors the value on top of `co` (and pops it) for as long as the body runs. Before anything else
+ * is pushed. */
 void task_anchor(struct task *task);
-/* Runs it now until it parks or ends: task may be gone after this. While Lua runs already: task_start_later. */
+/* Runs it now until it parks or ends: task may be gone after this. While Lua runs already:
+ * task_start_later. */
 void task_start(struct task *task, int args);
 void task_start_later(struct task *task, int args); /* at the end of this turn */
 void task_drop(struct task *task);                  /* instead of starting it; no hook is called */
 void task_cancel(struct task *task);                /* any state; no effect the second time */
-void task_cut(struct task *task); /* end it now (not the running one): its <close> handlers run, but cannot wait */
+void task_cut(struct task *task); /* end it now (not the running one): its <close> handlers run, but
+                                     cannot wait */
 void task_cancel_all(struct vm *vm);
 void task_cut_all(struct vm *vm);
 static inline bool task_must_unwind(const struct task *task) /* the next park raises */
@@ -92,16 +101,15 @@ static inline struct task *task_get(struct vm *vm, slot_handle handle) /* NULL o
 }
 
 /* Parking, in a binding:
- *     struct wait *wait = task_wait(L);       -- raises: not in a task, not yieldable here, cancelled
- *     wait->undo = ...; wait->finish = ...; wait->source = ...;
- *     list_push(&thing->waiters, &wait->link);
- *     return task_park(L, timeout_ms);
- * The arguments stay on the stack for `finish`. A cancelled wait raises instead of calling `finish`, which may
- * itself end in task_wait and `return task_park(...)`. Nothing may raise between task_wait and task_park. */
+ *     struct wait *wait = task_wait(L);       -- raises: not in a task, not yieldable here,
+ * cancelled wait->undo = ...; wait->finish = ...; wait->source = ...; list_push(&thing->waiters,
+ * &wait->link); return task_park(L, timeout_ms); The arguments stay on the stack for `finish`. A
+ * cancelled wait raises instead of calling `finish`, which may itself end in task_wait and `return
+ * task_park(...)`. Nothing may raise between task_wait and task_park. */
 struct wait *task_wait(lua_State *L);
 int task_park(lua_State *L, uint64_t timeout_ms);
-/* From a callback of the loop or another task, any time after task_wait. Takes the wait off its queue. Without
- * effect when the wait has ended already. */
+/* From a callback of the loop or another task, any time after task_wait. Takes the wait off its
+ * queue. Without effect when the wait has ended already. */
 void wait_wake(struct wait *wait, intptr_t result);
 bool wait_is_linked(const struct wait *wait); /* is on the queue of what it waits for */
 static inline struct task *wait_task(struct wait *wait)
@@ -110,22 +118,27 @@ static inline struct task *wait_task(struct wait *wait)
 }
 int task_yield(lua_State *L); /* a lua_CFunction: lets everybody else run first, I/O too */
 
-/* The error object that cancels; guard.c's pcall, xpcall and coroutine.c's resume raise it again. */
+/* The error object that cancels; guard.c's pcall, xpcall and coroutine.c's resume raise it again.
+ */
 void task_push_cancel(lua_State *L);
-bool task_is_cancel(lua_State *L, int index);  /* cancelled, or stopped by the watchdog: not to be caught */
+bool task_is_cancel(lua_State *L, int index); /* cancelled, or stopped by the watchdog: not to be
+                                                 caught */
 
 /* ---- between task.c, wait.c and coroutine.c ---- */
 
-void task_free_idle(struct vm *vm);                 /* for vm_free */
-void task_make_ready(struct task *task);            /* it goes on at the end of this turn */
-bool task_is_bottom(lua_State *co);                 /* a task that has not begun lies on its stack */
-void task_begin_unwinding(struct task *task);       /* the cancel error is about to be raised */
-void wait_init(struct wait *wait);                  /* once, when the task's memory is made */
+void task_free_idle(struct vm *vm);           /* for vm_free */
+void task_make_ready(struct task *task);      /* it goes on at the end of this turn */
+bool task_is_bottom(lua_State *co);           /* a task that has not begun lies on its stack */
+void task_begin_unwinding(struct task *task); /* the cancel error is about to be raised */
+void wait_init(struct wait *wait);            /* once, when the task's memory is made */
 void wait_end(struct wait *wait, enum wait_outcome outcome);
-/* A suspended coroutine has a mark on top of its stack when it is parked, and not merely yielded to its user. */
+/* A suspended coroutine has a mark on top of its stack when it is parked, and not merely yielded to
+ * its user. */
 bool park_is_marked(lua_State *co);
-lua_State *park_below(lua_State *co); /* the nested coroutine whose park it passed on, or NULL: it parked itself */
-/* Passes the park of `co` on to whoever resumed L. `k` finds `co` and the mark on the stack, to pop. */
+lua_State *park_below(lua_State *co); /* the nested coroutine whose park it passed on, or NULL: it
+                                         parked itself */
+/* Passes the park of `co` on to whoever resumed L. `k` finds `co` and the mark on the stack, to
+ * pop. */
 int park_through(lua_State *L, lua_State *co, lua_KContext ctx, lua_KFunction k);
 
 #endif

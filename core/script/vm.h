@@ -1,5 +1,6 @@
-/* One Lua state: its allocator with a memory ceiling, its cleaned standard library, and the scheduler's
- * lists. Reached from any coroutine by vm_of (a pointer in lua_getextraspace, inherited by coroutines). */
+/* One Lua state: its allocator with a memory ceiling, its cleaned standard library, and the
+ * scheduler's lists. Reached from any coroutine by vm_of (a pointer in lua_getextraspace, inherited
+ * by coroutines). */
 #ifndef SCRIPT_VM_H
 #define SCRIPT_VM_H
 
@@ -41,18 +42,19 @@ struct vm {
     struct loop_job ready_job; /* in the loop's jobs while `ready` has members */
     struct list yielded;       /* waits of tasks that let others run first */
     struct loop_job yield_job;
-    struct task *current;      /* the task that runs now, NULL between slices */
-    bool can_park;             /* every coroutine between the scheduler and the running one can be suspended */
-    size_t memory;             /* bytes in use */
-    void *cancel_error;        /* the userdata that cancels, see stop.c */
+    struct task *current; /* the task that runs now, NULL between slices */
+    bool can_park; /* every coroutine between the scheduler and the running one can be suspended */
+    size_t memory; /* bytes in use */
+    void *cancel_error; /* the userdata that cancels, see stop.c */
     void *watchdog_error;
-    struct bytes warning;      /* pieces of a warning (an error in __gc), until it is complete */
-    struct watch watch;        /* what the watchdog looks at */
+    struct bytes warning; /* pieces of a warning (an error in __gc), until it is complete */
+    struct watch watch;   /* what the watchdog looks at */
 };
 
 /* On the worker's thread. NULL when out of memory. */
 struct vm *vm_new(const struct vm_options *options);
-/* Every task must have ended (task_cancel_all, then task_cut_all); nobody may call watchdog_tick any more. */
+/* Every task must have ended (task_cancel_all, then task_cut_all); nobody may call watchdog_tick
+ * any more. */
 void vm_free(struct vm *vm);
 static inline struct vm *vm_of(lua_State *L)
 {

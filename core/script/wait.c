@@ -1,5 +1,6 @@
-/* Waiting: one record per task, armed by a binding, ended by exactly one of wake, timeout and cancel. How a park
- * leaves the coroutine that asks for it, through every coroutine it is nested in, up to the scheduler. */
+/* Waiting: one record per task, armed by a binding, ended by exactly one of wake, timeout and
+ * cancel. How a park leaves the coroutine that asks for it, through every coroutine it is nested
+ * in, up to the scheduler. */
 #include "script/task.h"
 
 #include "script/stop.h"
@@ -63,7 +64,8 @@ static void push_where(lua_State *L)
     lua_Debug ar;
     for (int level = 1; level < 12 && lua_getstack(L, level, &ar); level++) {
         lua_getinfo(L, "Sl", &ar);
-        bool is_own = own != NULL && ar.source[0] == '@' && strncmp(ar.source + 1, own, strlen(own)) == 0;
+        bool is_own =
+            own != NULL && ar.source[0] == '@' && strncmp(ar.source + 1, own, strlen(own)) == 0;
         if (ar.currentline > 0 && !is_own) {
             lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
             return;
@@ -85,9 +87,11 @@ struct wait *task_wait(lua_State *L)
     struct vm *vm = vm_of(L);
     struct task *task = vm->current;
     if (task == NULL)
-        refuse(L, "cannot wait here: only tasks can (handlers, jobs and the top level of modules run in one)");
+        refuse(L, "cannot wait here: only tasks can (handlers, jobs and the top level of modules "
+                  "run in one)");
     if (!vm->can_park || !lua_isyieldable(L))
-        refuse(L, "cannot wait inside a C function's callback (table.sort, string.gsub, a __gc handler, ...): "
+        refuse(L, "cannot wait inside a C function's callback (table.sort, string.gsub, a __gc "
+                  "handler, ...): "
                   "do the waiting before or after");
     if (atomic_load_explicit(&vm->watch.running, memory_order_relaxed) != L)
         refuse(L, "cannot wait inside a coroutine that a C module resumes");

@@ -1,6 +1,7 @@
-/* The watchdog's three places: the tick on the watching thread, the signal handler on the worker's, which may do
- * next to nothing, and the hook, which runs between two Lua instructions and may do everything.
- * A hook that is always there would slow Lua down 2.3 times, so it is armed only when somebody is late. */
+/* The watchdog's three places: the tick on the watching thread, the signal handler on the worker's,
+ * which may do next to nothing, and the hook, which runs between two Lua instructions and may do
+ * everything. A hook that is always there would slow Lua down 2.3 times, so it is armed only when
+ * somebody is late. */
 #include "script/watchdog.h"
 
 #include "base/log.h"
@@ -38,8 +39,8 @@ static const char *running_name(const struct vm *vm)
 static void log_slow(lua_State *L, const struct vm *vm, uint32_t ran_ms)
 {
     luaL_traceback(L, L, NULL, 0);
-    log_warn("%s: has been running for %.2f s without waiting\n%s", running_name(vm), (double)ran_ms / 1000.0,
-             lua_tostring(L, -1));
+    log_warn("%s: has been running for %.2f s without waiting\n%s", running_name(vm),
+             (double)ran_ms / 1000.0, lua_tostring(L, -1));
     lua_pop(L, 1);
 }
 
@@ -49,7 +50,8 @@ static void on_hook(lua_State *L, lua_Debug *ar)
     struct watch *watch = &vm->watch;
     (void)ar;
     if (!WATCHDOG_POLLS)
-        lua_sethook(L, NULL, 0, 0); /* coroutines made meanwhile have inherited it: they get here, too */
+        lua_sethook(L, NULL, 0, 0); /* coroutines made meanwhile have inherited it: they get here,
+                                       too */
     if (atomic_load_explicit(&watch->alarm, memory_order_relaxed) == ALARM_NONE)
         return;
     int alarm = atomic_exchange_explicit(&watch->alarm, ALARM_NONE, memory_order_acquire);
@@ -79,7 +81,8 @@ static void note_who(const struct vm *vm, struct watch *watch, uint32_t slice)
     atomic_store_explicit(&watch->who_slice, slice, memory_order_release);
 }
 
-/* Interrupts the worker anywhere. lua_sethook is the one function of Lua that may be called here. */
+/* Interrupts the worker anywhere. lua_sethook is the one function of Lua that may be called here.
+ */
 static void on_signal(int number, siginfo_t *info, void *context)
 {
     (void)number;
@@ -100,7 +103,8 @@ void watchdog_init(struct vm *vm)
 {
     vm->watch.thread = pthread_self();
     if (WATCHDOG_POLLS) {
-        lua_sethook(vm->L, on_hook, LUA_MASKCOUNT, WATCHDOG_POLL_COUNT); /* every coroutine inherits it */
+        lua_sethook(vm->L, on_hook, LUA_MASKCOUNT, WATCHDOG_POLL_COUNT); /* every coroutine inherits
+                                                                            it */
         return;
     }
     struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART};
@@ -142,7 +146,8 @@ static void sound_alarm(struct vm *vm, enum alarm alarm, uint32_t slice, uint32_
     watch->sounded++;
     if (!WATCHDOG_POLLS) {
         union sigval value = {.sival_ptr = vm};
-        pthread_sigqueue(watch->thread, WATCHDOG_SIGNAL, value); /* lost when too many wait: next tick, then */
+        pthread_sigqueue(watch->thread, WATCHDOG_SIGNAL, value); /* lost when too many wait: next
+                                                                    tick, then */
     }
 }
 
@@ -152,7 +157,8 @@ static void warn_when_deaf(struct watch *watch, uint32_t slice, uint32_t ran_ms)
         atomic_load_explicit(&watch->answered, memory_order_relaxed) == slice)
         return;
     bool has_name = atomic_load_explicit(&watch->who_slice, memory_order_acquire) == slice;
-    log_warn("%s: still inside one C call after %.2f s, which cannot be interrupted (a pattern? a blocking call?); "
+    log_warn("%s: still inside one C call after %.2f s, which cannot be interrupted (a pattern? a "
+             "blocking call?); "
              "its traceback follows when it returns",
              has_name ? watch->who : "lua", (double)ran_ms / 1000.0);
 }

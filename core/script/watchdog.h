@@ -1,6 +1,7 @@
-/* The watchdog: notices a slice of Lua that runs too long, logs it with its traceback, then raises an error
- * that no pcall keeps. It looks from outside (watchdog_tick, called every WATCHDOG_TICK_MS by the main
- * thread) and interrupts by a signal whose handler arms a hook; a running slice costs two stores. */
+/* The watchdog: notices a slice of Lua that runs too long, logs it with its traceback, then raises
+ * an error that no pcall keeps. It looks from outside (watchdog_tick, called every WATCHDOG_TICK_MS
+ * by the main thread) and interrupts by a signal whose handler arms a hook; a running slice costs
+ * two stores. */
 #ifndef SCRIPT_WATCHDOG_H
 #define SCRIPT_WATCHDOG_H
 
@@ -15,9 +16,9 @@
 struct vm;
 
 struct watch {
-    _Atomic uint32_t slice;       /* odd while Lua runs; grows with each slice */
-    lua_State *_Atomic running;   /* the coroutine that runs now */
-    _Atomic int alarm;            /* enum alarm in watchdog.c: set by the watcher, taken by the hook */
+    _Atomic uint32_t slice;     /* odd while Lua runs; grows with each slice */
+    lua_State *_Atomic running; /* the coroutine that runs now */
+    _Atomic int alarm; /* enum alarm in watchdog.c: set by the watcher, taken by the hook */
     _Atomic uint32_t alarm_slice; /* the slice that it is meant for */
     _Atomic uint32_t alarm_ms;    /* how long that has been running */
     _Atomic uint32_t answered;    /* the slice in which the hook last ran */
@@ -35,7 +36,8 @@ void watchdog_deinit(struct vm *vm); /* likewise; no tick may come any more */
 void watchdog_tick(struct vm *vm);   /* on the watching thread, every WATCHDOG_TICK_MS */
 static inline void watchdog_count(struct watch *watch)
 {
-    uint32_t slice = atomic_load_explicit(&watch->slice, memory_order_relaxed); /* only this thread writes it */
+    uint32_t slice = atomic_load_explicit(&watch->slice, memory_order_relaxed); /* only this thread
+                                                                                   writes it */
     atomic_store_explicit(&watch->slice, slice + 1, memory_order_relaxed);
 }
 static inline bool watchdog_is_running(const struct watch *watch)

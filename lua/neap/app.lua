@@ -339,7 +339,8 @@ function App:url(name, params, query)
   local path = compile.path_of(self, name)
   if not path then
     local meant = options.suggest(tostring(name), compile.names(self))
-    error(("no route is named %s%s"):format(text.quote(name), meant and ('; did you mean "%s"?'):format(meant) or ""), 2)
+    meant = meant and ('; did you mean "%s"?'):format(meant) or ""
+    error(("no route is named %s%s"):format(text.quote(name), meant), 2)
   end
   local filled, err = pattern.fill(path, params or {})
   if not filled then error(("route %s %s: %s"):format(text.quote(name), path, err), 2) end

@@ -23,8 +23,8 @@ body { font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; p
 h1 { font-size: 1.3rem; overflow-wrap: anywhere; white-space: pre-wrap }
 h2 { font-size: 1.05rem; margin-top: 2rem }
 pre { overflow-x: auto; border: 1px solid var(--line); border-radius: .4rem; padding: .6rem 0; line-height: 1.45 }
-pre span { display: block; padding: 0 .8rem; min-width: max-content }
-pre mark { display: block; padding: 0 .8rem; min-width: max-content; background: var(--hit); color: inherit; font-weight: bold }
+pre span, pre mark { display: block; padding: 0 .8rem; min-width: max-content }
+pre mark { background: var(--hit); color: inherit; font-weight: bold }
 table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; vertical-align: top; padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--line) }
 td { overflow-wrap: anywhere }

@@ -1,20 +1,16 @@
---- `require` for tasks. The stock one is a C function, so nothing could wait at the top level of a module; this one
---- is Lua. A module is loaded once: a second task that asks for it meanwhile waits for the first.
-
+-- `require` for tasks. The stock one is a C function, so nothing could wait at the top level of a module; this one
+-- is Lua. A module is loaded once: a second task that asks for it meanwhile waits for the first.
 local core = require "neap.core"
 local task = core.task
 
 local loaded = package.loaded
 
---- What is being loaded now: name -> { owner = id of the loading task, waiters = those who want it too }.
+-- What is being loaded now: name -> {owner = id of the loading task, waiters = who wants it, too}.
 local loading = {}
---- Who waits for what: id of a task -> name of a module.
+-- Who waits for what: id of a task -> name of a module.
 local awaited = {}
 
---- Searches package.path; source text only.
----@param name string
----@return function|string loader or why there is none
----@return string|nil path
+-- Searches package.path; source text only. A loader and the path, or why there is none.
 local function search_source(name)
   local path, reason = package.searchpath(name, package.path)
   if not path then return reason end
@@ -35,7 +31,7 @@ local function find_loader(name)
   error(("module '%s' not found:\n\t%s"):format(name, table.concat(reasons, "\n\t")), 0)
 end
 
-local Latch = { __name = "neap.latch" }
+local Latch = {__name = "neap.latch"}
 
 function Latch:__close()
   loading[self.name] = nil
@@ -43,7 +39,7 @@ function Latch:__close()
 end
 
 local function load_module(name)
-  local latch <close> = setmetatable({ name = name, owner = task.id(), waiters = task.waiters() }, Latch)
+  local latch <close> = setmetatable({name = name, owner = task.id(), waiters = task.waiters()}, Latch)
   loading[name] = latch
   local loader, data = find_loader(name)
   local value = loader(name, data)
@@ -55,9 +51,9 @@ local function load_module(name)
   return loaded[name], data
 end
 
---- The modules from `name` on, each loaded by a task that waits for the next, when that leads back to task `id`.
+-- The modules from `name` on, each loaded by a task that waits for the next, when that leads back to task `id`.
 local function find_cycle(name, id)
-  local chain = { name }
+  local chain = {name}
   local owner = loading[name].owner
   while owner ~= id do
     name = awaited[owner]
@@ -69,13 +65,13 @@ local function find_cycle(name, id)
   return chain
 end
 
-local Waiting = { __name = "neap.waiting" }
+local Waiting = {__name = "neap.waiting"}
 
 function Waiting:__close()
   awaited[self.id] = nil
 end
 
---- Waits until another task has loaded the module, or failed to.
+-- Waits until another task has loaded the module, or failed to.
 local function await(name)
   local latch, id = loading[name], task.id()
   if latch.owner == id then
@@ -86,16 +82,16 @@ local function await(name)
     error(("modules require each other in a circle: %s"):format(table.concat(chain, " -> ")), 3)
   end
   awaited[id] = name
-  local _ <close> = setmetatable({ id = id }, Waiting)
+  local _ <close> = setmetatable({id = id}, Waiting)
   latch.waiters:wait()
 end
 
---- Loads a module, as Lua's own `require` does, and may wait while doing so: the top level of a module can read
---- files, query databases and sleep. Two tasks that require the same module share one load.
+---Loads a module, as Lua's own `require` does, and may wait while doing so: the top level of a module can read
+---files, query databases and sleep. Two tasks that require the same module share one load.
 ---
---- ```lua
---- local res = require "neap.res"
---- ```
+---```lua
+---local res = require "neap.res"
+---```
 ---@async
 ---@param name string
 ---@return any module what the module returned, or true
@@ -114,4 +110,4 @@ end
 
 package.searchers[2] = search_source
 
-return { require = require }
+return {require = require}

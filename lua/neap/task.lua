@@ -12,7 +12,8 @@ local task = {}
 ---@class neap.Task
 ---@field name string where its function begins
 ---@field status "running"|"waiting"|"ready"|"done"|"failed"|"cancelled"
----@field join fun(self: neap.Task, timeout?: number|string): boolean?, ... waits for its end: `true, results...`, `false, err`, or `nil, "timeout"`
+---@field join async fun(self: neap.Task, timeout?: number|string): boolean?, ... waits for its end: `true` and the
+--- results, `false` and the error, or nil and "timeout"
 ---@field cancel fun(self: neap.Task) asks it to stop: the place where it waits raises an error that no pcall keeps
 ---@field traceback fun(self: neap.Task): string? where it is, or where it failed
 
@@ -22,9 +23,7 @@ local task = {}
 ---task.sleep(0.5)
 ---task.sleep("2m")
 ---```
----@async
----@param duration number|string
-function task.sleep(duration) end
+---@type async fun(duration: number|string)
 task.sleep = primitives.sleep
 
 ---Lets every other task that is ready run first, and input and output happen. For long computations.
@@ -35,8 +34,7 @@ task.sleep = primitives.sleep
 ---  if i % 1000 == 0 then task.yield() end
 ---end
 ---```
----@async
-function task.yield() end
+---@type async fun()
 task.yield = primitives.yield
 
 ---Seconds of a clock that only ever goes forward: for measuring, not for telling the time.
@@ -46,8 +44,7 @@ task.yield = primitives.yield
 ---work()
 ---log.info("done", {seconds = task.now() - from})
 ---```
----@return number seconds
-function task.now() end
+---@type fun(): number
 task.now = primitives.now
 
 ---The task that runs this line; nil outside of any (while a module of C is closed, say).
@@ -56,8 +53,7 @@ task.now = primitives.now
 ---local me = task.self()
 ---app:get("/stop", function() me:cancel() end)
 ---```
----@return neap.Task?
-function task.self() end
+---@type fun(): neap.Task?
 task.self = primitives.self
 
 ---A group of tasks that ends with its block: leaving the block waits for all of them. An error in one cancels the

@@ -55,7 +55,8 @@ describe("an error that nobody foresaw", function()
 
   it("may be any value", function()
     for _, value in ipairs {5, true, {}, {status = "x"}, {status = 99}, {status = 200}, print,
-      setmetatable({}, {__index = function() error("x") end}), setmetatable({}, {__tostring = function() error("y") end})} do
+      setmetatable({}, {__index = function() error("x") end}),
+      setmetatable({}, {__tostring = function() error("y") end})} do
       assert.equal(500, answer_to(function() error(value) end).status)
     end
     assert.equal(500, answer_to(function() error(nil) end).status)
@@ -68,7 +69,8 @@ describe("an error with a status", function()
     local logged = catch_log()
     local response = answer_to(function() neap.abort(401, "log in", {["WWW-Authenticate"] = "Basic"}) end)
     neap.log.error = original
-    assert.same({401, '{"error":"log in"}', "Basic"}, {response.status, response.body, response.headers["www-authenticate"]})
+    assert.same({401, '{"error":"log in"}', "Basic"},
+      {response.status, response.body, response.headers["www-authenticate"]})
     assert.equal(0, #logged)
     assert.equal("404 not found\n", answer_to(function() neap.abort(404) end, {Accept = "text/plain"}).body)
     assert.equal('{"error":"conflict"}', answer_to(function() error({status = 409}) end).body)

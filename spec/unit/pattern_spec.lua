@@ -51,8 +51,12 @@ describe("prefixes", function()
 
   it("know which paths lie below them", function()
     local is_below = pattern.matcher("/admin")
-    for _, path in ipairs {"/admin", "/admin/", "/admin/x", "//admin", "/admin//x"} do assert.is_true(is_below(path), path) end
-    for _, path in ipairs {"/", "/administrator", "/x/admin", ""} do assert.is_false(is_below(path), path) end
+    for _, path in ipairs {"/admin", "/admin/", "/admin/x", "//admin", "/admin//x"} do
+      assert.is_true(is_below(path), path)
+    end
+    for _, path in ipairs {"/", "/administrator", "/x/admin", ""} do
+      assert.is_false(is_below(path), path)
+    end
     assert.is_true(pattern.matcher("/t/:team")("/t/red/x"))
     assert.is_false(pattern.matcher("/t/:team")("/t"))
     assert.is_true(pattern.matcher("")("/anything"))

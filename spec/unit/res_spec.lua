@@ -23,7 +23,8 @@ describe("neap.res", function()
 
   it("says at the caller's line what is wrong", function()
     for _, fn in ipairs {
-      function() return res.text(nil) end, function() return res.text("x", 99) end, function() return res.json(print) end,
+      function() return res.text(nil) end, function() return res.text("x", 99) end,
+      function() return res.json(print) end,
       function() return res.empty(600) end, function() return res.redirect("a\r\nb") end,
       function() return res.bytes("x", "a\nb") end, function() return res.stream("x") end,
       function() return res.stream(print, {typ = "x"}) end, function() return res.file("") end,
@@ -64,7 +65,8 @@ end)
 
 describe("a response", function()
   it("has headers by any case", function()
-    local response = res.text("x"):header("X-One", 1):header("X-Many", {"a", "b"}):header("X-Gone", "x"):header("x-gone", nil)
+    local response = res.text("x"):header("X-One", 1):header("X-Many", {"a", "b"})
+    response:header("X-Gone", "x"):header("x-gone", nil)
     assert.equal("1", response.headers["x-one"])
     assert.same({"a", "b"}, response.headers["x-many"])
     assert.is_nil(response.headers["x-gone"])
@@ -87,7 +89,8 @@ describe("a response", function()
   it("collects cookies", function()
     local response = res.empty():cookie("a", "1"):cookie("b", nil, {path = "/x"})
     assert.same({"a=1; Path=/; HttpOnly; SameSite=Lax",
-      "b=; Path=/x; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; SameSite=Lax"}, response.headers["set-cookie"])
+      "b=; Path=/x; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; SameSite=Lax"},
+      response.headers["set-cookie"])
     assert.matches("Max%-Age=120", res.empty():cookie("a", "1", {max_age = "2m"}).headers["set-cookie"][1])
     assert.error_matches(function() response:cookie("a", "1", {samesite = "Lax"}) end, 'did you mean "same_site"')
     assert.matches("res_spec.lua:%d+: ", line_of(function() response:cookie("a b", "1") end))

@@ -34,8 +34,9 @@ describe("app:static", function()
   it("answers with files beneath a folder beside the script", function()
     app:static("/s", "files", {types = {own = "text/own"}})
     local response = get("/s/a.css")
-    assert.same({"a.css", folder, true, "text/css; charset=utf-8", "no-cache", "nosniff"}, {response.file, response.root,
-      response.precompressed, response.headers["content-type"], response.headers["cache-control"],
+    assert.same({"a.css", folder, true, "text/css; charset=utf-8", "no-cache", "nosniff"}, {
+      response.file, response.root, response.precompressed,
+      response.headers["content-type"], response.headers["cache-control"],
       response.headers["x-content-type-options"]})
     assert.matches("spec/unit/files$", folder)
     assert.equal("text/own", get("/s/x.own").headers["content-type"])

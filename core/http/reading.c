@@ -1,0 +1,189 @@
+/* What comes in on a session: bytes to the parser, requests to their handlers, and back-pressure in
+ * between. Everything here runs outside Lua; a handler that ends during a read lets the loop in
+ * session_feed go on with the next request. */
+#include "http/session_state.h"
+
+#include <string.h>
+
+#define BODY_HIGH_WATER 65536 /* body bytes kept for a handler that is not reading */
+#define DISCARD_MAX 65536     /* unread body bytes we swallow to keep the connection */
+#define REST_HIGH_WATER 65536 /* pipelined bytes kept while a handler works */
+#define BLANK_MAX 4           /* CR LF bytes allowed before a request line */
+
+void session_watch_body(struct session *session)
+{
+    struct request *rq = session->request;
+    rq->window_start_ms = loop_now_ms(session->server->loop);
+    rq->window_bytes = 0;
+    loop_set_deadline(session->server->loop, &session->deadline,
+                      session->server->limits.body_window_ms);
+}
+
+/* Stops reading when nobody takes the body that has arrived. */
+static void session_hold_body(struct session *session)
+{
+    struct request *rq = session->request;
+    if (rq->body.len < BODY_HIGH_WATER || rq->is_wanted)
+        return;
+    conn_read_stop(&session->conn);
+    loop_clear_deadline(session->server->loop, &session->deadline);
+}
+
+static void session_on_head(struct session *session)
+{
+    struct request *rq = session->request;
+    loop_clear_deadline(session->server->loop, &session->deadline);
+    if (rq->stage == REQUEST_BODY && !rq->expects_continue)
+        session_watch_body(session);
+    if (rq->has_upgrade && session->unfed > 0)
+        rq->wants_close = true;             /* bytes for a protocol that we do not switch to */
+    session->server->events.on_request(rq); /* may end it: rq can be gone after this */
+    if (session->request == rq)
+        request_keep(rq);
+}
+
+static void session_on_body(struct session *session)
+{
+    struct request *rq = session->request;
+    if (rq->is_discarding && rq->body_seen > DISCARD_MAX && rq->stage == REQUEST_BODY) {
+        rq->wants_close = true;
+        rq->stage = REQUEST_WHOLE; /* enough: what is left is discarded while lingering */
+    }
+    if (rq->stage == REQUEST_WHOLE)
+        loop_clear_deadline(session->server->loop, &session->deadline);
+    if (rq->is_done) {
+        if (rq->stage == REQUEST_WHOLE)
+            session_next(session);
+        return;
+    }
+    session->server->events.on_body(rq); /* wakes the reader, later */
+    if (rq->stage == REQUEST_BODY)
+        session_hold_body(session);
+}
+
+/* Keeps bytes that came too early. */
+static void session_stash(struct session *session, const char *data, size_t len)
+{
+    bytes_append(&session->rest, data, len);
+    if (session->rest.len >= REST_HIGH_WATER)
+        conn_read_stop(&session->conn);
+}
+
+/* Whether a client that asks on without reading our answers has to wait until they have left. */
+static bool session_is_behind(struct session *session)
+{
+    if (conn_unsent(&session->conn) <= CONN_HIGH_WATER)
+        return false;
+    conn_flush(&session->conn);
+    return conn_unsent(&session->conn) > CONN_HIGH_WATER;
+}
+
+/* Skips the CR LF that some clients send after a body. How many bytes, or -1 when it is not that.
+ */
+static ssize_t session_skip_blank(struct session *session, const char *data, size_t len)
+{
+    size_t skipped = 0;
+    while (skipped < len && (data[skipped] == '\r' || data[skipped] == '\n')) {
+        bool wants_lf = session->blank & 1;
+        if (session->blank >= BLANK_MAX || wants_lf != (data[skipped] == '\n'))
+            return -1;
+        session->blank++;
+        skipped++;
+    }
+    return skipped < len && (session->blank & 1) ? -1 : (ssize_t)skipped;
+}
+
+/* The header deadline is a total, from the first byte. */
+static void session_on_partial_head(struct session *session)
+{
+    struct request *rq = session->request;
+    if (rq->window_start_ms != 0)
+        return;
+    rq->window_start_ms = loop_now_ms(session->server->loop);
+    loop_set_deadline(session->server->loop, &session->deadline, session->server->limits.header_ms);
+}
+
+static void session_on_parsed(struct session *session, enum parse_result result, bool was_head)
+{
+    struct request *rq = session->request;
+    switch (result) {
+    case PARSE_MORE:
+        if (was_head)
+            session_on_partial_head(session);
+        else
+            session_on_body(session);
+        break;
+    case PARSE_HEAD: session_on_head(session); break;
+    case PARSE_END:
+        if (was_head)
+            session_on_head(session);
+        else
+            session_on_body(session);
+        break;
+    case PARSE_BAD: session_refuse(session, rq->refusal); break;
+    }
+}
+
+static void session_feed(struct session *session, const char *data, size_t len)
+{
+    session->is_feeding = true;
+    while (len > 0 && session->conn.state == CONN_OPEN) {
+        struct request *rq = session->request;
+        if ((rq && rq->stage == REQUEST_WHOLE) || (!rq && session_is_behind(session))) {
+            session_stash(session, data, len);
+            if (!rq)
+                conn_read_stop(&session->conn);
+            break;
+        }
+        if (!rq) {
+            ssize_t blank = session_skip_blank(session, data, len);
+            if (blank == (ssize_t)len)
+                break;
+            rq = session_begin(session);
+            if (blank < 0) {
+                session_refuse(session, 400);
+                break;
+            }
+            data += blank;
+            len -= (size_t)blank;
+        }
+        size_t used;
+        bool was_head = rq->stage == REQUEST_HEAD;
+        enum parse_result result = parser_feed(rq, data, len, &used);
+        data += used;
+        len -= used;
+        session->unfed = len;
+        session_on_parsed(session, result, was_head); /* rq can be gone after this */
+    }
+    session->is_feeding = false;
+    session->unfed = 0;
+}
+
+void session_on_data(struct conn *conn, const char *data, size_t len)
+{
+    struct session *session = session_of(conn);
+    if (session->rest.len > 0) {
+        session_stash(session, data, len);
+        return;
+    }
+    conn_cork(conn);
+    session_feed(session, data, len);
+    conn_uncork(conn);
+}
+
+void session_again(struct loop_job *job)
+{
+    struct session *session = container_of(job, struct session, again);
+    if (session->conn.state != CONN_OPEN ||
+        (session->request && session->request->stage == REQUEST_WHOLE))
+        return;
+    struct bytes rest = session->rest;
+    bytes_init(&session->rest);
+    conn_cork(&session->conn);
+    session_feed(session, rest.data, rest.len);
+    conn_uncork(&session->conn);
+    bytes_deinit(&rest);
+    if (session->conn.state == CONN_OPEN && session->rest.len < REST_HIGH_WATER &&
+        !session->conn.is_gone)
+        conn_read_start(&session->conn);
+}

@@ -1,0 +1,52 @@
+/* A worker's HTTP server: its sessions, the requests that are alive, and whom to tell. The worker
+ * owns it. */
+#ifndef HTTP_SERVER_H
+#define HTTP_SERVER_H
+
+#include "base/list.h"
+#include "base/slots.h"
+#include "http/date.h"
+#include "http/parser.h"
+#include "http/request.h"
+#include "net/loop.h"
+
+/* What the floor above is told. Each may answer, and so end, the request. */
+struct http_events {
+    void (*on_request)(struct request *rq); /* the head is there (and all of a request without body)
+                                             */
+    void (*on_body)(struct request *rq); /* body bytes, its end, or its failure (stage, body_error)
+                                          */
+    void (*on_writable)(struct request *rq); /* what was written has left */
+    void (*on_gone)(struct request *rq);     /* the client left */
+    void (*on_log)(struct request *rq);      /* for the access log, once per request; NULL = off */
+};
+
+struct http_server {
+    struct loop *loop;
+    struct http_limits limits;
+    struct http_events events;
+    void *owner;
+    struct list idle; /* sessions between requests, oldest first */
+    struct list busy;
+    uint32_t count; /* sessions */
+    struct slots requests;
+    struct request *free_requests[64];
+    uint32_t free_count;
+    uint32_t last_id;
+    struct date_cache date;
+    struct bytes head; /* the answer head that is being written */
+    bool is_draining;
+    void (*on_empty)(struct http_server *server); /* draining and the last session has gone */
+    uint64_t total_requests;
+};
+
+void http_server_init(struct http_server *server, struct loop *loop,
+                      const struct http_limits *limits, const struct http_events *events,
+                      void *owner);
+void http_server_deinit(struct http_server *server); /* no session may be left */
+
+struct request *request_new(struct http_server *server); /* for a session to fill in */
+struct request *request_find(struct http_server *server, slot_handle handle); /* NULL: it is over */
+void request_free(struct request *rq); /* no session has it any more */
+
+#endif

@@ -1,0 +1,40 @@
+/* What session.c (the life of a session) and reading.c (what comes in) share. Nobody else includes
+ * this. */
+#ifndef HTTP_SESSION_STATE_H
+#define HTTP_SESSION_STATE_H
+
+#include "base/bytes.h"
+#include "base/list.h"
+#include "http/session.h"
+#include "net/conn.h"
+
+struct session {
+    struct conn conn;
+    struct http_server *server;
+    struct request *request; /* being read or answered; NULL between requests */
+    struct list link;        /* in server->idle or server->busy */
+    struct deadline deadline;
+    struct bytes rest;     /* came in behind the request that is being answered */
+    struct loop_job again; /* goes on with `rest` */
+    uint8_t blank;         /* CR LF bytes seen before a request line */
+    bool is_feeding;       /* session_feed is at work below us */
+    size_t unfed;          /* bytes it still has behind what it is looking at */
+};
+
+static inline struct session *session_of(struct conn *conn)
+{
+    return container_of(conn, struct session, conn);
+}
+
+/* session.c: */
+struct request *session_begin(struct session *session);
+void session_next(struct session *session); /* the request is answered, read and logged */
+/* Answers a request that breaks the rules and ends the connection. */
+void session_refuse(struct session *session, int status);
+
+/* reading.c: */
+void session_on_data(struct conn *conn, const char *data, size_t len);
+void session_again(struct loop_job *job);         /* goes on with what came in early */
+void session_watch_body(struct session *session); /* from here on the body has to come at a rate */
+
+#endif

@@ -45,8 +45,7 @@ static int value_of(char letter, bool is_url)
     return letter == (is_url ? '_' : '/') ? 63 : -1;
 }
 
-/* The length without padding, or -1: there is padding where none may be, or none where it must be.
- */
+/* The length without padding, or -1: padding where none may be, or none where it must be. */
 static ssize_t unpadded_len(const char *text, size_t len, bool is_url)
 {
     size_t bare = len;

@@ -10,7 +10,7 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_format { LOG_AUTO, LOG_PRETTY, LOG_JSON };
 
-/* One extra field of a line. `text` is copied; with `raw` it is already JSON (a number, an object).
+/* One extra field of a line. `text` is copied; with `raw` it is JSON already (a number, an object).
  */
 struct log_field {
     const char *name;
@@ -22,8 +22,7 @@ struct log_field {
 void log_start(enum log_level lowest, enum log_format format); /* before the first line */
 void log_stop(void); /* writes what is queued, at most 2 s */
 int log_wants(enum log_level level);
-/* Any thread. Control characters are escaped; a traceback may contain newlines (pretty keeps them).
- */
+/* Any thread. Control characters are escaped; newlines, as in a traceback, are kept by pretty. */
 void log_line(enum log_level level, const char *text, size_t len, const struct log_field *fields,
               int count);
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -181,8 +181,7 @@ static unsigned least(unsigned a, unsigned b)
  * into `b`. */
 static unsigned edit_distance(const char *a, size_t a_len, const char *b, size_t b_len)
 {
-    unsigned rows[3][NEAREST_MAX_LEN + 1]; /* only the current row and the two before it are needed
-                                            */
+    unsigned rows[3][NEAREST_MAX_LEN + 1]; /* the current row and the two before it */
     for (unsigned j = 0; j <= b_len; j++)
         rows[0][j] = j;
     for (unsigned i = 1; i <= a_len; i++) {

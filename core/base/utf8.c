@@ -45,8 +45,7 @@ size_t utf8_char(const char *text, size_t len)
     return 0;
 }
 
-/* Whether the next eight bytes are all ASCII: most text is, so this is what makes the check fast.
- */
+/* Whether the next eight bytes are all ASCII: most text is, which makes the check fast. */
 static bool is_ascii_word(const char *text)
 {
     uint64_t word;

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-size_t utf8_char(const char *text, size_t len); /* bytes of the first character (1 to 4), or 0: not
-                                                   UTF-8 */
+/* How many bytes the first character has (1 to 4), or 0: it is not UTF-8, or cut off. */
+size_t utf8_char(const char *text, size_t len);
 bool utf8_is_valid(const char *text, size_t len);
 
 #endif

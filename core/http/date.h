@@ -1,4 +1,4 @@
-/* Dates as HTTP writes them: "Sun, 06 Nov 1994 08:49:37 GMT". Independent of locale and time zone.
+/* Dates as HTTP writes them: "Sun, 06 Nov 1994 08:49:37 GMT". Neither locale nor time zone matter.
  */
 #ifndef HTTP_DATE_H
 #define HTTP_DATE_H

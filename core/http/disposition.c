@@ -61,14 +61,15 @@ static ssize_t extended_decode(char *out, const struct param *param)
 }
 
 /* What is known of one name while the parameters are read. */
-struct slot {
+struct name_slot {
     bool is_given;
     const char *text;
     size_t len;
 };
 
 /* Puts the decoded value at `*buffer`, which moves on. A name may be given once. */
-static int slot_set(struct slot *slot, const struct param *param, bool is_extended, char **buffer)
+static int slot_set(struct name_slot *slot, const struct param *param, bool is_extended,
+                    char **buffer)
 {
     ssize_t len = (ssize_t)param->value_len;
     if (slot->is_given)
@@ -81,7 +82,7 @@ static int slot_set(struct slot *slot, const struct param *param, bool is_extend
         memcpy(*buffer, param->value, param->value_len);
     if (len < 0 || (is_extended && len == 0))
         return (int)len;
-    *slot = (struct slot){true, *buffer, (size_t)len};
+    *slot = (struct name_slot){true, *buffer, (size_t)len};
     *buffer += len;
     return 0;
 }
@@ -97,9 +98,9 @@ int disposition_parse(struct disposition *disposition, const char *text, size_t 
     struct param param;
     const char *word;
     size_t word_len;
-    struct slot name = {0};
-    struct slot filename = {0};
-    struct slot extended = {0};
+    struct name_slot name = {0};
+    struct name_slot filename = {0};
+    struct name_slot extended = {0};
     int more;
     params_init(&params, text, len, &word, &word_len);
     if (!text_equal_nocase(word, word_len, "form-data", 9))

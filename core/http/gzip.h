@@ -17,7 +17,7 @@ bool coding_is_accepted(const char *accept_encoding, size_t len, const char *cod
 /* Appends the compressed `data`. 0, or -ENOMEM, with `out` as it was. */
 int gzip_compress(const void *data, size_t len, struct bytes *out);
 
-/* 0 stands for the default. Memory: 2^(window_bits + 2) + 2^(mem_level + 9) bytes, 256 KiB by
+/* 0 stands for the default. Memory: 2^(window_bits + 2) + 2^(mem_level + 9) bytes, so 256 KiB by
  * default. */
 struct gzip_options {
     int level;       /* 1 fast to 9 small, default 5 */
@@ -33,8 +33,8 @@ enum gzip_flush {
 
 struct gzip;
 
-struct gzip *gzip_new(const struct gzip_options *options); /* NULL: no memory. `options` may be NULL
-                                                            */
+/* NULL: no memory. `options` may be NULL: the defaults. */
+struct gzip *gzip_new(const struct gzip_options *options);
 /* Appends what is ready to `out`. 0, or -ENOMEM: the stream is broken, free it. */
 int gzip_write(struct gzip *gzip, const void *data, size_t len, enum gzip_flush flush,
                struct bytes *out);

@@ -123,6 +123,11 @@ static inline const char *request_at(const struct request *rq, struct span span)
 {
     return rq->head + span.offset;
 }
+/* Whether a handler has it, so that it must not be freed. */
+static inline bool request_is_held(const struct request *rq)
+{
+    return !rq->is_done && (rq->user.task || rq->user.awaits_drain);
+}
 const char *request_method(const struct request *rq, size_t *len);
 /* The decoded path. */
 const char *request_path(const struct request *rq, size_t *len);

@@ -41,12 +41,12 @@ struct router_result {
 /* `check` may be NULL: then every {pattern} is taken as it is. */
 struct router *router_new(router_match_fn match, router_check_fn check, void *arg);
 void router_free(struct router *router);
-/* Adds `method` ("GET", or "ANY") at `pattern`, "/" and segments: text, ":id", ":id{int}",
+/* Adds `method` ("GET", or "ANY") at the pattern `text`, "/" and segments: text, ":id", ":id{int}",
  * ":slug{[%w-]+}" (a Lua pattern for the whole segment) and, as the last, "*rest". `where`
  * ("app.lua:12") names the definition in errors. Each new {lua pattern} gets the next number,
  * counted from router_patterns() before the call. 0, or -1 with a full sentence in `error` and
  * nothing added. */
-int router_add(struct router *router, const char *method, const char *pattern, int route,
+int router_add(struct router *router, const char *method, const char *text, int id,
                const char *where, char *error, size_t error_size);
 int router_patterns(const struct router *router);               /* how many {lua patterns} so far */
 const char *router_pattern(const struct router *router, int i); /* the text of one */

@@ -93,7 +93,7 @@ static void session_abandon(struct session *session)
         return;
     request_detach(rq);
     rq->is_disconnected = true;
-    if (rq->is_done || !rq->user.task)
+    if (!request_is_held(rq))
         request_drop(rq);
 }
 
@@ -108,7 +108,7 @@ static void log_once(struct request *rq)
 void session_refuse(struct session *session, int status)
 {
     struct request *rq = session->request;
-    bool had_handler = rq->user.task != NULL && !rq->is_done;
+    bool had_handler = request_is_held(rq);
     bool is_cut = rq->answer == ANSWER_STARTED;
     rq->wants_close = true;
     rq->stage = REQUEST_BROKEN;
@@ -137,7 +137,7 @@ static void session_on_gone(struct conn *conn, int err)
         return;
     }
     if (!rq || rq->stage == REQUEST_HEAD || rq->is_done || err != UV_EOF) {
-        bool had_handler = rq && rq->user.task && !rq->is_done;
+        bool had_handler = rq && request_is_held(rq);
         bool was_body = rq && rq->stage == REQUEST_BODY;
         session_abandon(session);
         conn_close(conn);
@@ -177,7 +177,7 @@ static void session_on_closed(struct conn *conn)
     struct session *session = session_of(conn);
     struct http_server *server = session->server;
     struct request *rq = session->request;
-    bool had_handler = rq && rq->user.task && !rq->is_done;
+    bool had_handler = rq && request_is_held(rq);
     session_abandon(session);
     loop_clear_deadline(server->loop, &session->deadline);
     loop_cancel_job(&session->again);

@@ -22,7 +22,7 @@ int json_push_encoded(lua_State *L, int index);
 /* Pushes the value, or nil and an error text with the place; returns 1 or 2. Raises only when
  * memory runs out. */
 int json_push_decoded(lua_State *L, const char *text, size_t len);
-int bind_json(lua_State *L); /* adds core.json = {encode, decode, null, array} to the table on top
-                              */
+/* Adds core.json = {encode, decode, null, array} to the table on top. */
+int bind_json(lua_State *L);
 
 #endif

@@ -53,8 +53,7 @@ static bool fail_memory(struct writer *writer)
 
 /* ---- text ---- */
 
-/* Room for `len` more bytes; what is put there is counted by adding to out->len. NULL: no memory.
- */
+/* Room for `len` more bytes; who puts them there adds them to out->len. NULL: no memory. */
 static char *room(struct writer *writer, size_t len)
 {
     struct bytes *out = writer->out;
@@ -93,8 +92,8 @@ static bool write_integer(struct writer *writer, lua_Integer number)
 {
     char digits[24];
     char *at = digits + sizeof digits;
-    uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number; /* the smallest integer
-                                                                             has no negative */
+    /* In unsigned: the smallest integer has no counterpart in lua_Integer. */
+    uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
     do {
         *--at = (char)('0' + rest % 10);
         rest /= 10;
@@ -167,8 +166,7 @@ static const char in_an_array[] = "of a table that is also a list";
 static const char in_an_object[] = "(the keys of an object are strings)";
 static const char after_a_hole[] = "without the keys before it";
 
-/* How many items the table has, after checking that their keys are 1..n; or -1 with the error set.
- */
+/* How many items the table has, its keys being 1..n; or -1 with the error set: they are not. */
 static lua_Integer count_items(struct writer *writer, int table, const struct place *place)
 {
     lua_State *L = writer->L;
@@ -191,8 +189,7 @@ static lua_Integer count_items(struct writer *writer, int table, const struct pl
     return -1;
 }
 
-/* The items from `first` on of an array that does not keep them in order: by index, after counting.
- */
+/* The items from `first` on, of an array that does not keep them in order: by index. */
 static bool write_items_by_index(struct writer *writer, int table, lua_Integer first,
                                  const struct place *place, int depth)
 {

@@ -148,47 +148,59 @@ static void test_linger(struct loop *loop)
     mem_free(data);
 }
 
-/* Stops reading, lets the peer leave, and waits to be told. */
-static int told_of_leaving(struct loop *loop, int fds[2], bool is_unix, size_t unread, bool reset)
+/* Ways to leave while the connection is not being read. */
+static const struct leaver {
+    bool is_unix, resets;
+    size_t unread;
+    int err; /* that is told */
+    const char *sentence;
+} leavers[] = {
+    {false, false, 0, UV_EOF, "leaving: noticed while reading is stopped, told once"},
+    {false, false, 1000, UV_EOF, "leaving: noticed behind unread bytes"},
+    {false, true, 0, UV_ECONNRESET, "leaving: a reset is noticed"},
+    {true, false, 1000, UV_EOF, "leaving: noticed on a UNIX socket"},
+};
+#define LEAVERS (sizeof(leavers) / sizeof(leavers[0]))
+
+static void stop_and_leave(struct peer *peer, struct loop *loop, const struct leaver *leaver)
 {
-    struct peer peer = {0};
-    peer_open(&peer, loop, fds[0], is_unix);
-    conn_read_stop(&peer.conn);
-    conn_read_start(&peer.conn);
-    conn_read_stop(&peer.conn);
-    send_bytes(fds[1], unread);
-    turn(loop);
-    if (reset)
+    int fds[2];
+    if (leaver->is_unix)
+        unix_pair(fds);
+    else
+        tcp_pair(fds, 0);
+    peer_open(peer, loop, fds[0], leaver->is_unix);
+    conn_read_stop(&peer->conn);
+    conn_read_start(&peer->conn);
+    conn_read_stop(&peer->conn);
+    send_bytes(fds[1], leaver->unread);
+    if (leaver->resets)
         reset_and_close(fds[1]);
     else
         close(fds[1]);
-    UNTIL(loop, peer.gone);
-    int err = peer.gone == 1 && peer.got.len == 0 ? peer.gone_err : 0;
-    uint64_t until_ms = real_ms() + 1200; /* more than another round */
+}
+
+static void test_stopped_leaving(struct loop *loop)
+{
+    struct peer peers[LEAVERS] = {0};
+    for (size_t i = 0; i < LEAVERS; i++)
+        stop_and_leave(&peers[i], loop, &leavers[i]);
+    uint64_t until_ms = real_ms() + 2200; /* two rounds */
     while (real_ms() < until_ms)
         turn(loop);
-    err = peer.gone == 1 ? err : 0;
-    peer_end(&peer, loop);
-    return err;
+    for (size_t i = 0; i < LEAVERS; i++) {
+        check(peers[i].gone == 1 && peers[i].gone_err == leavers[i].err && peers[i].got.len == 0,
+              leavers[i].sentence);
+        peer_end(&peers[i], loop);
+    }
+    UNTIL(loop, !deadline_is_set(&loop->sweep));
+    check(!deadline_is_set(&loop->sweep), "leaving: nothing is swept when all are reading");
 }
 
 static void test_leaving(struct loop *loop)
 {
     int fds[2];
-    tcp_pair(fds, 0);
-    check(told_of_leaving(loop, fds, false, 0, false) == UV_EOF,
-          "leaving: noticed while reading is stopped, told once");
-    tcp_pair(fds, 0);
-    check(told_of_leaving(loop, fds, false, 1000, false) == UV_EOF,
-          "leaving: noticed behind unread bytes");
-    tcp_pair(fds, 0);
-    check(told_of_leaving(loop, fds, false, 0, true) == UV_ECONNRESET,
-          "leaving: a reset is noticed");
-    unix_pair(fds);
-    check(told_of_leaving(loop, fds, true, 1000, false) == UV_EOF,
-          "leaving: noticed on a UNIX socket");
-    check(!deadline_is_set(&loop->sweep), "leaving: nothing is swept when all are reading");
-
+    test_stopped_leaving(loop);
     struct peer reading = {0};
     tcp_pair(fds, 0);
     peer_open(&reading, loop, fds[0], false);

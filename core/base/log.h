@@ -10,8 +10,7 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_format { LOG_AUTO, LOG_PRETTY, LOG_JSON };
 
-/* One extra field of a line. `text` is copied; with `raw` it is JSON already (a number, an object).
- */
+/* One extra field of a line. `text` is copied; with `raw` it is JSON already, such as a number. */
 struct log_field {
     const char *name;
     const char *text;

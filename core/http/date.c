@@ -28,9 +28,9 @@ static char *put_digits(char *to, int number, int width)
 
 static char *put_text(char *to, const char *text)
 {
-    size_t len = strlen(text);
-    memcpy(to, text, len);
-    return to + len;
+    while (*text)
+        *to++ = *text++;
+    return to;
 }
 
 static char *put_clock(char *to, const struct tm *tm)

@@ -1,5 +1,4 @@
-/* Dates as HTTP writes them: "Sun, 06 Nov 1994 08:49:37 GMT". Neither locale nor time zone matter.
- */
+/* Dates as HTTP writes them, whatever the locale: "Sun, 06 Nov 1994 08:49:37 GMT". */
 #ifndef HTTP_DATE_H
 #define HTTP_DATE_H
 

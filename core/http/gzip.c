@@ -97,14 +97,14 @@ bool coding_is_accepted(const char *accept_encoding, size_t len, const char *cod
     while (at < end) {
         const char *comma = memchr(at, ',', (size_t)(end - at));
         const char *stop = comma ? comma : end;
-        const char *name = skip_blanks(at, stop), *name_end = name;
-        while (name_end < stop && *name_end != ';' && *name_end != ' ' && *name_end != '\t')
-            name_end++;
-        size_t name_len = (size_t)(name_end - name);
+        const char *name = skip_blanks(at, stop), *params = name;
+        while (params < stop && *params != ';' && *params != ' ' && *params != '\t')
+            params++;
+        size_t name_len = (size_t)(params - name);
         if (text_equal_nocase(name, name_len, coding, strlen(coding)))
-            return !is_refused(name_end, stop); /* its own word counts more than "*" */
+            return !is_refused(params, stop); /* its own word counts more than "*" */
         if (name_len == 1 && *name == '*')
-            accepts_any = !is_refused(name_end, stop);
+            accepts_any = !is_refused(params, stop);
         at = comma ? comma + 1 : end;
     }
     return accepts_any;

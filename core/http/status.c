@@ -7,7 +7,7 @@
 #define STATUS_LAST 511
 
 static const char *const reasons[STATUS_LAST - STATUS_FIRST + 1] = {
-#define REASON(status, text) [status - STATUS_FIRST] = text
+#define REASON(status, text) [(status)-STATUS_FIRST] = (text)
     REASON(100, "Continue"),
     REASON(101, "Switching Protocols"),
     REASON(102, "Processing"),

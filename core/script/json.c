@@ -4,9 +4,11 @@
 #include "script/json.h"
 
 #include "base/alloc.h"
+#include "script/core.h"
 #include "script/json_write.h"
 
 #include <lauxlib.h>
+#include <string.h>
 
 #define SCRATCH_KEEP ((size_t)64 * 1024) /* a larger buffer is given back after its use */
 
@@ -30,9 +32,12 @@ int json_encode(lua_State *L, int index, struct json_text *out)
     struct bytes text;
     bytes_init(&text);
     out->error[0] = '\0';
-    int err = json_write(L, index, false, &text, out->error, sizeof out->error);
-    if (err)
+    struct json_error error;
+    int err = json_write(L, index, false, &text, &error);
+    if (err) {
         bytes_deinit(&text);
+        memcpy(out->error, error.text, sizeof out->error);
+    }
     out->data = text.data;
     out->len = text.len;
     return err;
@@ -49,11 +54,11 @@ void json_free(struct json_text *text)
  * writer runs no Lua code, so nobody else can use the buffer in between. */
 static int push_encoded(lua_State *L, int index, bool is_pretty, struct bytes *scratch)
 {
-    char error[160];
+    struct json_error error;
     bytes_clear(scratch);
-    int err = json_write(L, index, is_pretty, scratch, error, sizeof error);
+    int err = json_write(L, index, is_pretty, scratch, &error);
     if (err)
-        lua_pushstring(L, error);
+        lua_pushstring(L, error.text);
     else
         lua_pushlstring(L, scratch->data, scratch->len);
     if (scratch->cap > SCRATCH_KEEP)

@@ -5,6 +5,7 @@
 #include <lua.h>
 #include <stddef.h>
 
+#define JSON_ERROR_SIZE 160
 #define JSON_MAX_DEPTH 128 /* tables within tables, both ways; a cycle ends here too */
 
 /* Encodes the value at `index`. Never raises. 0 and `data` (free it with json_free at once), or -1
@@ -12,7 +13,7 @@
 struct json_text {
     char *data;
     size_t len;
-    char error[160];
+    char error[JSON_ERROR_SIZE];
 };
 int json_encode(lua_State *L, int index, struct json_text *out);
 void json_free(struct json_text *text);
@@ -22,7 +23,5 @@ int json_push_encoded(lua_State *L, int index);
 /* Pushes the value, or nil and an error text with the place; returns 1 or 2. Raises only when
  * memory runs out. */
 int json_push_decoded(lua_State *L, const char *text, size_t len);
-/* Adds core.json = {encode, decode, null, array} to the table on top. */
-int bind_json(lua_State *L);
 
 #endif

@@ -7,7 +7,6 @@
 #include "script/json_write.h"
 
 #include "base/quote.h"
-#include "script/json.h"
 #include "script/place.h"
 
 #include <errno.h>
@@ -23,8 +22,7 @@ struct writer {
     bool is_pretty;
     int null;         /* where in the stack: json.null */
     int array_marker; /* and the metatable of arrays */
-    char *error;
-    size_t error_size;
+    struct json_error *error;
 };
 
 static bool write_value(struct writer *writer, int index, const struct place *place, int depth);
@@ -38,16 +36,17 @@ static bool fail(struct writer *writer, const struct place *place, const char *w
     bytes_init(&text);
     place_append(&text, place);
     if (text.len > 0)
-        snprintf(writer->error, writer->error_size, "%s at %.*s", what, (int)text.len, text.data);
+        snprintf(writer->error->text, JSON_ERROR_SIZE, "%s at %.*s", what, (int)text.len,
+                 text.data);
     else
-        snprintf(writer->error, writer->error_size, "%s", what);
+        snprintf(writer->error->text, JSON_ERROR_SIZE, "%s", what);
     bytes_deinit(&text);
     return false;
 }
 
 static bool fail_memory(struct writer *writer)
 {
-    snprintf(writer->error, writer->error_size, "not enough memory for the JSON text");
+    snprintf(writer->error->text, JSON_ERROR_SIZE, "not enough memory for the JSON text");
     return false;
 }
 
@@ -321,11 +320,9 @@ static bool write_value(struct writer *writer, int index, const struct place *pl
     }
 }
 
-int json_write(lua_State *L, int index, bool is_pretty, struct bytes *out, char *error,
-               size_t error_size)
+int json_write(lua_State *L, int index, bool is_pretty, struct bytes *out, struct json_error *error)
 {
-    struct writer writer = {
-        .L = L, .out = out, .is_pretty = is_pretty, .error = error, .error_size = error_size};
+    struct writer writer = {.L = L, .out = out, .is_pretty = is_pretty, .error = error};
     struct place top = {0};
     int before = lua_gettop(L);
     index = lua_absindex(L, index);

@@ -3,13 +3,18 @@
 #define SCRIPT_JSON_WRITE_H
 
 #include "base/bytes.h"
+#include "script/json.h"
 
 #include <lua.h>
 
+struct json_error {
+    char text[JSON_ERROR_SIZE];
+};
+
 /* Appends the value at `index` as JSON. 0, or -1 and a sentence in `error`. Never raises, calls no
  * metamethod and so never runs Lua code. */
-int json_write(lua_State *L, int index, bool is_pretty, struct bytes *out, char *error,
-               size_t error_size);
+int json_write(lua_State *L, int index, bool is_pretty, struct bytes *out,
+               struct json_error *error);
 
 void json_push_null(lua_State *L);            /* the null of this state */
 void json_push_array_metatable(lua_State *L); /* what marks a table as an array */

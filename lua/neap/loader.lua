@@ -74,7 +74,7 @@ end
 -- Waits until another task has loaded the module, or failed to.
 local function await(name)
   local latch, id = loading[name], task.id()
-  if latch.owner == id then
+  if latch.owner == id or not id then -- without a task there is nothing that could wait
     error(("loop or previous error loading module '%s'"):format(name), 3)
   end
   local chain = find_cycle(name, id)

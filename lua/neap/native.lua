@@ -87,7 +87,7 @@ local Out = {}
 ---  return neap.res.stream(function(out) out:write("one, ", "two") end, {type = "text"})
 ---end)
 ---```
----@param ... string
+---@param ... string|number
 ---@return true? ok nil when the client has left
 ---@return "closed"? err
 ---@async

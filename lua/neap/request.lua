@@ -39,8 +39,6 @@ local Request = core.request.methods
 
 local getters = core.request.getters
 
-local MAX_FORM_PARTS = 1000
-
 local function max_fields()
   return config.limits and config.limits.fields or 1000
 end
@@ -148,19 +146,28 @@ local function media_type(req)
   return (value:match("^%s*([^;%s]*)") or ""):lower()
 end
 
--- The small fields of a multipart body. Files are for req:multipart.
-local function multipart_fields(req)
-  local values, lists, count = {}, {}, 0
-  for part in req:multipart() do
-    count = count + 1
-    if count > MAX_FORM_PARTS or not part.name then return nil, "invalid" end
-    if part.filename and part.filename ~= "" then return nil, "invalid", "a file: use req:multipart()" end
-    local pieces = {}
-    for chunk in part:chunks() do pieces[#pieces + 1] = chunk end
+-- Reads the fields of a multipart body into `lists`. True, or nil and a reason: files are for req:multipart.
+local function read_parts(req, lists)
+  for part in req:multipart({max_parts = max_fields()}) do
+    local is_file = part.filename ~= nil
+    if is_file and part.filename ~= "" then return nil, "a file was sent: read this form by req:multipart()" end
+    local content, err = part:body()
+    if not content then return nil, err end
     local list = lists[part.name] or {}
     lists[part.name] = list
-    if not part.filename then list[#list + 1] = table.concat(pieces) end
+    if not is_file then list[#list + 1] = content end -- an <input type=file> left empty has no name
   end
+  return true
+end
+
+local FAULTS = {[408] = "timeout", [413] = "too_large"}
+
+local function multipart_fields(req)
+  local lists, values = {}, {}
+  local ok, done, reason = pcall(read_parts, req, lists)
+  if not ok and (type(done) ~= "table" or not done.status) then error(done, 0) end
+  if not ok then return nil, FAULTS[done.status] or "invalid", done.message end
+  if not done then return nil, reason == "too_large" and reason or "invalid", reason end
   for name, list in pairs(lists) do values[name] = list[1] end
   return values, lists
 end

@@ -260,7 +260,7 @@ function res.from(result, second, headers)
     if second == nil then return new(204, {}) end
     abort.raise_returned(second)
   end
-  error(("a handler cannot return a %s"):format(kind), 2)
+  error(("a handler returned a %s; it can return text, a table, a status, a response or nil, err"):format(kind), 0)
 end
 
 return res

@@ -2,5 +2,5 @@
 local run_c_tests = require "spec.support.c_tests"
 
 describe("core/net", function()
-  run_c_tests("unit_net")
+  run_c_tests(it, "unit_net")
 end)

@@ -10,10 +10,10 @@ local neap = require "neap"
 local app = neap.app()
 local progress = {written = 0, pending = 0, is_done = true}
 
--- Any iterator will do as a producer; this one knows nothing of HTTP.
+-- Any iterator will do as a producer; this one makes `count` pieces of 1,300 bytes and knows nothing of HTTP.
 local function numbers(count)
   return coroutine.wrap(function()
-    for i = 1, count do coroutine.yield(("%012d\n"):format(i)) end
+    for i = 1, count do coroutine.yield(("%012d\n"):format(i):rep(100)) end
   end)
 end
 
@@ -27,12 +27,12 @@ app:get("/lines", function()
 end)
 
 app:get("/numbers", function(req)
-  local count = math.tointeger(tonumber(req.query.count)) or 1000000
+  local count = math.tointeger(tonumber(req.query.count)) or 100000
   return neap.res.stream(function(out)
     progress = {written = 0, pending = 0, is_done = false}
-    for line in numbers(count) do
-      if not out:write(line) then break end
-      progress.written = progress.written + #line
+    for piece in numbers(count) do
+      if not out:write(piece) then break end
+      progress.written = progress.written + #piece
       progress.pending = out:pending()
     end
     progress.is_done = true

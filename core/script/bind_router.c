@@ -52,7 +52,7 @@ static void match_complain(struct match *match, const char *reason)
     if (match->object->complaints & bit)
         return; /* once is enough: a client could make us say it with each request */
     match->object->complaints |= bit;
-    log_warn("router: pattern {%s} failed on a segment of %zu bytes, taken as no match: %s",
+    log_warn("router: pattern {%.100s} failed on a segment of %zu bytes, taken as no match: %s",
              router_pattern(match->object->router, match->pattern), match->len, reason);
 }
 

@@ -11,7 +11,7 @@
 static int on_failure(lua_State *L)
 {
     fault_push_text(L, 1);
-    luaL_traceback(L, L, lua_tostring(L, -1), 1);
+    fault_push_stack(L, L, lua_tostring(L, -1), 1);
     return 1;
 }
 

@@ -22,29 +22,13 @@
 
 enum { AT_HANDLER = 1, AT_NOTE = 2 };
 
-static bool is_level(lua_State *L, int level)
-{
-    lua_Debug ar;
-    return lua_getstack(L, level, &ar);
-}
-
-/* The highest level there is; stacks can be 100,000 deep, and each look walks. */
 static int bottom_level(lua_State *L)
 {
-    int low = 1;
-    int high = 1;
-    while (is_level(L, high)) {
-        low = high;
-        high *= 2;
-    }
-    while (low + 1 < high) {
-        int middle = low + (high - low) / 2;
-        if (is_level(L, middle))
-            low = middle;
-        else
-            high = middle;
-    }
-    return low;
+    lua_Debug ar;
+    int level = 1;
+    while (lua_getstack(L, level + 1, &ar))
+        level++;
+    return level;
 }
 
 /* Message handler: leaves the traceback in the bottom frame, for debug.traceback of the dead
@@ -52,9 +36,9 @@ static int bottom_level(lua_State *L)
 static int note_failure(lua_State *L)
 {
     lua_Debug ar;
-    if (stop_is_cancelled(L, 1))
+    if (stop_is_cancelled(L, 1) || fault_is_deep(L))
         return 1;
-    luaL_traceback(L, L, NULL, 1);
+    fault_push_stack(L, L, NULL, 1);
     if (!lua_getstack(L, bottom_level(L), &ar) || lua_setlocal(L, &ar, AT_NOTE) == NULL)
         lua_pop(L, 1);
     return 1;
@@ -351,7 +335,7 @@ static int own_traceback(lua_State *L)
         return 1;
     }
     int level = (int)luaL_optinteger(L, at + 2, co == L ? 1 : 0);
-    luaL_traceback(L, co, text, co == L ? skip_handler(L, level) : level);
+    fault_push_stack(L, co, text, co == L ? skip_handler(L, level) : level);
     return 1;
 }
 

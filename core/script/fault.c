@@ -12,6 +12,8 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#define FAULT_DEEP 1000             /* levels above which a stack is a runaway recursion */
+#define FAULT_SHOWN 22              /* levels of it that are shown */
 #define BOTTOM_LINE "\n\t[C]: in ?" /* the frames of the scheduler itself */
 
 static size_t clipped(size_t len)
@@ -26,6 +28,52 @@ static size_t trimmed(const char *text, size_t len)
     while (len >= line && memcmp(text + len - line, BOTTOM_LINE, line) == 0)
         len -= line;
     return len;
+}
+
+/* ---- stacks ---- */
+
+bool fault_is_deep(lua_State *co)
+{
+    lua_Debug ar;
+    return lua_getstack(co, FAULT_DEEP, &ar);
+}
+
+static void add_level(luaL_Buffer *text, lua_State *L, lua_State *co, lua_Debug *ar)
+{
+    lua_getinfo(co, "Sln", ar);
+    if (ar->currentline > 0)
+        lua_pushfstring(L, "\n\t%s:%d: in ", ar->short_src, ar->currentline);
+    else
+        lua_pushfstring(L, "\n\t%s: in ", ar->short_src);
+    luaL_addvalue(text);
+    if (ar->name != NULL)
+        lua_pushfstring(L, "%s '%s'", ar->namewhat, ar->name);
+    else
+        lua_pushfstring(L, "function <%s:%d>", ar->short_src, ar->linedefined);
+    luaL_addvalue(text);
+}
+
+/* lua_getstack walks from the top, so luaL_traceback, which shows the bottom, walks through all
+ * levels dozens of times: seconds when there are 200,000. Here only the top is shown. */
+void fault_push_stack(lua_State *L, lua_State *co, const char *text, int level)
+{
+    luaL_Buffer buffer;
+    lua_Debug ar;
+    if (!fault_is_deep(co)) {
+        luaL_traceback(L, co, text, level);
+        return;
+    }
+    luaL_buffinit(L, &buffer);
+    if (text != NULL) {
+        luaL_addstring(&buffer, text);
+        luaL_addchar(&buffer, '\n');
+    }
+    luaL_addstring(&buffer, "stack traceback:");
+    for (int end = level + FAULT_SHOWN; level < end && lua_getstack(co, level, &ar); level++)
+        add_level(&buffer, L, co, &ar);
+    lua_pushfstring(L, "\n\t...\t(more than %d levels)", FAULT_DEEP);
+    luaL_addvalue(&buffer);
+    luaL_pushresult(&buffer);
 }
 
 static void note_traceback(struct task *task, const void *error, const char *text, size_t len)
@@ -48,7 +96,7 @@ int fault_handler(lua_State *L)
     if (task == NULL || stop_is_cancelled(L, 1))
         return 1;
     size_t len;
-    luaL_traceback(L, L, NULL, 1);
+    fault_push_stack(L, L, NULL, 1);
     const char *text = lua_tolstring(L, -1, &len);
     note_traceback(task, lua_topointer(L, 1), text, len);
     lua_pop(L, 1);
@@ -104,7 +152,7 @@ void fault_push_traceback(lua_State *L, lua_State *co)
         fault_push_traceback(L, below);
         lua_pushliteral(L, "\nresumed by, ");
     }
-    luaL_traceback(L, co, NULL, 0);
+    fault_push_stack(L, co, NULL, 0);
     size_t len;
     const char *text = lua_tolstring(L, -1, &len);
     lua_pushlstring(L, text, trimmed(text, clipped(len)));

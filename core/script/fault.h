@@ -4,6 +4,7 @@
 #define SCRIPT_FAULT_H
 
 #include <lua.h>
+#include <stdbool.h>
 
 #define FAULT_MAX 65536 /* bytes of a message or traceback that are kept */
 
@@ -15,6 +16,10 @@ int fault_handler(lua_State *L);
 /* Pushes the text of the error value at `index`, whatever it is. May raise only when out of memory.
  */
 void fault_push_text(lua_State *L, int index);
+/* Pushes the traceback of `co`, from `level` on, after `text` (may be NULL). As luaL_traceback
+ * does, except that a runaway recursion costs no seconds. May raise (memory). */
+void fault_push_stack(lua_State *L, lua_State *co, const char *text, int level);
+bool fault_is_deep(lua_State *co); /* such a one: do not look for its bottom */
 /* Pushes the traceback of a coroutine, or of a parked task with all that it is nested in. May raise
  * (memory). */
 void fault_push_traceback(lua_State *L, lua_State *co);

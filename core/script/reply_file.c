@@ -17,8 +17,9 @@
 #include <lauxlib.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
-#define BOUNDARY "neap-part-8f3c1d0a6b"
+#define BOUNDARY_SIZE 33
 #define PART_HEAD_SIZE 256
 #define PATH_SIZE 4096
 
@@ -35,6 +36,7 @@ struct sending {
     bool is_dropped; /* nobody waits: close when the connection gives `part` back */
     int err;
     char type[128]; /* of each part, when there are several */
+    char boundary[BOUNDARY_SIZE];
 };
 
 static void sending_close(struct sending *sending)
@@ -130,6 +132,15 @@ static enum range_outcome find_ranges(const struct request *rq, const char *etag
     return range_parse(range.text, range.len, info->size, ranges);
 }
 
+/* `"5f-65a0b1c2-0"`; of a compressed sibling `"5f-65a0b1c2-0-gzip"`, because it may have the same size and time. */
+static void make_etag(char etag[ETAG_SIZE], const struct file_info *info, const char *coding)
+{
+    etag_make(etag, info->size, info->modified, info->modified_ns);
+    size_t len = strlen(etag) - 1;
+    if (coding)
+        snprintf(etag + len, ETAG_SIZE - len, "-%s\"", coding);
+}
+
 static void add_header(struct request *rq, const char *name, const char *value)
 {
     response_header(rq, name, strlen(name), value, strlen(value));
@@ -141,19 +152,36 @@ struct file_head {
     int index; /* of the response object */
     const char *etag;
     const char *coding;
+    const char *boundary; /* several ranges: the body is multipart; else NULL */
     bool has_siblings;
-    bool has_parts; /* several ranges: the body is multipart */
     const struct file_info *info;
 };
+
+/* A new one each time: whoever writes a file cannot know what will part it. */
+static void boundary_make(char boundary[BOUNDARY_SIZE])
+{
+    unsigned char random[(BOUNDARY_SIZE - 1) / 2] = {0};
+    ssize_t len = getrandom(random, sizeof(random), 0);
+    (void)len; /* should it ever fail, the boundary is still one */
+    for (size_t i = 0; i < sizeof(random); i++)
+        snprintf(boundary + 2 * i, 3, "%02x", random[i]);
+}
+
+static void add_multipart_type(struct request *rq, const char *boundary)
+{
+    char type[64];
+    snprintf(type, sizeof(type), "multipart/byteranges; boundary=%s", boundary);
+    add_header(rq, "content-type", type);
+}
 
 static void begin(lua_State *L, struct request *rq, int status, const struct file_head *head)
 {
     char date[DATE_LENGTH + 1];
     date_format(date, head->info->modified);
     response_begin(rq, status);
-    reply_headers(L, rq, head->index, head->has_parts ? "content-type" : NULL);
-    if (head->has_parts)
-        add_header(rq, "content-type", "multipart/byteranges; boundary=" BOUNDARY);
+    reply_headers(L, rq, head->index, head->boundary ? "content-type" : NULL);
+    if (head->boundary)
+        add_multipart_type(rq, head->boundary);
     add_header(rq, "last-modified", date);
     add_header(rq, "accept-ranges", "bytes");
     if (head->etag)
@@ -169,12 +197,14 @@ static size_t part_head(char out[PART_HEAD_SIZE], const struct sending *sending,
     char range[RANGE_TEXT_SIZE];
     range_format(range, &sending->ranges.ranges[i], sending->info.size);
     return (size_t)snprintf(out, PART_HEAD_SIZE,
-                            "\r\n--" BOUNDARY
-                            "\r\nContent-Type: %.100s\r\nContent-Range: %s\r\n\r\n",
-                            sending->type, range);
+                            "\r\n--%s\r\nContent-Type: %.100s\r\nContent-Range: %s\r\n\r\n",
+                            sending->boundary, sending->type, range);
 }
 
-#define PARTS_END "\r\n--" BOUNDARY "--\r\n"
+static size_t parts_end(char out[PART_HEAD_SIZE], const struct sending *sending)
+{
+    return (size_t)snprintf(out, PART_HEAD_SIZE, "\r\n--%s--\r\n", sending->boundary);
+}
 
 static uint64_t range_size(const struct range *range)
 {
@@ -186,11 +216,10 @@ static uint64_t answer_length(const struct sending *sending)
     const struct range_list *ranges = &sending->ranges;
     if (ranges->count == 1)
         return range_size(&ranges->ranges[0]);
-    uint64_t length = sizeof(PARTS_END) - 1;
-    for (int i = 0; i < ranges->count; i++) {
-        char head[PART_HEAD_SIZE];
-        length += part_head(head, sending, i) + range_size(&ranges->ranges[i]);
-    }
+    char text[PART_HEAD_SIZE];
+    uint64_t length = parts_end(text, sending);
+    for (int i = 0; i < ranges->count; i++)
+        length += part_head(text, sending, i) + range_size(&ranges->ranges[i]);
     return length;
 }
 
@@ -223,10 +252,11 @@ static int part_finish(lua_State *L, struct wait *wait)
 static int send_end(struct sending *sending)
 {
     struct request *rq = sending->rq;
+    char end[PART_HEAD_SIZE];
     if (sending->err)
         request_cut(rq); /* the file was shorter than announced, or the client has gone */
     else if (sending->ranges.count > 1)
-        response_write(rq, PARTS_END, sizeof(PARTS_END) - 1);
+        response_write(rq, end, parts_end(end, sending));
     response_end(rq);
     return 0;
 }
@@ -297,7 +327,10 @@ static int send_parts(lua_State *L, struct request *rq, struct sending *sending,
 {
     char text[RANGE_TEXT_SIZE];
     bool is_partial = sending->ranges.count > 0;
-    head->has_parts = sending->ranges.count > 1;
+    if (sending->ranges.count > 1) {
+        boundary_make(sending->boundary);
+        head->boundary = sending->boundary;
+    }
     if (!is_partial) {
         sending->ranges.count = sending->info.size > 0;
         sending->ranges.ranges[0] = (struct range){0, sending->info.size - 1};
@@ -352,7 +385,7 @@ int reply_file(lua_State *L, struct request *rq, int index)
         return raise_error(L, err);
     head.info = &sending->info;
     if (!has_flag(L, index, "etag_off")) {
-        etag_make(etag, sending->info.size, sending->info.modified, sending->info.modified_ns);
+        make_etag(etag, &sending->info, head.coding);
         head.etag = etag;
     }
     return send_file(L, rq, sending, &head);

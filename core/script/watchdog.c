@@ -5,6 +5,7 @@
 #include "script/watchdog.h"
 
 #include "base/log.h"
+#include "script/fault.h"
 #include "script/stop.h"
 #include "script/task.h"
 #include "script/vm.h"
@@ -38,7 +39,7 @@ static const char *running_name(const struct vm *vm)
 
 static void log_slow(lua_State *L, const struct vm *vm, uint32_t ran_ms)
 {
-    luaL_traceback(L, L, NULL, 0);
+    fault_push_stack(L, L, NULL, 0);
     log_warn("%s: has been running for %.2f s without waiting\n%s", running_name(vm),
              (double)ran_ms / 1000.0, lua_tostring(L, -1));
     lua_pop(L, 1);

@@ -277,7 +277,8 @@ end
 ---Serves the files of a folder: ranges, ETag, precompressed `.br` and `.gz` siblings; never anything outside the
 ---folder. Names that start with a dot are hidden.
 ---```lua
----app:static("/assets", "assets", {max_age = "1h"})
+---app:static("/assets", "assets", {max_age = "1h", name = "asset"})
+---assert(app:url("asset", {path = "style.css"}) == "/assets/style.css")
 ---```
 ---@param prefix string "/assets"
 ---@param dir string relative to the file that calls this
@@ -286,7 +287,8 @@ end
 function App:static(prefix, dir, opts)
   prefix = pattern.prefix(prefix, "app:static", 2)
   local handler = static.handler(prefix, dir, opts, 2)
-  add(self, "app:static", {"GET"}, prefix .. "/*path", handler, nil, 2)
+  local name = opts and opts.name
+  add(self, "app:static", {"GET"}, prefix .. "/*path", handler, {name = name}, 2)
   if prefix ~= "" then add(self, "app:static", {"GET"}, prefix, handler, nil, 2) end
   return self
 end

@@ -33,10 +33,11 @@ local function main(on_end, fn, ...)
 end
 
 ---@param on_end fun(t: neap.Task, err: any)
+---@param about function the task is named after where it begins
 ---@param fn function
 ---@return neap.Task
-function child.spawn(on_end, fn, ...)
-  return primitives.spawn_owned(fn, main, on_end, fn, ...)
+function child.spawn(on_end, about, fn, ...)
+  return primitives.spawn_owned(about, main, on_end, fn, ...)
 end
 
 ---Raises the error of a failed child in its parent; the log will show both tracebacks.

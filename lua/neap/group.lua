@@ -43,7 +43,7 @@ local function raise_failure(self)
 end
 
 -- `on_end` is called in the task when it ends, however it does.
-local function start(self, on_end, fn, ...)
+local function start(self, on_end, about, fn, ...)
   raise_failure(self)
   local t = child.spawn(function(t, err)
     self.children[t] = nil
@@ -51,7 +51,7 @@ local function start(self, on_end, fn, ...)
     if err ~= nil then on_failure(self, t) end
     if on_end then on_end() end
     self.room:wake_all()
-  end, fn, ...)
+  end, about, fn, ...)
   self.children[t] = true
   self.count = self.count + 1
   return t
@@ -77,7 +77,7 @@ end
 ---@return neap.Task
 function Group:spawn(fn, ...)
   while self.count >= self.limit and not self.failed do self.room:wait() end
-  return start(self, nil, fn, ...)
+  return start(self, nil, fn, fn, ...)
 end
 
 ---Waits until every task has ended; raises the error of the first that failed. Being cancelled is no failure.
@@ -130,7 +130,7 @@ function Group:map(list, fn, opts)
   for i, item in ipairs(list) do
     while running >= limit and not self.failed do self.room:wait() end
     running = running + 1
-    start(self, on_end, map_one, results, i, fn, item)
+    start(self, on_end, fn, map_one, results, i, fn, item)
   end
   while running > 0 do self.room:wait() end
   raise_failure(self)

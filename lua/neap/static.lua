@@ -9,13 +9,14 @@ local static = {}
 
 ---How a folder is served.
 ---@class neap.StaticOptions
+---@field name string? for `app:url(name, {path = "style.css"})`
 ---@field index (string|false)? answers for a folder; default "index.html"
 ---@field max_age (number|string)? seconds or "1h" that a client may keep a file unasked; default 0: it asks each time
 ---@field fallback string? file of the folder that answers when there is no such file, for single-page apps
 ---@field hidden boolean? also serve names that start with a dot; default false (`.well-known` always is)
 ---@field types table<string, string>? extension -> media type, for files that are unusual
 
-local OPTIONS = {index = "string|boolean", max_age = "duration", fallback = "string", hidden = "boolean",
+local OPTIONS = {name = "string", index = "string|boolean", max_age = "duration", fallback = "string", hidden = "boolean",
   types = "table"}
 
 -- The folder of the script `level` levels above our caller.
@@ -63,7 +64,7 @@ end
 ---@param dir string relative to the script at `level`
 ---@param opts neap.StaticOptions?
 ---@param level integer of the script, counted from our caller as in `error`
----@return async fun(req: neap.Request): neap.Response
+---@return neap.Handler
 function static.handler(prefix, dir, opts, level)
   opts = options.check(opts, OPTIONS, "app:static " .. prefix, level + 1)
   if opts.index == nil or opts.index == true then opts.index = "index.html" end

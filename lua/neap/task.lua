@@ -100,7 +100,7 @@ end
 ---@param ... any its arguments
 ---@return any ... its results, or nil and "timeout"
 function task.timeout(duration, fn, ...)
-  local t = child.spawn(no_end, fn, ...)
+  local t = child.spawn(no_end, fn, fn, ...)
   local _ <close> = setmetatable({child = t}, Leaving)
   if t:join(duration) == nil then
     t:cancel()

@@ -132,13 +132,15 @@ static enum range_outcome find_ranges(const struct request *rq, const char *etag
     return range_parse(range.text, range.len, info->size, ranges);
 }
 
-/* `"5f-65a0b1c2-0"`; of a compressed sibling `"5f-65a0b1c2-0-gzip"`, because it may have the same size and time. */
-static void make_etag(char etag[ETAG_SIZE], const struct file_info *info, const char *coding)
+#define FILE_ETAG_SIZE (ETAG_SIZE + 8)
+
+/* A compressed sibling may have the size and time of its original, so its coding is in its etag. */
+static void make_etag(char etag[FILE_ETAG_SIZE], const struct file_info *info, const char *coding)
 {
     etag_make(etag, info->size, info->modified, info->modified_ns);
     size_t len = strlen(etag) - 1;
     if (coding)
-        snprintf(etag + len, ETAG_SIZE - len, "-%s\"", coding);
+        snprintf(etag + len, FILE_ETAG_SIZE - len, "-%s\"", coding);
 }
 
 static void add_header(struct request *rq, const char *name, const char *value)
@@ -371,7 +373,7 @@ static int send_file(lua_State *L, struct request *rq, struct sending *sending,
 
 int reply_file(lua_State *L, struct request *rq, int index)
 {
-    char etag[ETAG_SIZE];
+    char etag[FILE_ETAG_SIZE];
     struct file_head head = {.index = index, .has_siblings = has_flag(L, index, "precompressed")};
     struct sending *sending = sending_push(L, rq);
     const char *type = reply_push_header(L, index, "content-type");

@@ -9,8 +9,14 @@ local text = require "neap.text"
 ---Answers a request: returns text, a table (JSON), `status [, body [, headers]]`, a response object, nothing (204),
 ---or `nil, err`.
 ---@alias neap.Handler async fun(req: neap.Request): ...
+
+---What middleware calls for the answer of what is inside.
 ---@alias neap.Next async fun(req: neap.Request): neap.Response
+
+---Returns what `next(req)` returned, or whatever a handler may return.
 ---@alias neap.Middleware async fun(req: neap.Request, next: neap.Next): ...
+
+---Returns what a handler may return, or nothing to leave the answer to others.
 ---@alias neap.ErrorHandler async fun(req: neap.Request, failure: neap.Failure): ...
 
 ---What `neap.app()` makes and an app file returns.
@@ -27,11 +33,11 @@ App.__index = App
 
 ---A route, as `app:get` and its siblings return it.
 ---@class neap.Route
----@field methods string[]
----@field path string as it was given
+---@field methods string[] "GET", ..., "ANY"
+---@field path string the pattern, as it was given
 ---@field handler neap.Handler
----@field opts neap.RouteOptions
----@field where string "app.lua:12"
+---@field opts neap.RouteOptions checked: durations in seconds, sizes in bytes
+---@field where string its definition, "app.lua:12"
 ---@field route_name string?
 local Route = {__name = "neap.Route"}
 Route.__index = Route

@@ -28,7 +28,7 @@ pre mark { background: var(--hit); color: inherit; font-weight: bold }
 table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; vertical-align: top; padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--line) }
 td { overflow-wrap: anywhere }
-th { font-weight: normal; white-space: nowrap }
+th { font-weight: normal }
 code, pre, td { font-family: ui-monospace, monospace; font-size: .9rem }
 summary { overflow-wrap: anywhere; padding: .3rem 0 }
 </style>

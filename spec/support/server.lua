@@ -165,6 +165,24 @@ function Server:rss()
   return tonumber(status:match("VmRSS:%s*(%d+)") or 0) * 1024
 end
 
+---The most memory it has ever had resident, in bytes.
+function Server:peak()
+  local status = read(("/proc/%d/status"):format(self.pid)) or ""
+  return tonumber(status:match("VmHWM:%s*(%d+)") or 0) * 1024
+end
+
+---Processor time that it has used, in seconds: of its own and the kernel's for it.
+---@return number seconds
+---@return number user its own alone
+function Server:cpu()
+  local fields = {}
+  for field in (read(("/proc/%d/stat"):format(self.pid)) or ""):gsub("^.*%) ", ""):gmatch("%S+") do
+    fields[#fields + 1] = field
+  end
+  local user, system = tonumber(fields[12] or 0) / 100, tonumber(fields[13] or 0) / 100
+  return user + system, user
+end
+
 ---How many files and sockets it has open.
 function Server:fds()
   return #assert(core.list_dir(("/proc/%d/fd"):format(self.pid)))

@@ -1,0 +1,67 @@
+/* A feed: one subscriber's place in one or more topics. It is a cursor, not a queue: the topics' logs are the queue.
+ * An outlet is a worker's side of all topics: it delivers, once per loop turn, to the feeds of that worker. */
+#ifndef LIVE_FEED_H
+#define LIVE_FEED_H
+
+#include "live/topic.h"
+#include "net/loop.h"
+
+struct feed;
+struct outlet;
+struct channel;
+
+enum feed_kind { FEED_POLL, FEED_SSE, FEED_WS, FEED_READER };
+
+/* Messages for a feed, in order of seq. Feeds at the same cursor get the same batch, so what one of them joins for
+ * sending serves the others. Valid during on_messages. */
+struct batch {
+    struct message **messages;
+    int count;
+    uint64_t head;                     /* the cursor of a feed that has taken all */
+    struct bytes joined[ENCODINGS];    /* all of them, encoded, one behind the other; len 0: not made yet */
+};
+/* The whole batch in one encoding. */
+const struct bytes *batch_joined(struct batch *batch, enum message_encoding which, message_encode_fn make);
+
+struct feed_events {
+    /* Takes messages; how many were taken, from the first on. Fewer than batch->count: the feed is blocked until
+     * feed_resume. May close the feed (return value ignored then). */
+    int (*on_messages)(struct feed *feed, struct batch *batch);
+    /* Continuity broke: what follows begins behind `cursor`. May close the feed. */
+    void (*on_gap)(struct feed *feed, uint64_t cursor);
+    /* Fell out of the log with slow="close"; or a topic was closed and everything in it was delivered (is_slow false). */
+    void (*on_end)(struct feed *feed, bool is_slow);
+};
+
+/* A member of its owner. 48 bytes or less. */
+struct feed {
+    const struct feed_events *events;
+    struct outlet *outlet; /* NULL: not open */
+    uint64_t cursor;       /* everything up to this seq was delivered */
+    union {
+        struct channel *channel;       /* one topic: where it is listed */
+        struct channel **channels;     /* several */
+    } in;
+    uint32_t place; /* index in the channel's dense array (one topic) */
+    uint8_t count;  /* of topics */
+    uint8_t kind;   /* enum feed_kind */
+    uint8_t slow;   /* enum slow_policy */
+    bool is_blocked;
+};
+
+struct outlet *outlet_new(struct hub *hub, struct loop *loop);
+void outlet_free(struct outlet *outlet); /* no feed may be open */
+struct hub *outlet_hub(const struct outlet *outlet);
+
+/* Subscribes to `count` topics (held while open) from behind `cursor`. What is there already is delivered at the end of this
+ * turn, never from inside. `slow` < 0: the first topic's. */
+void feed_open(struct feed *feed, struct outlet *outlet, const struct feed_events *events, enum feed_kind kind,
+               struct topic *const *topics, int count, uint64_t cursor, int slow);
+void feed_close(struct feed *feed); /* idempotent, from anywhere, also inside its callbacks */
+void feed_resume(struct feed *feed); /* there is room again: deliver, at the end of this turn */
+static inline bool feed_is_open(const struct feed *feed)
+{
+    return feed->outlet != NULL;
+}
+
+#endif

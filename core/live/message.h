@@ -1,0 +1,52 @@
+/* A published message: immutable, counted, and encoded for each kind of client at most once, by the first worker that
+ * needs it. */
+#ifndef LIVE_MESSAGE_H
+#define LIVE_MESSAGE_H
+
+#include "base/blob.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum message_form { MESSAGE_TEXT, MESSAGE_BINARY, MESSAGE_JSON };
+
+/* The encodings a message can carry; what each looks like is its user's business. */
+enum message_encoding {
+    ENCODING_WS,                /* a WebSocket frame of the payload */
+    ENCODING_WS_DEFLATED,       /* the same, compressed */
+    ENCODING_WS_ENVELOPE,       /* a frame of {"cursor","topic","data"} */
+    ENCODING_WS_ENVELOPE_DEFLATED,
+    ENCODING_SSE, /* "id: ...\ndata: ...\n\n", as an HTTP chunk */
+    ENCODING_SSE_PLAIN, /* the same without chunk framing, for HTTP/1.0 */
+    ENCODING_JSON, /* an element of a long-poll's list */
+    ENCODINGS
+};
+
+struct message;
+typedef struct blob *(*message_encode_fn)(const struct message *message); /* a new blob */
+
+struct message {
+    atomic_uint refs;
+    uint64_t seq;     /* process-wide, from 1 */
+    uint64_t epoch;   /* of the process */
+    uint64_t born_ms; /* monotonic, for the topic's ttl */
+    enum message_form form;
+    const char *topic; /* the four texts live behind the struct; "" when there is none */
+    const char *key;   /* for slow="latest": newer ones with the same key replace older ones */
+    const char *event; /* SSE's event name */
+    const char *data;
+    uint32_t topic_len;
+    uint32_t key_len;
+    uint32_t event_len;
+    uint32_t len;
+    struct blob *_Atomic encoded[ENCODINGS];
+};
+
+struct message *message_hold(struct message *message);
+void message_drop(struct message *message);
+/* The blob of that encoding, made by `make` the first time. It lives as long as the message. */
+const struct blob *message_encoded(struct message *message, enum message_encoding which, message_encode_fn make);
+
+#endif

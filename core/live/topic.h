@@ -1,0 +1,79 @@
+/* A topic: a process-wide named log of messages, bounded by count, bytes and age. Any worker's thread may publish and
+ * read. The hub is the set of all topics; the server owns it. */
+#ifndef LIVE_TOPIC_H
+#define LIVE_TOPIC_H
+
+#include "live/message.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct hub;
+struct topic;
+
+enum slow_policy { SLOW_GAP, SLOW_LATEST, SLOW_CLOSE };
+
+struct topic_options {
+    uint32_t keep;   /* messages, default 64 */
+    uint64_t bytes;  /* of payload, default 256 KiB */
+    uint32_t ttl_ms; /* default 60 s */
+    enum slow_policy slow;
+    bool is_binary; /* payloads need not be UTF-8 */
+};
+void topic_options_init(struct topic_options *options); /* the defaults */
+
+struct publication {
+    enum message_form form;
+    const char *data, *key, *event, *dedupe; /* NULL: none */
+    size_t len, key_len, event_len, dedupe_len;
+};
+
+struct published {
+    uint64_t seq;         /* of the message; of the first one when it is a repetition (dedupe) */
+    uint32_t subscribers; /* clients on all workers whose cursor will reach it */
+    bool is_repeated;
+};
+
+struct topic_stats {
+    uint64_t head, floor;     /* newest seq; newest seq that is lost (0: none) */
+    uint64_t published, dropped, gaps; /* counted since the topic was made */
+    uint32_t count;           /* messages kept */
+    uint64_t bytes;
+    uint32_t subscribers;
+    uint32_t readers[4]; /* by enum feed_kind */
+    struct topic_options options;
+};
+
+struct hub *hub_new(void); /* with a random epoch */
+void hub_free(struct hub *hub); /* no outlet may be left */
+uint64_t hub_epoch(const struct hub *hub);
+uint64_t hub_head(const struct hub *hub); /* the newest seq of any topic: a cursor taken now */
+/* Removes topics that nobody reads and whose messages have outlived their ttl. Called now and then. */
+void hub_sweep(struct hub *hub, uint64_t now_ms);
+/* Calls fn for every topic, by name; the topic is held during the call. */
+void hub_each(struct hub *hub, void (*fn)(struct topic *topic, void *arg), void *arg);
+
+/* Finds or makes it; the caller holds a reference. `options` NULL: leaves them; a difference is logged. */
+struct topic *topic_open(struct hub *hub, const char *name, size_t len, const struct topic_options *options);
+struct topic *topic_hold(struct topic *topic);
+void topic_drop(struct topic *topic);
+const char *topic_name(const struct topic *topic, size_t *len);
+struct hub *topic_hub(const struct topic *topic);
+/* Stamps and appends under the one publish lock, then wakes the workers that have subscribers. 0, -EPIPE: closed,
+ * -EMSGSIZE: larger than the topic keeps, -ENOMEM. Never waits for a client. */
+int topic_publish(struct topic *topic, const struct publication *publication, struct published *result);
+/* Nothing can be published any more; subscribers are told when they have read what is there. */
+void topic_close(struct topic *topic);
+bool topic_is_closed(const struct topic *topic);
+void topic_stats(struct topic *topic, struct topic_stats *stats);
+/* Holds and copies messages with from < seq <= to, oldest first, at most `max`. `floor` gets the topic's floor: when it is
+ * above `from`, messages between were lost. The number of messages. */
+int topic_read(struct topic *topic, uint64_t from, uint64_t to, struct message **messages, int max, uint64_t *floor);
+
+/* Cursors as text: "<epoch in hex>.<seq>". */
+#define CURSOR_SIZE 40
+size_t cursor_format(char out[CURSOR_SIZE], uint64_t epoch, uint64_t seq);
+int cursor_parse(const char *text, size_t len, uint64_t *epoch, uint64_t *seq); /* 0 or -EINVAL */
+
+#endif

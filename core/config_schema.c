@@ -2,6 +2,8 @@
  * name in the environment follows from the key: timeouts.startup is NEAP_TIMEOUTS_STARTUP. */
 #include "config.h"
 
+#include "http/request.h"
+
 #define AT(member) offsetof(struct config, member)
 #define KB 1024ull
 #define MB (1024 * KB)
@@ -46,7 +48,7 @@ const struct config_key config_keys[] = {
     SIZE("limits.header_bytes", "16KB", limits.header_bytes, "request line and headers together",
          256, 16 * MB),
     SIZE("limits.header_line", "8KB", limits.header_line, "one header line", 64, 16 * MB),
-    COUNT("limits.headers", "100", limits.headers, "headers of a request", 1, 256),
+    COUNT("limits.headers", "100", limits.headers, "headers of a request", 1, REQUEST_MAX_HEADERS),
     SIZE("limits.uri", "8KB", limits.uri, "the request target", 16, 16 * MB),
     SIZE("limits.body", "1MB", limits.body, "a request body, unless the route says otherwise", 0,
          0),

@@ -139,6 +139,13 @@ bool request_accepts_coding(const struct request *rq, const char *coding);
 /* Copies the head out of the read buffer, because the request outlives this read. */
 void request_keep(struct request *rq);
 
+/* For the parser: the status to answer; always -1. */
+static inline int request_refuse(struct request *rq, int status)
+{
+    rq->refusal = status;
+    return -1;
+}
+
 /* For session.c: */
 void request_reset(struct request *rq); /* before a request begins; keeps allocations of a useful
                                            size */

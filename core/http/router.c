@@ -57,6 +57,7 @@ struct router {
     struct node root;
     char **patterns;
     int pattern_count;
+    uint32_t allow; /* of all routes */
 };
 
 /* ---- life ---- */
@@ -290,7 +291,9 @@ void router_find(const struct router *router, const char *method, size_t method_
         .params = result->params,
     };
     const struct route *route = NULL;
-    if (len > 0 && path[0] == '/')
+    if (len == 1 && path[0] == '*')
+        search.allow = router->allow; /* OPTIONS * is about the whole server */
+    else if (len > 0 && path[0] == '/')
         route = node_find(&search, &router->root, path, 0);
 
     result->route = route ? route->id : -1;
@@ -443,5 +446,6 @@ int router_add(struct router *router, const char *method, const char *text, int 
     }
     leaf->routes[number] = route_new(&pattern, id, text, where);
     leaf->allow |= allow_of(number);
+    router->allow |= leaf->allow;
     return 0;
 }

@@ -72,28 +72,6 @@ size_t uri_encode(char *out, const char *text, size_t len)
     return (size_t)(to - out);
 }
 
-/* A backslash counts as a separator here: no file name of ours needs "..\", and some tools would
- * follow it. */
-static bool is_separator(char c)
-{
-    return c == '/' || c == '\\';
-}
-
-bool uri_has_dots(const char *path, size_t len)
-{
-    const char *end = path + len;
-    const char *at = path;
-    while ((at = memchr(at, '.', (size_t)(end - at)))) {
-        const char *dots = at;
-        while (at < end && *at == '.')
-            at++;
-        bool starts = dots == path || is_separator(dots[-1]);
-        if (starts && at - dots == 2 && (at == end || is_separator(*at)))
-            return true;
-    }
-    return false;
-}
-
 int uri_decode_path(const char *raw, size_t len, struct bytes *out)
 {
     if (len == 0 || raw[0] != '/')

@@ -18,10 +18,9 @@ ssize_t uri_decode(char *out, const char *text, size_t len, bool plus);
 size_t uri_encode(char *out, const char *text, size_t len);
 
 /* Decodes the path of a request, once, into `out`, which is cleared first. An encoded slash becomes
- * a slash like any other. 0, or -EINVAL: no "/" at the start, a bad escape, or a NUL byte. */
+ * a slash like any other. 0, or -EINVAL: no "/" at the start, a bad escape, or a NUL byte. ".."
+ * stays as it is: file_open refuses it. */
 int uri_decode_path(const char *raw, size_t len, struct bytes *out);
-/* Whether some segment of a decoded path is "..": never open a file with it. */
-bool uri_has_dots(const char *path, size_t len);
 
 /* Walks over "a=b&c=d" (a query or a urlencoded form). As browsers do it: "+" is a space, an escape
  * that is none stays as it is, empty fields are skipped, a field without "=" has an empty value. */

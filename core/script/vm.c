@@ -56,10 +56,21 @@ static void on_warning(void *arg, const char *piece, int to_be_continued)
     bytes_clear(&vm->warning);
 }
 
+/* Lua 5.4.4 makes the metatable of a large luaL_Buffer's storage at its first use; when memory runs
+ * out in that very moment, every later use fails. So the first use is now. */
+static void warm_buffers(lua_State *L)
+{
+    luaL_Buffer buffer;
+    luaL_buffinitsize(L, &buffer, (size_t)LUAL_BUFFERSIZE * 2);
+    luaL_pushresultsize(&buffer, 0);
+    lua_pop(L, 1);
+}
+
 static int open_all(lua_State *L)
 {
     const struct vm *vm = vm_of(L);
     luaL_openlibs(L);
+    warm_buffers(L);
     stop_open(L);
     stdlib_clean(L, vm->options.lua_dir);
     coroutine_open(L);

@@ -15,6 +15,8 @@
 #include <stdbool.h>
 
 struct app;
+struct outlet;
+struct shelf;
 struct generation;
 struct task;
 
@@ -25,6 +27,8 @@ struct vm_options {
     uint32_t watch_log_ms; /* a slice longer than this is logged */
     uint32_t watch_raise_ms;
     uint32_t cancel_grace_ms;
+    struct outlet *outlet; /* this worker's side of all topics */
+    struct shelf *shelf;   /* all stores */
 };
 
 struct vm {

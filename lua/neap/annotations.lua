@@ -65,12 +65,13 @@ TAGS["return"] = function(block, rest)
   local name, more = nil, description
   if description:sub(1, 1) ~= "#" then
     name, more = description:match("^([%a_][%w_]*)%s*(.*)$")
+    if not name then name, more = description:match("^(%.%.%.)%s*(.*)$") end
   end
   block.returns[#block.returns + 1] = {name = name, type = kind, description = without_mark(more or description)}
 end
 
 function TAGS.field(block, rest)
-  if rest:find("^private ") or rest:find("^_") or rest:find("^protected ") then return end
+  if rest:find("^_") or rest:find("^private ") or rest:find("^package ") or rest:find("^protected ") then return end
   local name, mark, typed = rest:match("^(%b[])(%??)%s+(.*)$")
   if not name then name, mark, typed = rest:match("^([%w_]+)(%??)%s+(.*)$") end
   if not name then return end
@@ -93,10 +94,53 @@ function TAGS.alias(block, rest)
 end
 
 function TAGS.async(block) block.is_async = true end
-function TAGS.type(block) block.is_value = true end
+
+-- The pieces between commas that are outside brackets.
+local function split_list(s)
+  local list, depth, start = {}, 0, 1
+  for i = 1, #s + 1 do
+    local c = s:sub(i, i)
+    if c:find("[%(%[{<]") then depth = depth + 1 end
+    if c:find("[%)%]}>]") then depth = depth - 1 end
+    if (c == "," and depth == 0) or i > #s then
+      local piece = s:sub(start, i - 1):match("^%s*(.-)%s*$")
+      if piece ~= "" then list[#list + 1] = piece end
+      start = i + 1
+    end
+  end
+  return list
+end
+
+-- A value of a function's type is a function: `---@type async fun(name: string): integer?`.
+function TAGS.type(block, rest)
+  local mark, arguments, results = rest:match("^(%a*)%s*fun(%b())%s*:?%s*(.*)$")
+  block.is_value = arguments == nil
+  if not arguments then return end
+  block.is_async = mark == "async"
+  for _, argument in ipairs(split_list(arguments:sub(2, -2))) do
+    TAGS.param(block, (argument:gsub(":", "", 1)))
+  end
+  for _, result in ipairs(split_list(results)) do
+    block.returns[#block.returns + 1] = {type = result, description = ""}
+  end
+end
 
 local function new_block()
   return {params = {}, returns = {}, fields = {}, aliases = {}, examples = {}, text = {}}
+end
+
+-- A tag, text that goes on from a field, or description.
+local function add_plain_line(block, line)
+  local tag, rest = line:match("^%s*@(%w+)%s*(.*)$")
+  local field = block.fields[#block.fields]
+  if tag then
+    block.last_tag = tag
+    if TAGS[tag] then TAGS[tag](block, rest) end
+  elseif block.last_tag == "field" and field and line:find("%S") then
+    field.description = field.description .. " " .. line:match("^%s*(.*)$")
+  else
+    block.text[#block.text + 1] = line:match("^%s?(.*)$")
+  end
 end
 
 -- Takes one line of a comment, without its dashes.
@@ -110,12 +154,7 @@ local function add_line(block, line, number)
     block.open_example = {code = "", line = number + 1, indent = line:find("^%s") and 1 or 0}
     block.examples[#block.examples + 1] = block.open_example
   else
-    local tag, rest = line:match("^%s*@(%w+)%s*(.*)$")
-    if tag then
-      if TAGS[tag] then TAGS[tag](block, rest) end
-    else
-      block.text[#block.text + 1] = line:match("^%s?(.*)$")
-    end
+    add_plain_line(block, line)
   end
 end
 

@@ -3,6 +3,7 @@
 local compile = require "neap.compile"
 local options = require "neap.options"
 local pattern = require "neap.pattern"
+local route = require "neap.route"
 local static = require "neap.static"
 local text = require "neap.text"
 
@@ -31,34 +32,6 @@ local text = require "neap.text"
 local App = {__name = "neap.App"}
 App.__index = App
 
----A route, as `app:get` and its siblings return it.
----@class neap.Route
----@field methods string[] "GET", ..., "ANY"
----@field path string the pattern, as it was given
----@field handler neap.Handler
----@field opts neap.RouteOptions checked: durations in seconds, sizes in bytes
----@field where string its definition, "app.lua:12"
----@field route_name string?
-local Route = {__name = "neap.Route"}
-Route.__index = Route
-
----What may differ from route to route.
----@class neap.RouteOptions
----@field name string? for `app:url`
----@field timeout (number|string)? seconds or "5s" until the handler is cancelled and 503 is answered
----@field on_disconnect ("cancel"|"continue")? when the client leaves; default: cancel GET and HEAD, continue others
----@field body_limit (integer|string)? bytes or "10MB" of the request body; default `limits.body`
-
-local ROUTE_OPTIONS = {name = "string", timeout = "duration", on_disconnect = "string", body_limit = "size"}
-local METHODS = {GET = true, HEAD = true, POST = true, PUT = true, PATCH = true, DELETE = true, OPTIONS = true,
-  ANY = true}
-
--- "app.lua:12" of the function `level` levels above the caller.
-local function place(level)
-  local info = debug.getinfo(level + 1, "Sl")
-  return info and ("%s:%d"):format(info.short_src, info.currentline) or "?"
-end
-
 local function check_fn(fn, what, level)
   if type(fn) ~= "function" then
     error(("%s takes a function, not %s"):format(what, text.quote(fn)), level + 1)
@@ -66,60 +39,12 @@ local function check_fn(fn, what, level)
   return fn
 end
 
-local function check_name(name, level)
-  if type(name) ~= "string" or name == "" or name:sub(1, 1) == "/" then
-    error(('the name of a route is a string that does not start with "/", not %s'):format(text.quote(name)), level + 1)
-  end
-  return name
-end
-
-local function check_methods(method, level)
-  local methods = type(method) == "table" and method or {method}
-  for _, one in ipairs(methods) do
-    if not METHODS[one] then
-      error(("app:route: %s is no method; use GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD or ANY")
-        :format(text.quote(one)), level + 1)
-    end
-  end
-  return #methods > 0 and methods or {"GET"}
-end
-
-local function check_options(opts, what, level)
-  local checked = options.check(opts, ROUTE_OPTIONS, what, level + 1)
-  local choice = checked.on_disconnect
-  if choice ~= nil and choice ~= "cancel" and choice ~= "continue" then
-    error(('%s: on_disconnect is "cancel" or "continue", not %s'):format(what, text.quote(choice)), level + 1)
-  end
-  if checked.name ~= nil then check_name(checked.name, level + 1) end
-  return checked
-end
-
 -- Remembers a route; `level` is that of the public function's caller, counted from our caller. So that there are
 -- levels to count, callers write `return (add(...))`, which is no tail call.
 local function add(app, what, methods, path, handler, opts, level)
-  if type(path) ~= "string" or path:sub(1, 1) ~= "/" then
-    error(('%s: a path starts with "/", not %s'):format(what, text.quote(path)), level + 1)
-  end
-  check_fn(handler, what, level + 1)
-  local checked = check_options(opts, what, level + 1)
-  local route = setmetatable({
-    methods = methods, path = path, handler = handler, opts = checked, where = place(level + 1),
-    route_name = checked.name,
-  }, Route)
-  app._routes[#app._routes + 1] = route
-  return route
-end
-
----Names the route, so that `app:url` can build its address.
----```lua
----app:get("/users/:id", function(req) return req.params.id end):name("user")
----assert(app:url("user", {id = 7}) == "/users/7")
----```
----@param name string
----@return neap.Route self
-function Route:name(name)
-  self.route_name = check_name(name, 2)
-  return self
+  local new = route.new(what, {methods = methods, path = path, handler = handler, opts = opts}, level + 1)
+  app._routes[#app._routes + 1] = new
+  return new
 end
 
 ---Answers GET, and HEAD with the same headers. A pattern has literals, `:name` for one segment, `:name{int}` and
@@ -231,7 +156,7 @@ function App:route(definition)
   for key, value in pairs(definition) do
     if key ~= "method" and key ~= "path" and key ~= "handler" then opts[key] = value end
   end
-  local methods = check_methods(definition.method, 2)
+  local methods = route.methods(definition.method, 2)
   return (add(self, "app:route", methods, definition.path, definition.handler, opts, 2))
 end
 
@@ -255,7 +180,7 @@ function App:mount(prefix, subapp)
     ancestor = ancestor._parent
   end
   subapp._parent = subapp._parent or self
-  self._mounts[#self._mounts + 1] = {prefix = prefix, app = subapp, where = place(2)}
+  self._mounts[#self._mounts + 1] = {prefix = prefix, app = subapp, where = route.place(2)}
   return self
 end
 
@@ -276,7 +201,7 @@ function App:use(path, fn)
   if fn == nil and type(path) == "function" then path, fn = "/", path end
   check_fn(fn, "app:use", 2)
   local prefix = pattern.prefix(path, "app:use", 2)
-  self._middleware[#self._middleware + 1] = {prefix = prefix, fn = fn, where = place(2)}
+  self._middleware[#self._middleware + 1] = {prefix = prefix, fn = fn, where = route.place(2)}
   return self
 end
 

@@ -37,7 +37,7 @@ local function app_settings()
   local chunk, err = loadfile(core.config_file, "t")
   local blocks = assert(chunk, err)()
   for _, name in ipairs {"default", core.environment} do
-    local block = type(blocks[name]) == "table" and blocks[name].app
+    local block = type(blocks[name]) == "table" and blocks[name].app or nil
     if block ~= nil and type(block) ~= "table" then
       error(("%s: app in block %s must be a table"):format(core.config_file, name), 0)
     end

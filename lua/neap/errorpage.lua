@@ -44,7 +44,8 @@ local function html(failure)
 end
 
 local function json(failure)
-  return res.json({error = failure.message, id = failure.id}, failure.status)
+  local detail = core.mode == "dev" and failure.id and text.safe(failure.cause) or nil
+  return res.json({error = failure.message, id = failure.id, detail = detail}, failure.status)
 end
 
 local function plain(failure)

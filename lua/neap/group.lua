@@ -66,10 +66,10 @@ end
 ---
 ---```lua
 ---local g <close> = task.group()
----local user = g:spawn(db.query, db, "select ...")
----local news = g:spawn(http.get, "https://example.org/news")
+---local sum = g:spawn(function(a, b) return a + b end, 1, 2)
+---g:spawn(task.sleep, "1ms")
 ---g:join()
----local _, rows = user:join()
+---assert(select(2, sum:join()) == 3)
 ---```
 ---@async
 ---@param fn function
@@ -84,8 +84,8 @@ end
 ---
 ---```lua
 ---local g <close> = task.group()
----for _, url in ipairs(urls) do g:spawn(fetch, url) end
----g:join() -- all of them are fetched
+---for i = 1, 3 do g:spawn(task.sleep, i / 1000) end
+---g:join() -- all of them have slept
 ---```
 ---@async
 function Group:join()
@@ -97,8 +97,8 @@ end
 ---
 ---```lua
 ---local g <close> = task.group()
----g:spawn(poll_sensor)
----task.sleep(10)
+---g:spawn(task.sleep, "1h")
+---task.yield()
 ---g:cancel()
 ---```
 function Group:cancel()
@@ -116,7 +116,8 @@ end
 ---
 ---```lua
 ---local g <close> = task.group()
----local pages = g:map(urls, function(url) return http.get(url).body end, {limit = 4})
+---local squares = g:map({1, 2, 3}, function(n) return n * n end, {limit = 2})
+---assert(squares[3] == 9)
 ---```
 ---@async
 ---@param list any[]

@@ -86,10 +86,13 @@ end
 
 ---The content piece by piece, as it arrives.
 ---```lua
----for part in req:multipart() do
+---app:post("/count", function(req)
 ---  local bytes = 0
----  for chunk in part:chunks() do bytes = bytes + #chunk end
----end
+---  for part in req:multipart() do
+---    for chunk in part:chunks() do bytes = bytes + #chunk end
+---  end
+---  return {bytes = bytes}
+---end)
 ---```
 ---@return async fun(): string?
 function Part:chunks()
@@ -97,6 +100,13 @@ function Part:chunks()
 end
 
 ---The whole content of a small part.
+---```lua
+---app:post("/form", function(req)
+---  local fields = {}
+---  for part in req:multipart() do fields[part.name] = assert(part:body("64KB")) end
+---  return fields
+---end)
+---```
 ---@param limit (integer|string)? bytes or "64KB"; default "1MB"
 ---@return string? content
 ---@return "too_large"? err
@@ -127,7 +137,12 @@ end
 ---Writes the content to a file, under another name until it is whole. Choose `path` yourself: `part.filename` is
 ---what the client likes it to be.
 ---```lua
----local bytes = assert(part:save("uploads/" .. id))
+---app:post("/upload", function(req)
+---  for part in req:multipart() do
+---    if part.name == "photo" then return {bytes = assert(part:save("uploads/photo.jpg"))} end
+---  end
+---  return 422, "send a photo"
+---end)
 ---```
 ---@param path string an existing file is replaced
 ---@return integer? bytes

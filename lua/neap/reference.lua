@@ -20,14 +20,14 @@ goes out), `compile.lua` (how an app becomes what the core serves).
 **Belongs here:** Lua that every application can use, one file for one thing, in one folder. **Does not:** anything that
 waits for the network (that is a binding in `core/script/`), and anything that only one application needs.
 
-The reference below is made from the comments in these files by `neap exec lua/neap/reference.lua`; a spec fails when it
-is out of date. In the examples `neap` is `require "neap"`, `app` is `neap.app()`, and `task`, `res`, `json`, `log` and the
-like are `neap.task` and so on. Where a function is marked *may park*, the task waits there and others go on. Durations
-are seconds or text such as `"250ms"`, `"5m"`; sizes are bytes or text such as `"1MB"`.
+The reference below is made from the comments in these files by `neap exec lua/neap/reference.lua`; a spec fails when
+it is out of date. In the examples `neap` is `require "neap"`, `app` is `neap.app()`, and `task`, `res`, `json`, `log`
+and the like are `neap.task` and so on. Where a function is marked *may park*, the task waits there and others go on.
+Durations are seconds or text such as `"250ms"`, `"5m"`; sizes are bytes or text such as `"1MB"`.
 ]]
 
 -- The files whose order matters to a reader; the other public ones follow by name.
-local ORDER = {"init", "app", "request", "native", "res", "response", "task", "group", "json", "log", "config"}
+local ORDER = {"init", "app", "route", "request", "native", "res", "response", "task", "group", "json", "log", "config"}
 
 -- How an object of a class is called in signatures.
 local OBJECTS = {
@@ -127,7 +127,9 @@ end
 
 local function items(list)
   local lines = {}
-  for i, one in ipairs(list) do lines[i] = item(one.name, one.type, one.description) end
+  for i, one in ipairs(list) do
+    lines[i] = item(one.name, one.is_optional and one.type .. "?" or one.type, one.description)
+  end
   return table.concat(lines, "\n")
 end
 

@@ -49,13 +49,19 @@ function getters.cookies(req)
   return cookie.parse(table.concat(req.headers:all("cookie"), ";"))
 end
 
+-- The first values, and all of them.
+local function parse_query(req)
+  local values, lists = core.parse_query(req.raw_query, max_fields())
+  if not values then abort.raise(400, "the query has too many fields", nil, 2) end
+  return values, lists
+end
+
 function getters.query(req)
-  return (core.parse_query(req.raw_query, max_fields())) or {}
+  return (parse_query(req))
 end
 
 function getters.query_lists(req)
-  local _, lists = core.parse_query(req.raw_query, max_fields())
-  return type(lists) == "table" and lists or {}
+  return (select(2, parse_query(req)))
 end
 
 local is_trusted -- made when first needed: most apps never ask

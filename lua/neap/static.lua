@@ -12,12 +12,12 @@ local static = {}
 ---@field name string? for `app:url(name, {path = "style.css"})`
 ---@field index (string|false)? answers for a folder; default "index.html"
 ---@field max_age (number|string)? seconds or "1h" that a client may keep a file unasked; default 0: it asks each time
----@field fallback string? file of the folder that answers when there is no such file, for single-page apps
+---@field fallback string? file of the folder that answers where there is none, for single-page apps
 ---@field hidden boolean? also serve names that start with a dot; default false (`.well-known` always is)
 ---@field types table<string, string>? extension -> media type, for files that are unusual
 
-local OPTIONS = {name = "string", index = "string|boolean", max_age = "duration", fallback = "string", hidden = "boolean",
-  types = "table"}
+local OPTIONS = {name = "string", index = "string|boolean", max_age = "duration", fallback = "string",
+  hidden = "boolean", types = "table"}
 
 -- The folder of the script `level` levels above our caller.
 local function folder_of_caller(level)

@@ -20,8 +20,8 @@ local task = {}
 ---Waits; others run meanwhile.
 ---
 ---```lua
----task.sleep(0.5)
----task.sleep("2m")
+---task.sleep(0.01)
+---task.sleep("10ms")
 ---```
 ---@type async fun(duration: number|string)
 task.sleep = primitives.sleep
@@ -29,8 +29,9 @@ task.sleep = primitives.sleep
 ---Lets every other task that is ready run first, and input and output happen. For long computations.
 ---
 ---```lua
----for i, row in ipairs(rows) do
----  digest(row)
+---local sum = 0
+---for i = 1, 3000 do
+---  sum = sum + i
 ---  if i % 1000 == 0 then task.yield() end
 ---end
 ---```
@@ -41,8 +42,8 @@ task.yield = primitives.yield
 ---
 ---```lua
 ---local from = task.now()
----work()
----log.info("done", {seconds = task.now() - from})
+---task.sleep("10ms")
+---log.debug("slept", {seconds = task.now() - from})
 ---```
 ---@type fun(): number
 task.now = primitives.now
@@ -62,8 +63,8 @@ task.self = primitives.self
 ---```lua
 ---do
 ---  local g <close> = task.group {limit = 10}
----  for _, url in ipairs(urls) do g:spawn(check, url) end
----end -- here all are checked
+---  for _ = 1, 20 do g:spawn(task.sleep, 0.001) end
+---end -- here all have ended
 ---```
 ---@param opts? {limit?: integer} how many may run at a time
 ---@return neap.Group
@@ -91,8 +92,8 @@ end
 ---cancelled, and its `<close>` handlers have run when this returns.
 ---
 ---```lua
----local page, err = task.timeout(2, http.get, "https://example.org")
----if err == "timeout" then return 504 end
+---local result, err = task.timeout("10ms", task.sleep, 60)
+---assert(result == nil and err == "timeout")
 ---```
 ---@async
 ---@param duration number|string
@@ -114,9 +115,11 @@ end
 ---done.
 ---
 ---```lua
+---local account, order = {balance = 30}, {}
 ---task.shield(function()
----  account:withdraw(10)
----  order:mark_paid()
+---  account.balance = account.balance - 10
+---  task.sleep("1ms")
+---  order.is_paid = true
 ---end)
 ---```
 ---@async

@@ -50,8 +50,8 @@ end
 local function full_name(busted, element)
   local names = {element.name or element.descriptor}
   local parent = busted.context.parent(element)
-  while parent and (parent.name or parent.descriptor) and parent.descriptor ~= "file" do
-    table.insert(names, 1, parent.name or nil)
+  while parent and parent.name and parent.descriptor ~= "file" do
+    table.insert(names, 1, parent.name)
     parent = busted.context.parent(parent)
   end
   return table.concat(names, " ")

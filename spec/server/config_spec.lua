@@ -103,7 +103,7 @@ describe("wrong settings", function()
       file "return {default = {log = {access = 'perhaps'}}}")
     assert.matches("log.level cannot be \"loud\": expected debug, info, warn or error",
       file "return {default = {log = {level = 'loud'}}}")
-    assert.matches("limits.headers cannot be 1000: it must be between 1 and 256",
+    assert.matches("limits.headers cannot be 1000: it must be between 1 and 128",
       file "return {default = {limits = {headers = 1000}}}")
     assert.matches("workers takes one value, not a list", file "return {default = {workers = {1, 2}}}")
     assert.matches("trusted_proxies: \"nonsense\" is no address",

@@ -5,7 +5,7 @@ local server = require "spec.support.server"
 local task = require "neap.task"
 
 local PATIENCE = 20
-local LINE = "the quick brown fox jumps over the lazy dog 0123456789 abcdefg\n" -- 64 bytes
+local LINE = "the quick brown fox jumps over the lazy dog 0123456789 abcdefgh\n" -- 64 bytes
 local SIZE = 32 * 1024 * 1024
 
 local APP = [[
@@ -24,7 +24,7 @@ local APP = [[
 
 local function start(opts)
   opts = opts or {}
-  local s = server.start {app = APP, files = {["small.txt"] = "small"}, workers = opts.workers or 1, args = opts.args}
+  local s = server.start {app = APP, files = {["small.txt"] = "small"}, workers = opts.workers or 1, args = opts.args or {"--set", "timeouts.drain=2"}}
   local pipe = assert(io.popen(("cat >'%s/big.bin'"):format(s.dir), "w"))
   local block = LINE:rep(16384)
   for _ = 1, SIZE // #block do pipe:write(block) end

@@ -14,7 +14,7 @@ end
 describe("the framing of a request", function()
   local s
 
-  setup(function() s = server.start {app = http.APP, workers = 1} end)
+  setup(function() s = server.start {app = http.APP, workers = 1, env = {NEAP_LIMITS_BODY = "1000"}} end)
   teardown(server.stop_all)
 
   local function refuses(cases)
@@ -35,8 +35,8 @@ describe("the framing of a request", function()
       {"no body", post("Content-Length: 0\r\n"), "POST "},
       {"no length: no body", post(""), "POST "},
       {"leading zeros", post("Content-Length: 0005\r\n", "hello"), "POST hello"},
-      {"optional white space around", post("Content-Length: \t 5 \t\r\n", "hello"), "POST hello"},
-      {"a body that looks like a request", post("Content-Length: 25\r\n", "GET /x HTTP/1.1\r\nHost: a\r\n"),
+      {"optional white space around", post("Content-Length: \t 5 \r\n", "hello"), "POST hello"},
+      {"a body that looks like a request", post("Content-Length: 26\r\n", "GET /x HTTP/1.1\r\nHost: a\r\n"),
         "POST GET /x HTTP/1.1\r\nHost: a\r\n"},
       {"a body of GET", "GET /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", "GET hello"},
       {"a header that only looks like it", post("Content_Length: 3\r\nX-Content-Length: 4\r\n"), "POST "},
@@ -93,9 +93,9 @@ describe("the framing of a request", function()
       {"identity", post("Transfer-Encoding: identity\r\n"), 501},
       {"gzip", post("Transfer-Encoding: gzip\r\n"), 501},
       {"gzip, chunked", post("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n"), 501},
-      {"chunked, gzip", post("Transfer-Encoding: chunked, gzip\r\n", "0\r\n\r\n"), 501},
-      {"chunked, identity", post("Transfer-Encoding: chunked, identity\r\n", "0\r\n\r\n"), 501},
-      {"chunked twice", post("Transfer-Encoding: chunked, chunked\r\n", "0\r\n\r\n"), 501},
+      {"chunked, gzip", post("Transfer-Encoding: chunked, gzip\r\n", "0\r\n\r\n")},
+      {"chunked, identity", post("Transfer-Encoding: chunked, identity\r\n", "0\r\n\r\n")},
+      {"chunked twice", post("Transfer-Encoding: chunked, chunked\r\n", "0\r\n\r\n")},
       {"chunked on two lines", post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n")},
       {"chunked, then identity on a line of its own",
         post("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", "0\r\n\r\n")},
@@ -107,7 +107,7 @@ describe("the framing of a request", function()
       {"quotes", post('Transfer-Encoding: "chunked"\r\n', "0\r\n\r\n"), 501},
       {"a parameter", post("Transfer-Encoding: chunked;q=1\r\n", "0\r\n\r\n"), 501},
       {"a comma before", post("Transfer-Encoding: , chunked\r\n", "0\r\n\r\n"), 501},
-      {"a comma behind", post("Transfer-Encoding: chunked,\r\n", "0\r\n\r\n"), 501},
+      {"a comma behind", post("Transfer-Encoding: chunked,\r\n", "0\r\n\r\n")},
       {"a vertical tab before", post("Transfer-Encoding: \vchunked\r\n", "0\r\n\r\n")},
       {"a vertical tab behind", post("Transfer-Encoding: chunked\v\r\n", "0\r\n\r\n")},
       {"a form feed", post("Transfer-Encoding: \fchunked\r\n", "0\r\n\r\n")},
@@ -160,7 +160,7 @@ describe("the framing of a request", function()
       {"an end with CR X", chunked "5\r\nhello\r\n0\r\n\rX"},
     }
     it("refuses a chunk beyond the body's limit", function()
-      http.refuses(s, chunked("fffffffffffffff0\r\n" .. ("x"):rep(1100000)), 413)
+      http.refuses(s, chunked("fffffffffffffff0\r\n" .. ("x"):rep(1001)), 413)
     end)
   end)
 end)

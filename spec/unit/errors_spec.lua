@@ -129,7 +129,9 @@ describe("the page of dev mode", function()
   end)
 
   it("is for browsers only", function()
-    assert.equal("application/json", answer_to(function() error("x") end).headers["content-type"])
+    local response = answer_to(function() error("why") end)
+    assert.equal("application/json", response.headers["content-type"])
+    assert.matches("errors_spec.lua:%d+: why", neap.json.decode(response.body).detail)
   end)
 
   it("can be read by everybody", function()

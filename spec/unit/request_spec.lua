@@ -18,6 +18,7 @@ describe("a request", function()
     assert.same({a = "1", b = "x y"}, req.query)
     assert.same({"1", "2"}, req:query_all("a"))
     assert.same({}, req:query_all("none"))
+    assert.error_matches(function() return fake_request({raw_query = ("a&"):rep(1001)}).query end, "too many fields")
   end)
 
   it("takes its own word for the host, and nobody's for the address", function()

@@ -1,0 +1,337 @@
+/* `neap.topic`: publishing, and what a topic says of itself. Reading by a task is in bind_reader.c.
+ * A userdata holds a counted reference, which the collector drops. */
+#include "script/bind_topic.h"
+
+#include "base/utf8.h"
+#include "live/feed.h"
+#include "script/core.h"
+#include "script/duration.h"
+#include "script/json.h"
+#include "script/vm.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <string.h>
+
+#define TOPIC_TYPE "neap.topic"
+#define NAME_MAX_LENGTH 255
+
+static struct hub *hub_of(lua_State *L)
+{
+    return outlet_hub(vm_of(L)->options.outlet);
+}
+
+struct topic *topic_check(lua_State *L, int index)
+{
+    return *(struct topic **)luaL_checkudata(L, index, TOPIC_TYPE);
+}
+
+static void push_topic(lua_State *L, const char *name, size_t len,
+                       const struct topic_options *options)
+{
+    if (len == 0 || len > NAME_MAX_LENGTH || !utf8_is_valid(name, len))
+        luaL_error(L, "a topic's name is 1 to %d bytes of UTF-8", NAME_MAX_LENGTH);
+    struct topic **box = lua_newuserdatauv(L, sizeof(*box), 0);
+    *box = NULL;
+    luaL_setmetatable(L, TOPIC_TYPE);
+    *box = topic_open(hub_of(L), name, len, options);
+}
+
+static int topic_gc(lua_State *L)
+{
+    struct topic **box = luaL_checkudata(L, 1, TOPIC_TYPE);
+    if (*box)
+        topic_drop(*box);
+    *box = NULL;
+    return 0;
+}
+
+void topic_push_cursor(lua_State *L, uint64_t seq)
+{
+    char text[CURSOR_SIZE];
+    size_t len = cursor_format(text, hub_epoch(hub_of(L)), seq);
+    lua_pushlstring(L, text, len);
+}
+
+/* ---- several topics ---- */
+
+static void choose(lua_State *L, int index, struct topic_choice *choice)
+{
+    if (lua_type(L, index) == LUA_TSTRING) {
+        size_t len;
+        const char *name = lua_tolstring(L, index, &len);
+        push_topic(L, name, len, NULL);
+        index = lua_gettop(L);
+    }
+    if (choice->count == TOPICS_MAX)
+        luaL_error(L, "at most %d topics in one subscription", TOPICS_MAX);
+    struct topic *topic = topic_check(L, index);
+    for (int i = 0; i < choice->count; i++)
+        if (choice->topics[i] == topic)
+            return;
+    choice->topics[choice->count++] = topic;
+}
+
+void topic_choice_read(lua_State *L, int index, struct topic_choice *choice)
+{
+    choice->count = 0;
+    index = lua_absindex(L, index);
+    if (lua_type(L, index) != LUA_TTABLE) {
+        choose(L, index, choice);
+        return;
+    }
+    luaL_checkstack(L, 2 * TOPICS_MAX + 2, "too many topics");
+    for (lua_Integer i = 1; lua_rawgeti(L, index, i) != LUA_TNIL; i++)
+        choose(L, lua_gettop(L), choice);
+    lua_pop(L, 1);
+    if (choice->count == 0)
+        luaL_error(L, "no topic is named");
+}
+
+int topic_choice_start(lua_State *L, struct topic_choice *choice, const char *cursor, size_t len)
+{
+    struct hub *hub = hub_of(L);
+    uint64_t epoch;
+    choice->is_foreign = false;
+    choice->cursor = hub_head(hub);
+    if (!cursor)
+        return 0;
+    if (cursor_parse(cursor, len, &epoch, &choice->cursor) < 0)
+        return -EINVAL;
+    if (epoch == hub_epoch(hub) && choice->cursor <= hub_head(hub))
+        return 0;
+    choice->is_foreign = true;
+    choice->cursor = 0;
+    return 0;
+}
+
+/* ---- methods ---- */
+
+static const char *text_option(lua_State *L, int index, const char *name, size_t *len)
+{
+    *len = 0;
+    if (lua_getfield(L, index, name) == LUA_TNIL)
+        return NULL;
+    if (lua_type(L, -1) != LUA_TSTRING)
+        luaL_error(L, "publish: %s is a text", name);
+    return lua_tolstring(L, -1, len); /* stays on the stack, so it lives */
+}
+
+static bool is_binary(struct topic *topic)
+{
+    struct topic_stats stats;
+    topic_stats(topic, &stats);
+    return stats.options.is_binary;
+}
+
+/* Reads the payload: text as it is, anything else as JSON (to be freed by the caller). */
+static void payload_read(lua_State *L, struct topic *topic, struct publication *publication,
+                         struct json_text *json)
+{
+    if (lua_type(L, 2) != LUA_TSTRING) {
+        if (json_encode(L, 2, json) < 0)
+            luaL_argerror(L, 2, json->error);
+        publication->form = MESSAGE_JSON;
+        publication->data = json->data;
+        publication->len = json->len;
+        return;
+    }
+    publication->data = lua_tolstring(L, 2, &publication->len);
+    publication->form = is_binary(topic) ? MESSAGE_BINARY : MESSAGE_TEXT;
+    if (publication->form == MESSAGE_TEXT && !utf8_is_valid(publication->data, publication->len))
+        luaL_argerror(L, 2, "the text is not UTF-8; open the topic with binary = true for bytes");
+}
+
+static void check_event(lua_State *L, const char *event, size_t len)
+{
+    if (event && (memchr(event, '\n', len) || memchr(event, '\r', len) || memchr(event, '\0', len)))
+        luaL_error(L, "publish: an event's name is one line");
+}
+
+static int push_published(lua_State *L, int err, const struct published *published)
+{
+    if (err == 0) {
+        topic_push_cursor(L, published->seq);
+        lua_pushinteger(L, published->subscribers);
+        return 2;
+    }
+    lua_pushnil(L);
+    lua_pushstring(L, err == -EPIPE ? "closed" : err == -EMSGSIZE ? "too_large" : strerror(-err));
+    return 2;
+}
+
+/* t:publish(value [, {event=, key=, dedupe=}]) -> cursor, subscribers | nil, "closed" | nil,
+ * "too_large" */
+static int topic_lua_publish(lua_State *L)
+{
+    struct topic *topic = topic_check(L, 1);
+    struct publication publication = {0};
+    struct json_text json = {0};
+    struct published published = {0};
+    luaL_checkany(L, 2);
+    if (!lua_isnoneornil(L, 3)) {
+        luaL_checktype(L, 3, LUA_TTABLE);
+        publication.event = text_option(L, 3, "event", &publication.event_len);
+        publication.key = text_option(L, 3, "key", &publication.key_len);
+        publication.dedupe = text_option(L, 3, "dedupe", &publication.dedupe_len);
+        check_event(L, publication.event, publication.event_len);
+    }
+    payload_read(L, topic, &publication, &json);
+    int err = topic_publish(topic, &publication, &published);
+    json_free(&json);
+    return push_published(L, err, &published);
+}
+
+/* t:cursor() -> the place behind everything that was published so far */
+static int topic_lua_cursor(lua_State *L)
+{
+    topic_check(L, 1);
+    topic_push_cursor(L, hub_head(hub_of(L)));
+    return 1;
+}
+
+/* t:close() */
+static int topic_lua_close(lua_State *L)
+{
+    topic_close(topic_check(L, 1));
+    return 0;
+}
+
+static void set_number(lua_State *L, const char *name, uint64_t value)
+{
+    lua_pushinteger(L, (lua_Integer)value);
+    lua_setfield(L, -2, name);
+}
+
+static void push_stats(lua_State *L, struct topic *topic)
+{
+    static const char *const kinds[] = {"polls", "sse", "websockets", "readers"};
+    struct topic_stats stats;
+    topic_stats(topic, &stats);
+    lua_newtable(L);
+    topic_push_cursor(L, stats.head);
+    lua_setfield(L, -2, "head");
+    set_number(L, "messages", stats.count);
+    set_number(L, "bytes", stats.bytes);
+    set_number(L, "published", stats.published);
+    set_number(L, "dropped", stats.dropped);
+    set_number(L, "gaps", stats.gaps);
+    set_number(L, "subscribers", stats.subscribers);
+    for (int i = 0; i < 4; i++)
+        set_number(L, kinds[i], stats.readers[i]);
+}
+
+/* t:stats() -> {head, messages, bytes, published, dropped, gaps, subscribers, polls, sse,
+ * websockets, readers} */
+static int topic_lua_stats(lua_State *L)
+{
+    push_stats(L, topic_check(L, 1));
+    return 1;
+}
+
+/* t:name() -> text */
+static int topic_lua_name(lua_State *L)
+{
+    size_t len;
+    const char *name = topic_name(topic_check(L, 1), &len);
+    lua_pushlstring(L, name, len);
+    return 1;
+}
+
+/* ---- opening ---- */
+
+static enum slow_policy slow_option(lua_State *L, int index)
+{
+    static const char *const words[] = {"gap", "latest", "close", NULL};
+    lua_getfield(L, index, "slow");
+    enum slow_policy slow = (enum slow_policy)luaL_checkoption(L, -1, "gap", words);
+    lua_pop(L, 1);
+    return slow;
+}
+
+static void options_read(lua_State *L, int index, struct topic_options *options)
+{
+    topic_options_init(options);
+    if (lua_getfield(L, index, "keep") != LUA_TNIL) {
+        lua_Integer keep = luaL_checkinteger(L, -1);
+        luaL_argcheck(L, keep >= 1 && keep <= 1000000, index, "keep is 1 to 1,000,000 messages");
+        options->keep = (uint32_t)keep;
+    }
+    if (lua_getfield(L, index, "bytes") != LUA_TNIL)
+        options->bytes = size_check(L, -1);
+    if (lua_getfield(L, index, "ttl") != LUA_TNIL)
+        options->ttl_ms = (uint32_t)duration_check(L, -1);
+    lua_getfield(L, index, "binary");
+    options->is_binary = lua_toboolean(L, -1);
+    lua_pop(L, 4);
+    options->slow = slow_option(L, index);
+}
+
+/* core.topic(name [, {keep=, bytes=, ttl=, slow=, binary=}]) -> topic */
+static int core_topic(lua_State *L)
+{
+    size_t len;
+    struct topic_options options;
+    const char *name = luaL_checklstring(L, 1, &len);
+    bool has_options = !lua_isnoneornil(L, 2);
+    if (has_options) {
+        luaL_checktype(L, 2, LUA_TTABLE);
+        options_read(L, 2, &options);
+    }
+    push_topic(L, name, len, has_options ? &options : NULL);
+    return 1;
+}
+
+struct listing {
+    lua_State *L;
+    struct topic *topics[1024];
+    int count;
+};
+
+static void list_one(struct topic *topic, void *arg)
+{
+    struct listing *listing = arg;
+    if (listing->count < (int)(sizeof(listing->topics) / sizeof(*listing->topics)))
+        listing->topics[listing->count++] = topic_hold(topic);
+}
+
+/* core.topic_list() -> list of stats with a name each; at most 1,024 */
+static int core_topic_list(lua_State *L)
+{
+    struct listing *listing = lua_newuserdatauv(L, sizeof(*listing), 0);
+    listing->count = 0;
+    hub_each(hub_of(L), list_one, listing);
+    lua_newtable(L);
+    for (int i = 0; i < listing->count; i++) {
+        size_t len;
+        const char *name = topic_name(listing->topics[i], &len);
+        push_stats(L, listing->topics[i]);
+        lua_pushlstring(L, name, len);
+        lua_setfield(L, -2, "name");
+        topic_drop(listing->topics[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    return 1;
+}
+
+int bind_topic(lua_State *L)
+{
+    static const luaL_Reg methods[] = {{"publish", topic_lua_publish}, {"cursor", topic_lua_cursor},
+                                       {"close", topic_lua_close},     {"stats", topic_lua_stats},
+                                       {"name", topic_lua_name},       {NULL, NULL}};
+    luaL_newmetatable(L, TOPIC_TYPE);
+    luaL_newlib(L, methods);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -4, "topic_methods"); /* stack: core, metatable, methods */
+    lua_setfield(L, -2, "__index");
+    lua_pushcfunction(L, topic_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_pop(L, 1);
+    lua_pushcfunction(L, core_topic);
+    lua_setfield(L, -2, "topic");
+    lua_pushcfunction(L, core_topic_list);
+    lua_setfield(L, -2, "topic_list");
+    return 0;
+}

@@ -1,0 +1,32 @@
+/* Plain Lua data as bytes and back: what stores keep and what travels between Lua states. Numbers,
+ * texts, booleans and tables of those; anything else is refused with its path. */
+#ifndef SCRIPT_VALUE_H
+#define SCRIPT_VALUE_H
+
+#include "base/bytes.h"
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define VALUE_MAX_DEPTH 100
+#define VALUE_ERROR_SIZE 160
+
+/* Appends the value at `index`. Never raises. 0, or -1 and a sentence like "a function at
+ * .user.conn cannot be kept". */
+int value_write(lua_State *L, int index, struct bytes *out, char error[VALUE_ERROR_SIZE]);
+/* Pushes the value that value_write made. Raises only when memory runs out. */
+void value_push(lua_State *L, const char *data, size_t len);
+
+/* A number among them, for changing one without a Lua state. */
+struct value_number {
+    bool is_integer;
+    lua_Integer integer;
+    lua_Number number;
+};
+int value_read_number(const char *data, size_t len, struct value_number *out); /* 0, or -EINVAL: it
+                                                                                  is none */
+void value_write_number(const struct value_number *value, struct bytes *out);
+void value_number_add(struct value_number *value, const struct value_number *by);
+
+#endif

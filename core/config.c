@@ -11,8 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-extern char **environ;
-
 #define ENV_PREFIX "NEAP_"
 #define DEFAULT_FILE "config.lua"
 

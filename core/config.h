@@ -112,10 +112,10 @@ void config_free(struct config *config);
 /* Sets one value from text. `index` 0: the whole value (a list is split at commas); 1, 2...: one
  * more list item. `where` ("config.lua", "NEAP_WORKERS") begins the message and is kept as the
  * source. */
-int config_set(struct config *config, const char *key, int index, const char *value,
+int config_set(struct config *config, const char *name, int index, const char *value,
                const char *where, struct bytes *error);
 /* Appends " (did you mean limits.body?)" or nothing. */
-void config_suggest(const char *key, struct bytes *text);
+void config_suggest(const char *name, struct bytes *text);
 
 void config_show_value(const struct config *config, const struct config_key *key,
                        struct bytes *text);

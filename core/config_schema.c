@@ -86,7 +86,7 @@ const struct config_key config_keys[] = {
 
     BOOL("compress.enabled", "true", compress.enabled,
          "compress answers for clients that accept it"),
-    SIZE("compress.min", "1KB", compress.min, "smaller answers are sent as they are", 0, 0),
+    SIZE("compress.min", "1KB", compress.min, "smaller answers are sent as they are", 1, 0),
 
     LIST("trusted_proxies", "", trusted_proxies,
          "addresses (10.0.0.0/8) whose forwarded headers count"),

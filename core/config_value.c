@@ -73,7 +73,7 @@ static int parse_bool(const char *text, bool *value)
     static const char *const yes[] = {"true", "on", "yes", "1"};
     static const char *const no[] = {"false", "off", "no", "0"};
     for (size_t i = 0; i < COUNT_OF(yes); i++) {
-        if (strcmp(text, yes[i]) && strcmp(text, no[i]))
+        if (strcmp(text, yes[i]) != 0 && strcmp(text, no[i]) != 0)
             continue;
         *value = strcmp(text, yes[i]) == 0;
         return 0;

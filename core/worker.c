@@ -270,6 +270,7 @@ static struct http_limits http_limits_of(const struct config *config)
         .body = config->limits.body,
         .body_rate = (uint32_t)config->limits.body_rate,
         .body_window_ms = (uint32_t)config->timeouts.body_window,
+        .gzip_min = config->compress.enabled ? config->compress.min : 0,
         .header_ms = (uint32_t)config->timeouts.header,
         .idle_ms = (uint32_t)config->timeouts.idle,
         .write_ms = (uint32_t)config->timeouts.write,
@@ -356,6 +357,7 @@ struct worker *worker_start(const struct worker_options *options)
 {
     struct worker *worker = worker_new(options);
     int err = loop_init(&worker->loop, worker); /* here, so that orders may be given at once */
+    worker->loop.linger_ms = (uint32_t)options->config->timeouts.linger;
     if (err == 0) {
         err = -pthread_create(&worker->thread, NULL, worker_main, worker);
         if (err)

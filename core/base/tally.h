@@ -7,6 +7,7 @@
 enum tally_kind {
     TALLY_CONN,
     TALLY_REQUEST,
+    TALLY_WEBSOCKET,
     TALLY_TASK,
     TALLY_FILE,
     TALLY_LISTENER,

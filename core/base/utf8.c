@@ -2,7 +2,6 @@
  * of the second byte; all others are 80..BF. */
 #include "base/utf8.h"
 
-#include <stdint.h>
 #include <string.h>
 
 static bool is_tail(unsigned char byte)
@@ -65,6 +64,55 @@ bool utf8_is_valid(const char *text, size_t len)
         if (step == 0)
             return false;
         at += step;
+    }
+    return true;
+}
+
+/* ---- in pieces ---- */
+
+static bool stream_begin(struct utf8_stream *stream, unsigned char first)
+{
+    stream->low = 0x80;
+    stream->high = 0xBF;
+    if (first < 0x80) {
+        stream->missing = 0;
+    } else if (is_between(first, 0xC2, 0xDF)) {
+        stream->missing = 1;
+    } else if (is_between(first, 0xE0, 0xEF)) {
+        stream->missing = 2;
+        stream->low = first == 0xE0 ? 0xA0 : 0x80;
+        stream->high = first == 0xED ? 0x9F : 0xBF;
+    } else if (is_between(first, 0xF0, 0xF4)) {
+        stream->missing = 3;
+        stream->low = first == 0xF0 ? 0x90 : 0x80;
+        stream->high = first == 0xF4 ? 0x8F : 0xBF;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static bool stream_go_on(struct utf8_stream *stream, unsigned char byte)
+{
+    if (!is_between(byte, stream->low, stream->high))
+        return false;
+    stream->low = 0x80;
+    stream->high = 0xBF;
+    stream->missing--;
+    return true;
+}
+
+bool utf8_stream_feed(struct utf8_stream *stream, const char *text, size_t len)
+{
+    size_t at = 0;
+    while (at < len) {
+        if (stream->missing == 0 && len - at >= 8 && is_ascii_word(text + at)) {
+            at += 8;
+            continue;
+        }
+        unsigned char byte = (unsigned char)text[at++];
+        if (stream->missing > 0 ? !stream_go_on(stream, byte) : !stream_begin(stream, byte))
+            return false;
     }
     return true;
 }

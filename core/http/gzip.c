@@ -61,9 +61,9 @@ static bool is_compressible(const char *type, size_t len)
            ends_with(type, len, "+xml") || is_one_of(type, len, types);
 }
 
-bool gzip_is_worthwhile(const char *content_type, size_t len)
+bool gzip_is_worthwhile(const char *content_type)
 {
-    if (!content_type || len < GZIP_MIN_LENGTH)
+    if (!content_type)
         return false;
     size_t type_len = strcspn(content_type, "; \t");
     return is_compressible(content_type, type_len);

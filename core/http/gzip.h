@@ -7,10 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define GZIP_MIN_LENGTH 1024 /* less is not worth it: the answer fits one packet anyway */
-
-/* Whether a body of this content type and length shrinks enough to pay. SIZE_MAX: a stream. */
-bool gzip_is_worthwhile(const char *content_type, size_t len);
+/* Whether bodies of this content type shrink enough to pay; from which length on is the caller's choice. */
+bool gzip_is_worthwhile(const char *content_type);
 /* Whether the value of an Accept-Encoding takes `coding` ("gzip", "br"). */
 bool coding_is_accepted(const char *accept_encoding, size_t len, const char *coding);
 

@@ -115,6 +115,8 @@ struct head_facts {
     int lengths;
     int codings;
     bool is_plain_chunked;
+    bool closes; /* Connection: close */
+    bool keeps;  /* Connection: keep-alive */
 };
 
 static void facts_add(struct request *rq, const struct header_span *header,
@@ -141,6 +143,12 @@ static void facts_add(struct request *rq, const struct header_span *header,
     case 7:
         if (text_equal_nocase(name, 7, "upgrade", 7))
             rq->has_upgrade = true;
+        break;
+    case 10:
+        if (text_equal_nocase(name, 10, "connection", 10)) {
+            facts->closes |= text_list_has(value, value_len, "close");
+            facts->keeps |= text_list_has(value, value_len, "keep-alive");
+        }
         break;
     case 14:
         if (text_equal_nocase(name, 14, "content-length", 14))
@@ -204,6 +212,7 @@ int head_check(struct request *rq)
         return -1;
     for (int i = 0; i < rq->header_count; i++)
         facts_add(rq, &rq->headers[i], &facts);
+    rq->wants_close = facts.closes || (rq->is_http10 && !facts.keeps);
     if (host_check(rq, &facts, authority) < 0 || framing_check(rq, &facts) < 0 ||
         path_decode(rq) < 0)
         return -1;

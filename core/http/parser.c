@@ -34,22 +34,16 @@ static int on_url(llhttp_t *parser, const char *at, size_t len)
  * refused. */
 static int trailer_name_check(struct request *rq, const char *name, size_t len)
 {
-    static const char *const forbidden[] = {"host",
-                                            "content-length",
-                                            "transfer-encoding",
-                                            "content-encoding",
-                                            "authorization",
-                                            "cookie",
-                                            "connection",
-                                            "upgrade",
-                                            "trailer",
-                                            "te",
-                                            "expect",
-                                            "content-type",
-                                            "content-range",
-                                            "range",
-                                            "cache-control",
-                                            "max-forwards"};
+    static const char *const forbidden[] = {
+        /* framing and content */
+        "content-length", "transfer-encoding", "content-encoding", "content-type", "content-range",
+        "trailer", "te", "connection", "keep-alive", "upgrade",
+        /* for whom, and from whom */
+        "host", "authorization", "proxy-authorization", "cookie", "set-cookie", "forwarded",
+        "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
+        /* what is asked for */
+        "expect", "range", "if-range", "if-match", "if-none-match", "if-modified-since",
+        "if-unmodified-since", "cache-control", "pragma", "max-forwards"};
     for (size_t i = 0; i < sizeof(forbidden) / sizeof(*forbidden); i++)
         if (text_equal_nocase(name, len, forbidden[i], strlen(forbidden[i])))
             return request_refuse(rq, 400);
@@ -113,6 +107,8 @@ static int on_header_value(llhttp_t *parser, const char *at, size_t len)
     if (rq->stage != REQUEST_HEAD)
         return trailer_append(rq, at, len);
 
+    if (len == 0)
+        return 0; /* llhttp reports an empty value at the next line */
     struct header_span *header = &rq->headers[rq->header_count];
     if (!rq->has_value) {
         header->value.offset = offset_of(rq, at);
@@ -153,7 +149,6 @@ static int on_headers_complete(llhttp_t *parser)
     if (head_check(rq) < 0)
         return -1;
     rq->is_head = parser->method == HTTP_HEAD;
-    rq->wants_close = !llhttp_should_keep_alive(parser);
     parser->upgrade = 0; /* whether to upgrade is decided above; the body is parsed as one */
     rq->length = rq->is_chunked ? 0 : parser->content_length;
     rq->stage = REQUEST_BODY;
@@ -292,7 +287,12 @@ enum parse_result parser_feed(struct request *rq, const char *data, size_t len, 
         return bad(rq, err);
 
     *used = (size_t)(llhttp_get_error_pos(&rq->parser) - start);
-    if (in_head)
+    if (in_head) {
         rq->head_len += (uint32_t)*used; /* the whole head's length from here on */
+        if (rq->head_len > rq->limits->header_bytes) {
+            rq->refusal = 431;
+            return PARSE_BAD;
+        }
+    }
     return rq->stage == REQUEST_WHOLE ? PARSE_END : PARSE_HEAD;
 }

@@ -64,7 +64,10 @@ static void session_on_body(struct session *session)
 /* Keeps bytes that came too early. */
 static void session_stash(struct session *session, const char *data, size_t len)
 {
+    struct request *rq = session->request;
     bytes_append(&session->rest, data, len);
+    if (rq && rq->has_upgrade && rq->answer == ANSWER_NONE)
+        rq->wants_close = true; /* see session_on_head */
     if (session->rest.len >= REST_HIGH_WATER)
         conn_read_stop(&session->conn);
 }
@@ -124,11 +127,23 @@ static void session_on_parsed(struct session *session, enum parse_result result,
     }
 }
 
+static void session_give_guest(struct session *session, const char *data, size_t len)
+{
+    if (session->guest->events->on_data)
+        session->guest->events->on_data(session->guest, data, len);
+    else
+        session_stash(session, data, len);
+}
+
 static void session_feed(struct session *session, const char *data, size_t len)
 {
     session->is_feeding = true;
     while (len > 0 && session->conn.state == CONN_OPEN) {
         struct request *rq = session->request;
+        if (session->guest) {
+            session_give_guest(session, data, len); /* may close */
+            break;
+        }
         if ((rq && rq->stage == REQUEST_WHOLE) || (!rq && session_is_behind(session))) {
             session_stash(session, data, len);
             if (!rq)
@@ -162,6 +177,10 @@ static void session_feed(struct session *session, const char *data, size_t len)
 void session_on_data(struct conn *conn, const char *data, size_t len)
 {
     struct session *session = session_of(conn);
+    if (session->guest) {
+        session_give_guest(session, data, len); /* may close */
+        return;
+    }
     if (session->rest.len > 0) {
         session_stash(session, data, len);
         return;
@@ -174,7 +193,7 @@ void session_on_data(struct conn *conn, const char *data, size_t len)
 void session_again(struct loop_job *job)
 {
     struct session *session = container_of(job, struct session, again);
-    if (session->conn.state != CONN_OPEN ||
+    if (session->conn.state != CONN_OPEN || session->guest ||
         (session->request && session->request->stage == REQUEST_WHOLE))
         return;
     struct bytes rest = session->rest;

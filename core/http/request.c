@@ -28,10 +28,11 @@ const char *request_path(const struct request *rq, size_t *len)
     return "/";
 }
 
-const char *request_header(const struct request *rq, const char *name, size_t name_len, size_t *len)
+const char *request_header_next(const struct request *rq, int *at, const char *name,
+                                size_t name_len, size_t *len)
 {
-    for (int i = 0; i < rq->header_count; i++) {
-        const struct header_span *header = &rq->headers[i];
+    while (*at < rq->header_count) {
+        const struct header_span *header = &rq->headers[(*at)++];
         if (header->name.len != name_len ||
             !text_equal_nocase(request_at(rq, header->name), name_len, name, name_len))
             continue;
@@ -39,6 +40,12 @@ const char *request_header(const struct request *rq, const char *name, size_t na
         return request_at(rq, header->value);
     }
     return NULL;
+}
+
+const char *request_header(const struct request *rq, const char *name, size_t name_len, size_t *len)
+{
+    int at = 0;
+    return request_header_next(rq, &at, name, name_len, len);
 }
 
 bool request_accepts_coding(const struct request *rq, const char *coding)

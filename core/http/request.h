@@ -134,6 +134,9 @@ const char *request_path(const struct request *rq, size_t *len);
 /* The value of the first header of that name (given in any case), or NULL. */
 const char *request_header(const struct request *rq, const char *name, size_t name_len,
                            size_t *len);
+/* The same for headers that may be there several times: `*at` is 0 at first, and moves on. */
+const char *request_header_next(const struct request *rq, int *at, const char *name,
+                                size_t name_len, size_t *len);
 /* Whether Accept-Encoding takes `coding` ("gzip", "br"). */
 bool request_accepts_coding(const struct request *rq, const char *coding);
 /* Copies the head out of the read buffer, because the request outlives this read. */

@@ -132,6 +132,12 @@ static void session_on_gone(struct conn *conn, int err)
     struct session *session = session_of(conn);
     struct http_server *server = session->server;
     struct request *rq = session->request;
+    if (session->guest) {
+        session->guest->events->on_gone(session->guest, err); /* may have left, or closed */
+        if (!session->request)
+            conn_close(conn);
+        return;
+    }
     if (!rq && err == UV_EOF) {
         session_finish(session, true);
         return;
@@ -164,7 +170,10 @@ static void session_on_gone(struct conn *conn, int err)
 static void session_on_drained(struct conn *conn)
 {
     struct session *session = session_of(conn);
-    if (session->request)
+    if (session->guest) {
+        if (session->guest->events->on_drained)
+            session->guest->events->on_drained(session->guest);
+    } else if (session->request)
         session->server->events.on_writable(session->request);
     else if (session->rest.len > 0)
         loop_defer(session->server->loop, &session->again);
@@ -178,12 +187,18 @@ static void session_on_closed(struct conn *conn)
     struct http_server *server = session->server;
     struct request *rq = session->request;
     bool had_handler = rq && request_is_held(rq);
+    struct guest *guest = session->guest;
     session_abandon(session);
     loop_clear_deadline(server->loop, &session->deadline);
     loop_cancel_job(&session->again);
     list_remove(&session->link);
     bytes_deinit(&session->rest);
     mem_free(session);
+    if (guest) {
+        mem_free(guest->path);
+        guest->session = NULL;
+        guest->events->on_closed(guest); /* frees it */
+    }
     if (had_handler)
         server->events.on_gone(rq);
     if (--server->count == 0 && server->is_draining && server->on_empty)
@@ -215,7 +230,9 @@ static void session_on_due(struct deadline *deadline)
 {
     struct session *session = container_of(deadline, struct session, deadline);
     struct request *rq = session->request;
-    if (!rq)
+    if (session->guest)
+        session->guest->events->on_due(session->guest);
+    else if (!rq)
         conn_close(&session->conn);
     else if (rq->stage == REQUEST_HEAD)
         session_refuse(session, 408);
@@ -291,7 +308,10 @@ void request_cut(struct request *rq)
         return;
     request_detach(rq);
     conn_flush(&session->conn);
-    conn_close(&session->conn);
+    if (rq->framing == FRAMING_CLOSE)
+        conn_reset(&session->conn); /* the end alone would look like success */
+    else
+        conn_close(&session->conn);
 }
 
 void request_done(struct request *rq)
@@ -337,6 +357,12 @@ void http_server_drain(struct http_server *server, void (*on_empty)(struct http_
     for (struct list *link = server->idle.next, *next; link != &server->idle; link = next) {
         next = link->next;
         session_finish(container_of(link, struct session, link), true);
+    }
+    for (struct list *link = server->busy.next, *next; link != &server->busy; link = next) {
+        struct session *session = container_of(link, struct session, link);
+        next = link->next;
+        if (session->guest)
+            session->guest->events->on_drain(session->guest); /* only touches its own session */
     }
     if (server->count == 0)
         on_empty(server);

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/list.h"
+#include "http/guest.h"
 #include "http/session.h"
 #include "net/conn.h"
 
@@ -12,6 +13,7 @@ struct session {
     struct conn conn;
     struct http_server *server;
     struct request *request; /* being read or answered; NULL between requests */
+    struct guest *guest;     /* who has the connection instead; see guest.h */
     struct list link;        /* in server->idle or server->busy */
     struct deadline deadline;
     struct bytes rest;     /* came in behind the request that is being answered */

@@ -9,6 +9,7 @@
 struct feed;
 struct outlet;
 struct channel;
+struct seat;
 
 enum feed_kind { FEED_POLL, FEED_SSE, FEED_WS, FEED_READER };
 
@@ -20,45 +21,54 @@ struct batch {
     uint64_t head;                     /* the cursor of a feed that has taken all */
     struct bytes joined[ENCODINGS];    /* all of them, encoded, one behind the other; len 0: not made yet */
 };
-/* The whole batch in one encoding. */
+/* The whole batch in one encoding; NULL: out of memory. */
 const struct bytes *batch_joined(struct batch *batch, enum message_encoding which, message_encode_fn make);
 
 struct feed_events {
     /* Takes messages; how many were taken, from the first on. Fewer than batch->count: the feed is blocked until
-     * feed_resume. May close the feed (return value ignored then). */
+     * feed_resume. May close the feed, and free it (the return value is ignored then). */
     int (*on_messages)(struct feed *feed, struct batch *batch);
-    /* Continuity broke: what follows begins behind `cursor`. May close the feed. */
+    /* Continuity broke: what follows begins behind `cursor`, and resuming there misses nothing that is left. May close
+     * and free the feed. */
     void (*on_gap)(struct feed *feed, uint64_t cursor);
-    /* Fell out of the log with slow="close"; or a topic was closed and everything in it was delivered (is_slow false). */
+    /* Fell out of the log with slow="close"; or all its topics are closed and what was in them is delivered (is_slow
+     * false). The feed is closed already: it may be freed, or opened again. */
     void (*on_end)(struct feed *feed, bool is_slow);
 };
 
-/* A member of its owner. 48 bytes or less. */
+/* A member of its owner; all zero is a feed that is not open. */
 struct feed {
     const struct feed_events *events;
     struct outlet *outlet; /* NULL: not open */
     uint64_t cursor;       /* everything up to this seq was delivered */
     union {
-        struct channel *channel;       /* one topic: where it is listed */
-        struct channel **channels;     /* several */
+        struct channel *channel; /* one topic: where it is listed */
+        struct seat *seats;      /* several: where in each, owned */
     } in;
-    uint32_t place; /* index in the channel's dense array (one topic) */
-    uint8_t count;  /* of topics */
-    uint8_t kind;   /* enum feed_kind */
-    uint8_t slow;   /* enum slow_policy */
+    uint32_t place;  /* index in the channel's array (one topic) */
+    uint32_t queued; /* its number in the outlet's line, 0: it does not wait there */
+    uint8_t count;   /* of topics */
+    uint8_t kind;    /* enum feed_kind */
+    uint8_t slow;    /* enum slow_policy */
     bool is_blocked;
+    bool is_behind; /* was blocked, or fell out of the log, and has not caught up yet */
+    bool was_away;  /* opened behind what is left: that is a gap, not slowness */
 };
 
 struct outlet *outlet_new(struct hub *hub, struct loop *loop);
-void outlet_free(struct outlet *outlet); /* no feed may be open */
+/* On the loop's thread, before loop_deinit and not from a feed's callback; no feed may be open. Others may publish
+ * meanwhile. */
+void outlet_free(struct outlet *outlet);
 struct hub *outlet_hub(const struct outlet *outlet);
 
-/* Subscribes to `count` topics (held while open) from behind `cursor`. What is there already is delivered at the end of this
- * turn, never from inside. `slow` < 0: the first topic's. */
+/* On the loop's thread. Subscribes to `count` topics (1 to FEED_TOPICS, held while open; one that is named twice counts once)
+ * from behind `cursor`, or from now on when that is beyond hub_head. What is there already is delivered at the end of this
+ * turn, never from inside. A cursor below a topic's floor is a gap, whatever `slow` says. `slow` < 0: the first topic's. */
+#define FEED_TOPICS 255
 void feed_open(struct feed *feed, struct outlet *outlet, const struct feed_events *events, enum feed_kind kind,
                struct topic *const *topics, int count, uint64_t cursor, int slow);
 void feed_close(struct feed *feed); /* idempotent, from anywhere, also inside its callbacks */
-void feed_resume(struct feed *feed); /* there is room again: deliver, at the end of this turn */
+void feed_resume(struct feed *feed); /* there is room again: deliver, at the end of this turn; from anywhere */
 static inline bool feed_is_open(const struct feed *feed)
 {
     return feed->outlet != NULL;

@@ -25,7 +25,7 @@ enum message_encoding {
 };
 
 struct message;
-typedef struct blob *(*message_encode_fn)(const struct message *message); /* a new blob */
+typedef struct blob *(*message_encode_fn)(const struct message *message); /* a new blob, or NULL: out of memory */
 
 struct message {
     atomic_uint refs;
@@ -33,20 +33,27 @@ struct message {
     uint64_t epoch;   /* of the process */
     uint64_t born_ms; /* monotonic, for the topic's ttl */
     enum message_form form;
-    const char *topic; /* the four texts live behind the struct; "" when there is none */
-    const char *key;   /* for slow="latest": newer ones with the same key replace older ones */
-    const char *event; /* SSE's event name */
+    const char *topic;  /* the five texts live behind the struct, each with a NUL; "" when there is
+                           none */
+    const char *key;    /* for slow="latest": newer ones with the same key replace older ones */
+    const char *event;  /* SSE's event name */
+    const char *dedupe; /* what makes a second one a repetition */
     const char *data;
     uint32_t topic_len;
     uint32_t key_len;
     uint32_t event_len;
+    uint32_t dedupe_len;
     uint32_t len;
     struct blob *_Atomic encoded[ENCODINGS];
+    /* For the topic, under its lock. */
+    uint64_t superseded;  /* seq of the next one with the same key, 0: none yet */
+    struct message *next; /* once it has left the log: what left with it */
 };
 
 struct message *message_hold(struct message *message);
 void message_drop(struct message *message);
-/* The blob of that encoding, made by `make` the first time. It lives as long as the message. */
+/* The blob of that encoding, made by `make` the first time; NULL when `make` found no memory. It
+ * lives as long as the message. Any thread: two may make it at once, then one blob wins. */
 const struct blob *message_encoded(struct message *message, enum message_encoding which, message_encode_fn make);
 
 #endif

@@ -15,9 +15,9 @@ struct topic;
 enum slow_policy { SLOW_GAP, SLOW_LATEST, SLOW_CLOSE };
 
 struct topic_options {
-    uint32_t keep;   /* messages, default 64 */
-    uint64_t bytes;  /* of payload, default 256 KiB */
-    uint32_t ttl_ms; /* default 60 s */
+    uint32_t keep;   /* messages, default 64; at least 1 */
+    uint64_t bytes;  /* of payload with key, event and dedupe, default 256 KiB */
+    uint32_t ttl_ms; /* default 60 s; 0: for ever */
     enum slow_policy slow;
     bool is_binary; /* payloads need not be UTF-8 */
 };
@@ -37,7 +37,12 @@ struct published {
 
 struct topic_stats {
     uint64_t head, floor;     /* newest seq; newest seq that is lost (0: none) */
-    uint64_t published, dropped, gaps; /* counted since the topic was made */
+    /* Counted since the topic was made. */
+    uint64_t published; /* messages; repetitions are none */
+    uint64_t dropped;   /* messages that left the log: too many, too large, too old */
+    uint64_t gaps;      /* times that a subscriber was told that it missed some */
+    uint64_t conflated; /* deliveries that slow="latest" left out because a newer one had the same key */
+    uint64_t ended;     /* subscribers that fell out of the log with slow="close" */
     uint32_t count;           /* messages kept */
     uint64_t bytes;
     uint32_t subscribers;
@@ -46,11 +51,14 @@ struct topic_stats {
 };
 
 struct hub *hub_new(void); /* with a random epoch */
-void hub_free(struct hub *hub); /* no outlet may be left */
+void hub_free(struct hub *hub); /* no outlet and no reference to a topic may be left */
 uint64_t hub_epoch(const struct hub *hub);
 uint64_t hub_head(const struct hub *hub); /* the newest seq of any topic: a cursor taken now */
-/* Removes topics that nobody reads and whose messages have outlived their ttl. Called now and then. */
+/* Removes messages that have outlived their ttl, and topics without references that are empty (a closed one is remembered for
+ * one ttl more). Looks at a bounded part of the topics and goes on there the next time. Called now and then, from any one
+ * thread. */
 void hub_sweep(struct hub *hub, uint64_t now_ms);
+void hub_set_clock(struct hub *hub, uint64_t (*now_ms)(void)); /* for tests, before anything else; monotonic */
 /* Calls fn for every topic, by name; the topic is held during the call. */
 void hub_each(struct hub *hub, void (*fn)(struct topic *topic, void *arg), void *arg);
 
@@ -61,7 +69,7 @@ void topic_drop(struct topic *topic);
 const char *topic_name(const struct topic *topic, size_t *len);
 struct hub *topic_hub(const struct topic *topic);
 /* Stamps and appends under the one publish lock, then wakes the workers that have subscribers. 0, -EPIPE: closed,
- * -EMSGSIZE: larger than the topic keeps, -ENOMEM. Never waits for a client. */
+ * -EMSGSIZE: larger than all that the topic keeps, -ENOMEM. Never waits for a client. */
 int topic_publish(struct topic *topic, const struct publication *publication, struct published *result);
 /* Nothing can be published any more; subscribers are told when they have read what is there. */
 void topic_close(struct topic *topic);

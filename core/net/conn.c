@@ -13,7 +13,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LINGER_MS 1000
 #define LINGER_BYTES 65536
 
 static void on_stall_due(struct deadline *deadline)
@@ -176,7 +175,7 @@ static void shut_down(struct conn *conn)
     if (conn->is_gone || conn->lingered > LINGER_BYTES)
         conn_close(conn);
     else
-        loop_set_deadline(conn->loop, &conn->stall, LINGER_MS);
+        loop_set_deadline(conn->loop, &conn->stall, conn->loop->linger_ms);
 }
 
 /* Closing with unread input would send a reset, which can destroy our answer before the peer has

@@ -191,7 +191,7 @@ static void start_handles(struct loop *loop)
 
 int loop_init(struct loop *loop, void *owner)
 {
-    *loop = (struct loop){.owner = owner, .timer_ms = LOOP_NEVER};
+    *loop = (struct loop){.owner = owner, .linger_ms = LOOP_LINGER_MS, .timer_ms = LOOP_NEVER};
     int err = uv_loop_init(&loop->uv);
     if (err)
         return err;

@@ -242,6 +242,7 @@ static int socket_recv(lua_State *L)
         return push_received(L, socket, most);
     if (socket->reader)
         return luaL_error(L, "another task is receiving from this socket");
+    conn_read_start(&socket->conn); /* it may have been paused */
     struct wait *wait = task_wait(L);
     wait->undo = reader_undo;
     wait->finish = recv_finish;

@@ -248,15 +248,16 @@ static bool is_cancelled_by_leaving(const struct request *rq)
 
 static void handler_on_gone(struct request *rq)
 {
-    request_wake_reader(rq);
-    stream_wake_writer(rq);
     if (rq->user.awaits_drain) {
         rq->user.awaits_drain = false;
         handler_finish(rq);
         return;
     }
+    /* First, so that it is not woken to go on before it is cancelled. */
     if (rq->user.task && is_cancelled_by_leaving(rq))
         task_cancel(rq->user.task);
+    request_wake_reader(rq);
+    stream_wake_writer(rq);
 }
 
 static void handler_on_log(struct request *rq)

@@ -38,7 +38,7 @@ static void send_body(struct request *rq, const char *type, const char *body, si
 {
     uint64_t least = rq->server->limits.gzip_min;
     struct bytes packed = {0};
-    if (least == 0 || len < least || len > GZIP_MAX || !gzip_is_worthwhile(type, len)) {
+    if (least == 0 || len < least || len > GZIP_MAX || !gzip_is_worthwhile(type)) {
         response_send(rq, body, len);
         return;
     }

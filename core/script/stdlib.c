@@ -117,7 +117,11 @@ static int own_rep(lua_State *L)
     luaL_checklstring(L, 1, &len);
     lua_Integer count = luaL_checkinteger(L, 2);
     luaL_optlstring(L, 3, "", &sep);
-    if (count > 0 && len + sep > 0 && (lua_Unsigned)count > STDLIB_MAX_REP / (len + sep))
+    if (len + sep == 0) { /* Lua's own would loop `count` times, for ever maybe */
+        lua_pushliteral(L, "");
+        return 1;
+    }
+    if (count > 0 && (lua_Unsigned)count > STDLIB_MAX_REP / (len + sep))
         return luaL_error(L, "resulting string too large (string.rep makes at most %d MiB)",
                           (int)(STDLIB_MAX_REP / (1024 * 1024)));
     return call_original(L);

@@ -158,9 +158,8 @@ static void warn_when_deaf(struct watch *watch, uint32_t slice, uint32_t ran_ms)
         atomic_load_explicit(&watch->answered, memory_order_relaxed) == slice)
         return;
     bool has_name = atomic_load_explicit(&watch->who_slice, memory_order_acquire) == slice;
-    log_warn("%s: still inside one C call after %.2f s, which cannot be interrupted (a pattern? a "
-             "blocking call?); "
-             "its traceback follows when it returns",
+    log_warn("%s: still inside one C call after %.2f s, which cannot be interrupted; its traceback "
+             "follows when it returns",
              has_name ? watch->who : "lua", (double)ran_ms / 1000.0);
 }
 

@@ -5,7 +5,8 @@ local core = require "neap.core"
 ---@field app table the application's own block of `config.lua`, a plain table
 ---@field secrets string[]? keys for signed cookies: the first signs, all verify
 ---@field trusted_proxies string[]? networks whose forwarded headers are believed; "unix" for unix sockets
----@field body_limit integer? bytes of a buffered request body
+---@field limits table<string, integer> bytes and counts, such as `limits.body`
+---@field timeouts table<string, number> seconds, such as `timeouts.drain`
 ---@field [string] any every other setting, under the name that `neap config` prints
 
 local function readonly(settings, path)

@@ -5,7 +5,9 @@ local text = require "neap.text"
 local header = {}
 
 -- The core writes these itself; a second opinion would break the framing.
-local OWNED = {["content-length"] = true, ["transfer-encoding"] = true, ["connection"] = true}
+local OWNED = {
+  ["content-length"] = true, ["transfer-encoding"] = true, connection = true, ["keep-alive"] = true, date = true,
+}
 
 ---The name in lower case. Raises at `level` when it cannot be a header name, or when the core sets that header.
 ---@param name string

@@ -11,6 +11,8 @@ require "neap.request"
 ---@field task neap.task waiting, groups, timeouts
 ---@field json neap.json
 ---@field log neap.log
+---@field crypto neap.crypto
+---@field net neap.net outgoing connections
 ---@field config neap.config the settings in effect, read-only; `config.app` is the application's own block
 ---@field version string of the server
 ---@field mode string "run", "dev", "test", ...

@@ -172,7 +172,9 @@ local function section(file)
   local parts = {"## " .. title .. "\n", file.header .. "\n"}
   for _, entry in ipairs(file.entries) do
     if entry.kind == "class" and entry.name == title then -- the module itself
-      parts[#parts + 1] = join(entry.description, items(entry.fields))
+      if #entry.description + #entry.fields > 0 then
+        parts[#parts + 1] = join(entry.description, items(entry.fields))
+      end
     elseif entry.is_public then
       parts[#parts + 1] = TEXT[entry.kind](entry)
     end

@@ -7,6 +7,7 @@ local testing = {}
 local DEFAULT_DIR = "spec"
 local TRACEBACK_LINES = 6
 local USAGE = 64
+local TEST_SECONDS = 120 -- no single test may take longer
 
 local OPTIONS = {["--filter"] = "filter", ["--filter-out"] = "filterOut", ["--tags"] = "tags",
   ["--exclude-tags"] = "excludeTags"}
@@ -92,9 +93,13 @@ local function watch(busted)
     if ran > 0 then print(("%s: %d in %.2f s"):format(file.name, ran, busted.monotime() - file_start)) end
     io.stdout:flush()
   end)
+  on({"test", "start"}, function(element)
+    count.test, count.test_start = element, busted.monotime()
+  end)
   on({"test", "end"}, function(_, _, status)
     local field = status == "success" and "passed" or status == "pending" and "skipped" or "failed"
     count[field] = count[field] + 1
+    count.test = nil
     yield() -- many short tests are not one long one, for the watchdog
   end)
   on({"pending", "it"}, function(element, _, message)
@@ -130,6 +135,26 @@ local function load_specs(busted, given)
   load_files(given.paths, {"_spec%.lua$"}, {excludes = {}, recursive = true})
 end
 
+-- Runs the tests in a task of their own, so that one that waits for ever ends the run with its name and place.
+local function execute(busted, count)
+  local tests <close> = require("neap.task").group()
+  local run = tests:spawn(function() require "busted.execute"(busted)(1, {}) end)
+  local ok, err
+  repeat
+    ok, err = run:join(1)
+    local is_stuck = ok == nil and count.test and busted.monotime() - count.test_start > TEST_SECONDS
+    if is_stuck then
+      ok, err = false, ("%s: still waiting after %d s\n%s"):format(full_name(busted, count.test), TEST_SECONDS,
+        run:traceback())
+      run:cancel()
+    end
+  until ok ~= nil
+  if not ok then
+    count.failed = count.failed + 1
+    print("  ERROR " .. tostring(err))
+  end
+end
+
 -- What ./neap test found before it started us (format and lint).
 local function from_check(name)
   return math.tointeger(tonumber(os.getenv(name))) or 0
@@ -150,7 +175,7 @@ function testing.run(...)
 
   local count = watch(busted)
   load_specs(busted, given)
-  require "busted.execute"(busted)(1, {})
+  execute(busted, count)
   local failed = count.failed + from_check("NEAP_CHECK_FAILURES")
   local skipped = count.skipped + from_check("NEAP_CHECK_SKIPPED")
   print(("%d passed, %d failed, %d skipped"):format(count.passed, failed, skipped))

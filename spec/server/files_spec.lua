@@ -7,12 +7,13 @@ local task = require "neap.task"
 local PATIENCE = 20
 local LINE = "the quick brown fox jumps over the lazy dog 0123456789 abcdefgh\n" -- 64 bytes
 local SIZE = 32 * 1024 * 1024
+local CUT = 1024 * 1024
 
 local APP = [[
   local neap = require "neap"
   local app = neap.app()
   app:get("/big", function() return neap.res.file("big.bin") end)
-  app:get("/timeout", function() return neap.res.file("big.bin") end, {timeout = "200ms"})
+  app:get("/timeout", function() return neap.res.file("big.bin") end, {timeout = "1s"})
   app:get("/small", function() return neap.res.file("small.txt") end)
   app:get("/hello", function() return "hello" end)
   app:post("/cancelled", function(req)
@@ -24,7 +25,8 @@ local APP = [[
 
 local function start(opts)
   opts = opts or {}
-  local s = server.start {app = APP, files = {["small.txt"] = "small"}, workers = opts.workers or 1, args = opts.args or {"--set", "timeouts.drain=2"}}
+  local s = server.start {app = APP, files = {["small.txt"] = "small"}, workers = opts.workers or 1,
+    args = opts.args or {"--set", "timeouts.drain=2"}}
   local pipe = assert(io.popen(("cat >'%s/big.bin'"):format(s.dir), "w"))
   local block = LINE:rep(16384)
   for _ = 1, SIZE // #block do pipe:write(block) end
@@ -35,7 +37,7 @@ end
 -- A client that asks, takes what little fits into its buffers, and then waits.
 local function slow_client(s, path, method)
   local socket = s:connect()
-  socket:receive_buffer(4096)
+  socket:receive_buffer(262144)
   socket:send(("%s %s HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"):format(method or "GET", path))
   local text = assert(socket:recv(1024, PATIENCE))
   socket:pause()
@@ -110,19 +112,22 @@ describe("a file on its way", function()
     local s = start()
     local socket, text = slow_client(s, "/big")
     assert.matches("\r\nContent%-Length: " .. SIZE .. "\r\n", text)
-    assert(os.execute(("truncate -s 3000000 '%s/big.bin'"):format(s.dir)))
+    -- At the end of a page: of a page that it has queued but not sent, the kernel would clear what was cut off.
+    assert(os.execute(("truncate -s %d '%s/big.bin'"):format(CUT, s.dir)))
     local body = read_on(socket, text)
     assert.is_true(#body < SIZE)
     assert_prefix(body)
     socket:close()
-    assert.equal(3000000, #ask(s, "/big").body)
+    assert.equal(CUT, #ask(s, "/big").body)
   end)
 
-  it("that is emptied before the first byte is a short answer, too", function()
+  it("that is emptied is a short answer, too", function()
     local s = start()
-    local socket = slow_client(s, "/big")
+    local socket, text = slow_client(s, "/big")
     assert(os.execute((": >'%s/big.bin'"):format(s.dir)))
-    assert.is_true(#read_on(socket, "") < SIZE)
+    local body = read_on(socket, text)
+    assert.is_true(#body < SIZE)
+    assert_prefix(body)
     socket:close()
     assert.equal("", ask(s, "/big").body)
   end)
@@ -161,10 +166,15 @@ describe("a file on its way", function()
     assert.matches("small$", all)
   end)
 
+  -- Each worker opens its spare file with its first connection.
+  local function warm_up(s)
+    for _ = 1, 50 do ask(s, "/hello") end
+    return s:fds()
+  end
+
   local function assert_closed_when(leave, path, method, opts)
     local s = start(opts)
-    ask(s, "/hello")
-    local before = s:fds()
+    local before = warm_up(s)
     local socket = slow_client(s, path or "/big", method)
     assert.equal(before + 2, s:fds()) -- socket and file
     leave(socket, s)
@@ -183,9 +193,7 @@ describe("a file on its way", function()
   end)
 
   it("is closed when the time of the route is over", function()
-    local s = assert_closed_when(function(socket)
-      assert.is_true(#read_on(socket, "") < SIZE)
-    end, "/timeout")
+    local s = assert_closed_when(function() end, "/timeout")
     assert.is_nil(s:log():find('"level":"error"', 1, true))
   end)
 
@@ -210,13 +218,12 @@ describe("a file on its way", function()
 
   it("may go to many clients that come and go at once", function()
     local s = start {workers = 2}
-    ask(s, "/hello")
-    local before = s:fds()
+    local before = warm_up(s)
     local g <close> = task.group {limit = 50}
     for i = 1, 200 do
       g:spawn(function()
         local socket = s:connect()
-        socket:receive_buffer(4096)
+        socket:receive_buffer(262144)
         socket:send("GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
         if i % 3 > 0 then socket:recv(100, PATIENCE) end
         if i % 2 == 0 then socket:reset() else socket:close() end

@@ -211,11 +211,12 @@ end
 
 ---The bytes are refused with `status`: one answer, and the connection is closed.
 ---@param s spec.Server
----@param bytes string what follows in the same connection is not read as a request
+---@param bytes string
 ---@param status integer
+---@param behind string? what follows in the same connection and must not be read as a request; default `http.END`
 ---@async
-function http.refuses(s, bytes, status)
-  http.each_way(s, bytes .. http.END, function(answers, rest)
+function http.refuses(s, bytes, status, behind)
+  http.each_way(s, bytes .. (behind or http.END), function(answers, rest)
     local first = answers[1]
     assert(first, "no answer")
     assert(first.status == status, ("answered %d, not %d"):format(first.status, status))

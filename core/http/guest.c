@@ -1,0 +1,77 @@
+/* Who has a connection while no request does: see guest.h. */
+#include "http/guest.h"
+
+#include "base/alloc.h"
+#include "http/session_state.h"
+
+#include <assert.h>
+#include <string.h>
+
+void guest_enter(struct guest *guest, const struct guest_events *events, struct request *rq)
+{
+    struct session *session = rq->session;
+    assert(session && session->request == rq && !session->guest);
+    *guest = (struct guest){
+        .events = events,
+        .session = session,
+        .route = rq->user.route,
+        .is_http10 = rq->is_http10,
+        .is_head = rq->is_head,
+        .wants_close = rq->wants_close,
+    };
+    if (rq->server->events.on_log) {
+        size_t len;
+        const char *path = request_path(rq, &len);
+        guest->path = mem_strndup(path, len);
+    }
+    rq->answer = ANSWER_ENDED;
+    rq->is_logged = true; /* it is logged when the guest answers, or leaves */
+    session->guest = guest;
+    request_detach(rq);
+}
+
+struct request *guest_leave(struct guest *guest)
+{
+    struct session *session = guest->session;
+    struct request *rq = request_new(session->server);
+    rq->session = session;
+    rq->stage = REQUEST_WHOLE;
+    rq->parser.method = guest->is_head ? HTTP_HEAD : HTTP_GET;
+    rq->is_http10 = guest->is_http10;
+    rq->is_head = guest->is_head;
+    rq->wants_close = guest->wants_close;
+    rq->user.route = guest->route;
+    if (guest->path) {
+        bytes_append_text(&rq->decoded, guest->path);
+        mem_free(guest->path);
+        guest->path = NULL;
+    }
+    session->request = rq;
+    session->guest = NULL;
+    guest->session = NULL;
+    loop_clear_deadline(session->server->loop, &session->deadline);
+    return rq;
+}
+
+struct conn *guest_conn(struct guest *guest)
+{
+    return guest->session ? &guest->session->conn : NULL;
+}
+
+void guest_set_deadline(struct guest *guest, uint64_t after_ms)
+{
+    if (guest->session)
+        loop_set_deadline(guest->session->server->loop, &guest->session->deadline, after_ms);
+}
+
+void guest_clear_deadline(struct guest *guest)
+{
+    if (guest->session)
+        loop_clear_deadline(guest->session->server->loop, &guest->session->deadline);
+}
+
+void guest_finish(struct guest *guest)
+{
+    if (guest->session)
+        conn_finish(&guest->session->conn);
+}

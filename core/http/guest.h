@@ -1,0 +1,45 @@
+/* A guest: who has a connection while no request does. A parked poll, an event stream, a WebSocket.
+ * The session has no parser, no head and no request meanwhile, and tells its guest everything. A
+ * guest is a member of its owner's object. */
+#ifndef HTTP_GUEST_H
+#define HTTP_GUEST_H
+
+#include "http/request.h"
+#include "net/conn.h"
+
+struct guest;
+struct session;
+
+struct guest_events {
+    /* Bytes from the peer, valid during the call. NULL: they are kept for the next request. */
+    void (*on_data)(struct guest *guest, const char *data, size_t len);
+    /* The peer ended its side or reset it. The connection is closed after this. */
+    void (*on_gone)(struct guest *guest, int err);
+    void (*on_drained)(struct guest *guest); /* what was written has left; may be NULL */
+    void (*on_due)(struct guest *guest);     /* the time of guest_set_deadline has come */
+    void (*on_drain)(struct guest *guest);  /* the server is going to stop: say goodbye and leave */
+    void (*on_closed)(struct guest *guest); /* the connection is gone; last call */
+};
+
+struct guest {
+    const struct guest_events *events;
+    struct session *session; /* NULL: has none (any more) */
+    char *path;              /* of the request, while there is an access log */
+    int route;
+    bool is_http10;
+    bool is_head;
+    bool wants_close;
+};
+
+/* Takes the connection over from a request whose handler has returned. The request goes on without
+ * one: its request_done comes as always. */
+void guest_enter(struct guest *guest, const struct guest_events *events, struct request *rq);
+/* Gives the connection back, to answer: a new request of the same kind, for response_... and then
+ * request_done. The guest gets no more calls. */
+struct request *guest_leave(struct guest *guest);
+struct conn *guest_conn(struct guest *guest);
+void guest_set_deadline(struct guest *guest, uint64_t after_ms);
+void guest_clear_deadline(struct guest *guest);
+void guest_finish(struct guest *guest); /* close when everything has been sent; on_closed comes */
+
+#endif

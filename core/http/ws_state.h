@@ -1,0 +1,80 @@
+/* What the files of the WebSocket side share: websocket.c (its life), ws_message.c (what comes in)
+ * and ws_send.c (what goes out). Nobody else includes this. */
+#ifndef HTTP_WS_STATE_H
+#define HTTP_WS_STATE_H
+
+#include "base/utf8.h"
+#include "http/session_state.h"
+#include "http/websocket.h"
+#include "http/ws_frame.h"
+
+enum ws_state {
+    WS_OPEN,
+    WS_CLOSING, /* our close frame was sent: nothing but the peer's is of interest */
+    WS_ENDED    /* on_close is being called */
+};
+
+/* A data message while it is incomplete. */
+struct ws_message {
+    struct bytes data; /* as it came: may be compressed */
+    uint32_t fragments;
+    bool is_text;
+    bool is_deflated;
+    struct utf8_stream utf8;
+};
+
+/* The answer to a ping that has to wait until other bytes have left; a newer one replaces it. */
+struct ws_pong {
+    uint8_t len;
+    char payload[WS_CONTROL_MAX];
+};
+
+/* The session's deadline watches over it, and the session's `rest` holds what came too early. Kept
+ * small: there may be a hundred thousand, and most of them are idle. */
+struct websocket {
+    struct session *session;
+    const struct ws_events *events;
+    void *owner;
+    struct ws_frame *frame;     /* NULL between frames */
+    struct ws_message *message; /* NULL between messages */
+    struct ws_pong *pong;       /* NULL: none is owed */
+    struct ws_options options;
+    uint64_t id;
+    uint64_t heard_ms;   /* when bytes came last */
+    uint8_t state;       /* enum ws_state */
+    uint8_t window_bits; /* the most we may compress with */
+    bool is_paused;
+    bool awaits_pong; /* a ping was sent and nothing heard since */
+};
+
+static inline struct conn *conn_of(struct websocket *ws)
+{
+    return &ws->session->conn;
+}
+static inline struct ws_pool *pool_of(struct websocket *ws)
+{
+    return ws->session->server->ws_pool;
+}
+
+/* websocket.c: */
+/* Whether what the peer sends has to wait: for the application, or because it does not take what we
+ * send. */
+bool ws_must_wait(struct websocket *ws);
+void ws_fail(struct websocket *ws, int code); /* the peer broke a rule; ws is gone after this */
+void ws_on_peer_close(struct websocket *ws, int code, const char *reason, size_t len); /* so here */
+
+/* ws_message.c: */
+void ws_read(struct websocket *ws, const char *data, size_t len); /* ws can be gone after this */
+void ws_message_free(struct ws_message *message);                 /* NULL is allowed */
+
+/* ws_send.c: */
+void ws_send_control(struct websocket *ws, unsigned opcode, const void *payload, size_t len);
+void ws_send_close(struct websocket *ws, int code, const char *reason, size_t len);
+void ws_answer_ping(struct websocket *ws, const char *payload, size_t len);
+void ws_send_owed(struct websocket *ws); /* the pong that had to wait */
+
+/* ws_handshake.c: */
+/* Writes the 101; the session is to become a WebSocket. */
+void ws_shake_hands(struct request *rq, const char *protocol, bool deflate, int window_bits);
+
+#endif

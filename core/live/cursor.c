@@ -1,0 +1,54 @@
+/* Cursors as text. There is one way to write each, so that equal cursors are equal texts. */
+#include "live/topic.h"
+
+#include "base/text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+size_t cursor_format(char out[CURSOR_SIZE], uint64_t epoch, uint64_t seq)
+{
+    return (size_t)snprintf(out, CURSOR_SIZE, "%" PRIx64 ".%" PRIu64, epoch, seq);
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static int parse_hex(const char *text, size_t len, uint64_t *value)
+{
+    if (len == 0 || len > 16)
+        return -EINVAL;
+    *value = 0;
+    for (size_t i = 0; i < len; i++) {
+        int digit = hex_digit(text[i]);
+        if (digit < 0)
+            return -EINVAL;
+        *value = *value << 4 | (uint64_t)digit;
+    }
+    return 0;
+}
+
+static bool has_spare_zero(const char *text, size_t len)
+{
+    return len > 1 && text[0] == '0';
+}
+
+int cursor_parse(const char *text, size_t len, uint64_t *epoch, uint64_t *seq)
+{
+    const char *dot = memchr(text, '.', len);
+    if (dot == NULL)
+        return -EINVAL;
+    size_t hex_len = (size_t)(dot - text);
+    size_t seq_len = len - hex_len - 1;
+    if (has_spare_zero(text, hex_len) || has_spare_zero(dot + 1, seq_len))
+        return -EINVAL;
+    if (parse_hex(text, hex_len, epoch) || text_parse_uint(dot + 1, seq_len, seq))
+        return -EINVAL;
+    return 0;
+}

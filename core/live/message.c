@@ -1,0 +1,83 @@
+/* Messages: one allocation each, with the texts behind the struct; freed with their encodings by
+ * the last one to drop them. */
+#include "live/topic_state.h"
+
+#include "base/alloc.h"
+
+#include <string.h>
+
+/* Copies a text to `*at` and moves it behind the copy's NUL. */
+static const char *put_text(char **at, const char *text, size_t len)
+{
+    char *copy = *at;
+    if (len > 0)
+        memcpy(copy, text, len);
+    copy[len] = '\0';
+    *at += len + 1;
+    return copy;
+}
+
+/* What each text takes was checked to be less than 4 GiB, so the sum cannot overflow. */
+static bool is_too_long(const struct publication *pub)
+{
+    return pub->len >= UINT32_MAX || pub->key_len >= UINT32_MAX || pub->event_len >= UINT32_MAX ||
+           pub->dedupe_len >= UINT32_MAX;
+}
+
+struct message *message_new(const struct topic *topic, const struct publication *pub)
+{
+    if (is_too_long(pub))
+        return NULL;
+    size_t size = sizeof(struct message) + topic->name_len + pub->len + pub->key_len +
+                  pub->event_len + pub->dedupe_len + 5;
+    struct message *message = mem_try_alloc(size);
+    if (message == NULL)
+        return NULL;
+    char *at = (char *)(message + 1);
+    memset(message, 0, sizeof(*message));
+    atomic_init(&message->refs, 1);
+    message->epoch = topic->hub->epoch;
+    message->form = pub->form;
+    message->topic_len = (uint32_t)topic->name_len;
+    message->key_len = (uint32_t)pub->key_len;
+    message->event_len = (uint32_t)pub->event_len;
+    message->dedupe_len = (uint32_t)pub->dedupe_len;
+    message->len = (uint32_t)pub->len;
+    message->data = put_text(&at, pub->data, pub->len);
+    message->topic = put_text(&at, topic->name, topic->name_len);
+    message->key = put_text(&at, pub->key, pub->key_len);
+    message->event = put_text(&at, pub->event, pub->event_len);
+    message->dedupe = put_text(&at, pub->dedupe, pub->dedupe_len);
+    return message;
+}
+
+struct message *message_hold(struct message *message)
+{
+    atomic_fetch_add_explicit(&message->refs, 1, memory_order_relaxed);
+    return message;
+}
+
+void message_drop(struct message *message)
+{
+    if (atomic_fetch_sub_explicit(&message->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    for (int i = 0; i < ENCODINGS; i++)
+        blob_drop(atomic_load_explicit(&message->encoded[i], memory_order_relaxed));
+    mem_free(message);
+}
+
+const struct blob *message_encoded(struct message *message, enum message_encoding which,
+                                   message_encode_fn make)
+{
+    struct blob *present = atomic_load_explicit(&message->encoded[which], memory_order_acquire);
+    if (present)
+        return present;
+    struct blob *made = make(message);
+    if (made == NULL)
+        return NULL;
+    if (atomic_compare_exchange_strong_explicit(&message->encoded[which], &present, made,
+                                                memory_order_acq_rel, memory_order_acquire))
+        return made;
+    blob_drop(made); /* another worker was faster */
+    return present;
+}

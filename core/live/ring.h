@@ -1,0 +1,63 @@
+/* A topic's log: the newest messages, oldest first, bounded by count, bytes and age, in an array
+ * that grows as far as it is needed. Belongs to its topic, whose lock guards it. */
+#ifndef LIVE_RING_H
+#define LIVE_RING_H
+
+#include "live/index.h"
+#include "live/topic.h"
+
+struct ring {
+    struct message **slots; /* a power of two, NULL while nothing was put in */
+    uint32_t cap;
+    uint32_t first; /* of the oldest */
+    uint32_t count;
+    uint64_t bytes;   /* see message_size */
+    uint64_t floor;   /* newest seq lost */
+    uint64_t dropped; /* messages that left */
+    struct index repeats; /* by dedupe id */
+    struct index keys;    /* by key, once somebody reads only the newest */
+    bool has_keys;
+    const struct hash_seed *seed;
+};
+
+/* One message that was read, held. */
+struct pick {
+    struct message *message;
+    uint32_t skipped; /* superseded ones that were left out before it */
+    uint8_t seat;     /* for readers of several topics: which */
+};
+
+/* What to read and what was found. */
+struct reading {
+    uint64_t from, to; /* from < seq <= to */
+    int max;           /* messages */
+    uint64_t max_bytes; /* of payload; the first message comes whatever its size */
+    bool is_conflated; /* only the newest up to `to` of each key */
+    struct pick *picks;
+    int count;
+    bool is_cut;    /* by max or max_bytes: there are more up to `to` */
+    uint64_t floor; /* the ring's: above `from` means that messages were lost */
+    uint64_t lo;    /* any cursor between this and the first pick reads the same */
+};
+
+void ring_init(struct ring *ring, const struct hash_seed *seed, uint64_t floor);
+void ring_deinit(struct ring *ring); /* drops what is in it */
+uint64_t message_size(const struct message *message);
+
+/* These chain what leaves the ring to `gone`, for messages_drop after unlocking. */
+void ring_trim(struct ring *ring, uint32_t keep, uint64_t bytes, struct message **gone);
+void ring_expire(struct ring *ring, uint64_t now_ms, uint32_t ttl_ms, struct message **gone);
+void messages_drop(struct message *gone);
+
+/* Room for `message`: 0 or -ENOMEM. */
+int ring_reserve(struct ring *ring, const struct message *message);
+/* Takes over the reference of a message that has its seq; room was reserved. */
+void ring_push(struct ring *ring, struct message *message);
+struct message *ring_repeated(const struct ring *ring, const char *dedupe, size_t len);
+struct message *ring_at(const struct ring *ring, uint32_t index); /* 0: the oldest */
+uint32_t ring_find(const struct ring *ring, uint64_t from); /* index of the first seq > from */
+/* Without memory for the index of keys it is not conflated. */
+void ring_read(struct ring *ring, struct reading *reading);
+void ring_shrink(struct ring *ring); /* frees the storage of an empty one */
+
+#endif

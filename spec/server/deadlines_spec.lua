@@ -1,0 +1,205 @@
+-- Slow clients (THREATS.md, S1): every deadline is a total or a rate, so that a byte now and then resets nothing.
+local http = require "spec.support.http"
+local server = require "spec.support.server"
+local task = require "neap.task"
+
+local APP = [[
+  local neap = require "neap"
+  local app = neap.app()
+  local last = ""
+  app:get("/", function() return "hello" end)
+  app:get("/last", function() return last end)
+  app:post("/body", function(req)
+    local body, err = req:body()
+    last = body and #body .. " bytes" or err
+    return last
+  end)
+  app:post("/chunks", function(req)
+    local count, data, err = 0, nil, nil
+    repeat
+      data, err = req:read_chunk(100)
+      count = count + #(data or "")
+    until not data
+    last = err or count .. " bytes"
+    return last
+  end)
+  app:post("/late", function(req)
+    neap.task.sleep(1)
+    return #assert(req:body("1MB")) .. " bytes"
+  end)
+  app:post("/unread", function() return "unread" end)
+  app:get("/park", function() neap.task.sleep(1) return "parked" end)
+  app:get("/route", function() neap.task.sleep(3600) end, {timeout = "200ms"})
+  app:get("/flood", function()
+    return neap.res.stream(function(out)
+      local guard <close> = setmetatable({}, {__close = function() last = "flood closed" end})
+      while out:write(("x"):rep(65536)) do end
+    end)
+  end)
+  app:get("/large", function() return ("x"):rep(64 * 1024 * 1024) end)
+  return app]]
+
+-- A head in 0.4 s, 0.6 s of idleness, 1000 bytes of body a second looked at every 0.4 s, 0.5 s for a write.
+local ENV = {
+  NEAP_TIMEOUTS_HEADER = "400ms", NEAP_TIMEOUTS_IDLE = "600ms", NEAP_TIMEOUTS_BODY_WINDOW = "400ms",
+  NEAP_LIMITS_BODY_RATE = "1000", NEAP_TIMEOUTS_WRITE = "500ms",
+}
+local LATE = 5 -- seconds that no deadline here may take, on a busy machine
+
+describe("a slow client", function()
+  local s
+
+  setup(function() s = server.start {app = APP, workers = 1, env = ENV} end)
+  teardown(server.stop_all)
+
+  -- Sends `start`, then `drop` again and again until the server closes; what it answered, and after how long.
+  local function drip(start, drop)
+    local begun = task.now()
+    local conn = http.open(s):send(start)
+    while drop and conn.socket:send(drop) do
+      local piece = conn.socket:recv(65536, 0.02)
+      if piece then
+        conn.text = conn.text .. piece
+        break
+      end
+    end
+    local answers, rest = conn:answers()
+    conn:close()
+    return answers, task.now() - begun, rest
+  end
+
+  local function is_late(name, start, drop, least)
+    it("is answered 408: " .. name, function()
+      local answers, seconds, rest = drip(start, drop)
+      assert.equal(1, #answers)
+      assert.equal(408, answers[1].status)
+      assert.equal("close", answers[1].headers.connection)
+      assert.equal("", rest)
+      assert.is_true(seconds >= (least or 0.35) and seconds < LATE, ("after %.3f s"):format(seconds))
+    end)
+  end
+
+  is_late("one byte and no more", "G")
+  is_late("a request line without end", "GET /", "a")
+  is_late("half a request line", "GET / HT")
+  is_late("headers that drip", "GET / HTTP/1.1\r\nHost: a\r\nX: ", "x")
+  is_late("header lines that drip", "GET / HTTP/1.1\r\nHost: a\r\n", "X: y\r\n")
+  is_late("no empty line", "GET / HTTP/1.1\r\nHost: a\r\n")
+  is_late("half an empty line", "GET / HTTP/1.1\r\nHost: a\r\n\r")
+  is_late("a body that does not come", "POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\n")
+  is_late("a body that drips", "POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\n", "b")
+  is_late("a chunk that drips", "POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n384\r\n", "b")
+  is_late("chunks that drip", "POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\nb\r\n")
+  is_late("a chunk size that drips", "POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", "0")
+  is_late("chunk extensions that drip", "POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;", "e")
+  is_late("trailers that drip", "POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ", "t")
+  is_late("a body read in chunks", "POST /chunks HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\n", "b")
+
+  it("is told to its handler", function()
+    drip("POST /chunks HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\n", "b")
+    assert.equal("timeout", select(2, s:get("/last")))
+  end)
+
+  it("is answered 408 in a later request too", function()
+    local answers = drip("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHo")
+    assert.equal(2, #answers)
+    assert.equal("hello", answers[1].body)
+    assert.equal(408, answers[2].status)
+  end)
+
+  it("is cut off without a second answer when nobody wanted its body", function()
+    local answers, seconds = drip("POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\n", nil)
+    assert.equal(1, #answers)
+    assert.equal("unread", answers[1].body)
+    assert.is_true(seconds < LATE)
+  end)
+
+  it("may be slow, but above the rate", function()
+    local conn = http.open(s):send("POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 3000\r\n\r\n")
+    for _ = 1, 30 do
+      conn:send(("b"):rep(100))
+      task.sleep(0.03)
+    end
+    assert.equal("3000 bytes", conn:answer().body)
+    conn:close()
+  end)
+
+  it("is not to blame when the handler does not read", function()
+    local conn = http.open(s):send("POST /late HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n")
+    conn:send(("b"):rep(500000))
+    assert.equal("500000 bytes", conn:answer().body)
+    conn:close()
+  end)
+
+  it("is not to blame while it waits for 100 Continue", function()
+    local conn = http.open(s):send("POST /late HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+    assert.equal(100, conn:answer().status)
+    conn:send("hello")
+    assert.equal("5 bytes", conn:answer().body)
+    conn:close()
+  end)
+
+  it("is not to blame while a handler works", function()
+    local conn = http.open(s):send("GET /park HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert.equal("parked", conn:answer().body)
+    conn:send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert.equal("hello", conn:answer().body)
+    conn:close()
+  end)
+
+  it("that says nothing is closed without a word", function()
+    local answers, seconds, rest = drip("")
+    assert.equal(0, #answers)
+    assert.equal("", rest)
+    assert.is_true(seconds >= 0.55 and seconds < LATE, ("after %.3f s"):format(seconds))
+  end)
+
+  it("that says nothing more is closed without a word", function()
+    local answers, seconds, rest = drip("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert.equal(1, #answers)
+    assert.equal("", rest)
+    assert.is_true(seconds >= 0.55 and seconds < LATE, ("after %.3f s"):format(seconds))
+  end)
+
+  it("that takes nothing is dropped, and its handler cancelled", function()
+    local conn = http.open(s)
+    conn.socket:pause()
+    conn:send("GET /flood HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert.truthy(server.poll(LATE, function() return select(2, s:get("/last")) == "flood closed" end))
+    conn:reset()
+  end)
+
+  it("that takes nothing of a finished answer is dropped", function()
+    local fds = s:fds()
+    local conn = http.open(s)
+    conn.socket:pause()
+    conn:send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert.truthy(server.poll(LATE, function() return s:fds() > fds end))
+    assert.truthy(server.poll(LATE, function() return s:fds() <= fds end))
+    conn:reset()
+  end)
+
+  it("that takes a little all the time is served", function()
+    local conn = http.open(s)
+    conn.socket:receive_buffer(4096)
+    conn:send("GET /flood HTTP/1.1\r\nHost: a\r\n\r\n")
+    local begun, total = task.now(), 0
+    while task.now() - begun < 1.5 do
+      total = total + #assert(conn.socket:recv(20000))
+      conn.socket:pause()
+      task.sleep(0.03)
+    end
+    assert.is_true(total > 20000)
+    conn:reset()
+  end)
+end)
+
+describe("a route's timeout", function()
+  teardown(server.stop_all)
+
+  it("is answered with 503", function()
+    local s = server.start {app = APP, workers = 1, env = ENV}
+    local answer = http.open(s):send("GET /route HTTP/1.1\r\nHost: a\r\n\r\n"):answer()
+    assert.equal(503, answer.status)
+  end)
+end)

@@ -103,6 +103,11 @@ int response_header(struct request *rq, const char *name, size_t name_len, const
     return 0;
 }
 
+void response_lines(struct request *rq, const char *lines, size_t len)
+{
+    bytes_append(&rq->server->head, lines, len);
+}
+
 void response_type(struct request *rq, const char *type)
 {
     struct bytes *head = &rq->server->head;

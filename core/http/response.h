@@ -15,6 +15,8 @@ void response_begin(struct request *rq, int status);
  * the core sets. */
 int response_header(struct request *rq, const char *name, size_t name_len, const char *value,
                     size_t value_len);
+/* Adds header lines that were checked before, with their line ends. */
+void response_lines(struct request *rq, const char *lines, size_t len);
 void response_type(struct request *rq, const char *type); /* trusted text */
 
 void response_send(struct request *rq, const void *body, size_t len); /* head and whole body */

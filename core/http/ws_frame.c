@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define POOL_MAX 16 /* spare contexts, 4.4 KiB each */
@@ -39,11 +40,9 @@ static struct ws_frame *frame_new(void)
 {
     static const struct wslay_frame_callbacks callbacks = {.recv_callback = on_wanted};
     struct ws_frame *frame = mem_calloc(sizeof(*frame));
-    int err = wslay_frame_context_init(&frame->wslay, &callbacks, frame);
-    if (!err)
-        return frame;
-    mem_free(frame);
-    return NULL;
+    if (wslay_frame_context_init(&frame->wslay, &callbacks, frame) != 0)
+        abort(); /* out of memory, as in mem_calloc */
+    return frame;
 }
 
 static void frame_free(struct ws_frame *frame)
@@ -61,8 +60,7 @@ struct ws_frame *ws_frame_borrow(struct ws_pool *pool)
     } else {
         frame = frame_new();
     }
-    if (frame)
-        pool->borrowed++;
+    pool->borrowed++;
     return frame;
 }
 

@@ -201,28 +201,21 @@ static bool read_step(struct websocket *ws, const char **data, size_t *len)
     return true;
 }
 
-/* Keeps what came too early. */
-static void keep_rest(struct session *session, const char *data, size_t len)
-{
-    conn_read_stop(&session->conn);
-    bytes_append(&session->rest, data, len);
-}
-
-void ws_read(struct websocket *ws, const char *data, size_t len)
+size_t ws_read(struct websocket *ws, const char *data, size_t len)
 {
     struct session *session = ws->session;
+    size_t left = len;
     bool goes_on = true;
     while (goes_on && session->ws && session->conn.state == CONN_OPEN) {
         if (!ws->frame)
             ws->frame = ws_frame_borrow(pool_of(ws));
-        if (ws_frame_is_between(ws->frame) && ws_must_wait(ws)) {
-            keep_rest(session, data, len);
+        if (ws_frame_is_between(ws->frame) && ws_must_wait(ws))
             break;
-        }
-        goes_on = read_step(ws, &data, &len);
+        goes_on = read_step(ws, &data, &left);
     }
     if (session->ws && ws->frame && ws_frame_is_between(ws->frame)) {
         ws_frame_return(pool_of(ws), ws->frame);
         ws->frame = NULL;
     }
+    return len - left;
 }

@@ -4,6 +4,7 @@
 #define HTTP_WS_STATE_H
 
 #include "base/utf8.h"
+#include "http/guest.h"
 #include "http/session_state.h"
 #include "http/websocket.h"
 #include "http/ws_frame.h"
@@ -29,32 +30,51 @@ struct ws_pong {
     char payload[WS_CONTROL_MAX];
 };
 
-/* The session's deadline watches over it, and the session's `rest` holds what came too early. Kept
- * small: there may be a hundred thousand, and most of them are idle. */
+/* Kept small: there may be a hundred thousand, and most of them are idle. The session's deadline
+ * watches over it, and the session's `rest` has what came too early. */
 struct websocket {
-    struct session *session;
+    struct guest guest; /* of its session, until it ends */
     const struct ws_events *events;
+    const struct ws_options *options; /* the pool's */
     void *owner;
     struct ws_frame *frame;     /* NULL between frames */
     struct ws_message *message; /* NULL between messages */
     struct ws_pong *pong;       /* NULL: none is owed */
-    struct ws_options options;
     uint64_t id;
-    uint64_t heard_ms;   /* when bytes came last */
+    uint32_t heard_ms;   /* when bytes came last: the low half of the loop's clock */
+    uint32_t rest_at;    /* how much of the session's `rest` was read */
     uint8_t state;       /* enum ws_state */
-    uint8_t window_bits; /* the most we may compress with */
+    uint8_t window_bits; /* the most we may compress with; 0: permessage-deflate was not agreed on */
     bool is_paused;
     bool awaits_pong; /* a ping was sent and nothing heard since */
 };
 
-static inline struct conn *conn_of(struct websocket *ws)
+/* What the WebSockets of a server share. Made at its first one. */
+struct ws_pool {
+    struct ws_frame *frames; /* that nobody is reading with */
+    uint32_t frame_count;
+    uint32_t borrowed;
+    struct ws_known_options *options; /* a few, that many have in common */
+    struct ws_inflater *inflater;     /* NULL until it is needed */
+    struct bytes inflated;            /* the message that is being delivered */
+    struct bytes deflated;            /* the message that is being sent */
+    uint64_t last_id;
+};
+
+static inline struct conn *conn_of(const struct websocket *ws)
 {
-    return &ws->session->conn;
+    return &ws->guest.session->conn;
 }
-static inline struct ws_pool *pool_of(struct websocket *ws)
+static inline struct ws_pool *pool_of(const struct websocket *ws)
 {
-    return ws->session->server->ws_pool;
+    return ws->guest.session->server->ws_pool;
 }
+
+/* ws_pool.c: */
+struct ws_pool *ws_pool_of(struct http_server *server); /* makes it when there is none */
+const struct ws_options *ws_pool_options(struct ws_pool *pool, const struct ws_options *options);
+struct ws_frame *ws_frame_borrow(struct ws_pool *pool);
+void ws_frame_return(struct ws_pool *pool, struct ws_frame *frame);
 
 /* websocket.c: */
 /* Whether what the peer sends has to wait: for the application, or because it does not take what we
@@ -64,8 +84,9 @@ void ws_fail(struct websocket *ws, int code); /* the peer broke a rule; ws is go
 void ws_on_peer_close(struct websocket *ws, int code, const char *reason, size_t len); /* so here */
 
 /* ws_message.c: */
-void ws_read(struct websocket *ws, const char *data, size_t len); /* ws can be gone after this */
-void ws_message_free(struct ws_message *message);                 /* NULL is allowed */
+/* How many bytes were taken; the others have to wait. ws can be gone after this. */
+size_t ws_read(struct websocket *ws, const char *data, size_t len);
+void ws_message_free(struct ws_message *message); /* NULL is allowed */
 
 /* ws_send.c: */
 void ws_send_control(struct websocket *ws, unsigned opcode, const void *payload, size_t len);

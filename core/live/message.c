@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* Copies a text to `*at` and moves it behind the copy's NUL. */
@@ -17,8 +18,7 @@ static const char *put_text(char **at, const char *text, size_t len)
     return copy;
 }
 
-/* What each text takes was checked to be less than 4 GiB, so the sum cannot overflow. */
-static bool is_too_long(const struct publication *pub)
+bool publication_is_too_long(const struct publication *pub)
 {
     return pub->len >= UINT32_MAX || pub->key_len >= UINT32_MAX || pub->event_len >= UINT32_MAX ||
            pub->dedupe_len >= UINT32_MAX;
@@ -26,8 +26,7 @@ static bool is_too_long(const struct publication *pub)
 
 struct message *message_new(const struct topic *topic, const struct publication *pub)
 {
-    if (is_too_long(pub))
-        return NULL;
+    assert(!publication_is_too_long(pub)); /* so the sum cannot overflow */
     size_t size = sizeof(struct message) + topic->name_len + pub->len + pub->key_len +
                   pub->event_len + pub->dedupe_len + 5;
     struct message *message = mem_try_alloc(size);

@@ -104,10 +104,10 @@ static int grow(struct ring *ring)
     return 0;
 }
 
-int ring_reserve(struct ring *ring, const struct message *message)
+int ring_reserve(struct ring *ring, const struct message *message, uint32_t keep)
 {
     int err = 0;
-    if (ring->count == ring->cap)
+    if (ring->count == ring->cap && ring->count < keep)
         err = grow(ring);
     if (!err && message->dedupe_len)
         err = index_reserve(&ring->repeats);
@@ -128,6 +128,10 @@ void ring_push(struct ring *ring, struct message *message)
     assert(ring->count < ring->cap);
     ring->slots[(ring->first + ring->count++) & (ring->cap - 1)] = message;
     ring->bytes += message_size(message);
+}
+
+void ring_index(struct ring *ring, struct message *message)
+{
     if (message->dedupe_len)
         index_put(&ring->repeats, ring->seed, message);
     if (ring->has_keys)

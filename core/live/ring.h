@@ -49,10 +49,11 @@ void ring_trim(struct ring *ring, uint32_t keep, uint64_t bytes, struct message 
 void ring_expire(struct ring *ring, uint64_t now_ms, uint32_t ttl_ms, struct message **gone);
 void messages_drop(struct message *gone);
 
-/* Room for `message`: 0 or -ENOMEM. */
-int ring_reserve(struct ring *ring, const struct message *message);
-/* Takes over the reference of a message that has its seq; room was reserved. */
+/* Room for `message`, before or after trimming to less than `keep`: 0 or -ENOMEM. */
+int ring_reserve(struct ring *ring, const struct message *message, uint32_t keep);
+/* Takes over the reference of a message that has its seq; room was reserved. ring_index follows. */
 void ring_push(struct ring *ring, struct message *message);
+void ring_index(struct ring *ring, struct message *message);
 struct message *ring_repeated(const struct ring *ring, const char *dedupe, size_t len);
 struct message *ring_at(const struct ring *ring, uint32_t index); /* 0: the oldest */
 uint32_t ring_find(const struct ring *ring, uint64_t from); /* index of the first seq > from */

@@ -101,7 +101,7 @@ void topic_set_options(struct topic *topic, const struct topic_options *options,
 
 /* ---- publishing ---- */
 
-/* The only thing that all publishers wait for each other for. */
+/* All that publishers of different topics wait for each other for. */
 static void stamp_and_push(struct topic *topic, struct message *message)
 {
     struct hub *hub = topic->hub;
@@ -143,10 +143,11 @@ static int append(struct topic *topic, struct message *message, struct published
     ring_expire(ring, message->born_ms, options->ttl_ms, gone);
     if (find_repeated(topic, message, result))
         return 0;
-    if (ring->count < options->keep && ring_reserve(ring, message)) /* else a place gets free */
+    if (ring_reserve(ring, message, options->keep))
         return -ENOMEM;
     ring_trim(ring, options->keep - 1, options->bytes - size, gone);
     stamp_and_push(topic, message);
+    ring_index(ring, message);
     topic->published++;
     *result = (struct published){.seq = message->seq, .subscribers = topic->subscribers};
     return 0;
@@ -162,6 +163,8 @@ int topic_publish(struct topic *topic, const struct publication *publication,
                   struct published *result)
 {
     struct message *gone = NULL;
+    if (publication_is_too_long(publication))
+        return -EMSGSIZE;
     struct message *message = message_new(topic, publication);
     if (message == NULL)
         return -ENOMEM;

@@ -49,7 +49,8 @@ struct hub {
     _Atomic uint64_t head;
 };
 
-/* One reference; NULL: out of memory, or larger than any message can be. */
+bool publication_is_too_long(const struct publication *pub); /* for any message */
+/* One reference; NULL: out of memory. */
 struct message *message_new(const struct topic *topic, const struct publication *pub);
 
 struct topic *topic_new(struct hub *hub, const char *name, size_t len, uint64_t floor);

@@ -468,7 +468,7 @@ static int request_is_connected(lua_State *L)
 {
     struct request_box *box = luaL_checkudata(L, 1, REQUEST_TYPE);
     struct request *rq = request_find(box->server, box->handle);
-    lua_pushboolean(L, rq && rq->session && !rq->is_disconnected);
+    lua_pushboolean(L, rq && rq->session && !rq->is_disconnected && !request_conn(rq)->is_broken);
     return 1;
 }
 

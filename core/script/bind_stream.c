@@ -9,6 +9,7 @@
 #include <lauxlib.h>
 
 #define STREAM_TYPE "neap.stream"
+#define BURST_MAX 262144 /* after so much that left at once, others get their turn */
 
 struct stream_box {
     slot_handle handle;
@@ -28,7 +29,10 @@ static struct request *stream_open(lua_State *L)
 {
     struct stream_box *box = luaL_checkudata(L, 1, STREAM_TYPE);
     struct request *rq = request_find(box->server, box->handle);
-    return rq && rq->session && !rq->is_disconnected && rq->answer == ANSWER_STARTED ? rq : NULL;
+    if (!rq || !rq->session || rq->is_disconnected || rq->answer != ANSWER_STARTED)
+        return NULL;
+    return request_conn(rq)->is_broken ? NULL : rq; /* a failed write is told to the session later
+                                                     */
 }
 
 static int push_closed(lua_State *L)
@@ -67,14 +71,22 @@ void stream_wake_writer(struct request *rq)
     wait_wake(wait, 0);
 }
 
+/* The client took everything at once: goes on, but not for ever while everybody else waits. */
+static int pass_writer(lua_State *L, struct request *rq)
+{
+    if (rq->user.burst < BURST_MAX)
+        return push_written(L);
+    rq->user.burst = 0;
+    return task_yield_then(L, writer_finish);
+}
+
 /* Waits until at most `most` bytes have not left. */
 static int park_writer(lua_State *L, struct request *rq, size_t most)
 {
+    if (conn_unsent(request_conn(rq)) > most)
+        conn_flush(request_conn(rq));
     if (conn_unsent(request_conn(rq)) <= most)
-        return push_written(L);
-    conn_flush(request_conn(rq));
-    if (!rq->session || conn_unsent(request_conn(rq)) <= most)
-        return push_written(L);
+        return pass_writer(L, rq);
     if (rq->user.writer)
         return luaL_error(L, "another task is writing to this stream");
     struct wait *wait = task_wait(L);
@@ -82,6 +94,7 @@ static int park_writer(lua_State *L, struct request *rq, size_t most)
     wait->finish = writer_finish;
     wait->source = rq;
     rq->user.writer = wait;
+    rq->user.burst = 0;
     return task_park(L, WAIT_FOREVER);
 }
 
@@ -98,6 +111,7 @@ static int stream_write(lua_State *L)
         size_t len;
         const char *text = lua_tolstring(L, i, &len);
         response_write(rq, text, len);
+        rq->user.burst += len < BURST_MAX ? (uint32_t)len : BURST_MAX;
     }
     struct request *rq = stream_open(L);
     return rq ? park_writer(L, rq, CONN_HIGH_WATER) : push_closed(L);

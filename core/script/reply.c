@@ -9,6 +9,7 @@
 #include "script/bind_request.h"
 #include "script/bind_stream.h"
 #include "script/json.h"
+#include "script/live_reply.h"
 #include "script/reply_file.h"
 #include "script/reply_head.h"
 #include "script/vm.h"
@@ -123,7 +124,11 @@ static int reply_object(lua_State *L, struct request *rq, int index)
         return reply_stream(L, rq, index);
     if (reply_field(L, index, "file") == LUA_TSTRING)
         return reply_file(L, rq, index);
-    lua_pop(L, 2);
+    if (reply_field(L, index, "poll") != LUA_TNIL)
+        return reply_poll(L, rq, index);
+    if (reply_field(L, index, "events") != LUA_TNIL)
+        return reply_events(L, rq, index);
+    lua_pop(L, 4);
     return reply_object_body(L, rq, index);
 }
 

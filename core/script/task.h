@@ -117,6 +117,7 @@ static inline struct task *wait_task(struct wait *wait)
     return container_of(wait, struct task, wait);
 }
 int task_yield(lua_State *L); /* a lua_CFunction: lets everybody else run first, I/O too */
+int task_yield_then(lua_State *L, int (*finish)(lua_State *L, struct wait *wait));
 
 /* The error object that cancels; guard.c's pcall, xpcall and coroutine.c's resume raise it again.
  */

@@ -174,8 +174,14 @@ static void on_yield_turn(struct loop_job *job)
 
 int task_yield(lua_State *L)
 {
+    return task_yield_then(L, NULL);
+}
+
+int task_yield_then(lua_State *L, int (*finish)(lua_State *L, struct wait *wait))
+{
     struct wait *wait = task_wait(L);
     struct vm *vm = vm_of(L);
+    wait->finish = finish;
     list_push(&vm->yielded, &wait->link);
     vm->yield_job.run = on_yield_turn;
     loop_defer_next(vm->loop, &vm->yield_job);

@@ -66,12 +66,15 @@ end
 local Part = {__name = "neap.Part"}
 Part.__index = Part
 
+function Part:_check_not_skipped(level)
+  if self._state ~= "skipped" then return end
+  error(("part %s is over: read it before going on to the next one"):format(text.quote(self.name)), level + 1)
+end
+
 -- The next piece of the content, nil at its end.
 function Part:_next()
   if self._state == "done" then return nil end
-  if self._state == "skipped" then
-    error(("part %s is over: read it before going on to the next one"):format(text.quote(self.name)), 3)
-  end
+  self:_check_not_skipped(3)
   self._state = "open"
   local event = self._reader:next_event()
   if event and event.type == "data" then return event.data end
@@ -81,6 +84,7 @@ end
 -- For what needs the content from its beginning.
 function Part:_check_unread(what)
   if self._state == "unread" then return end
+  self:_check_not_skipped(3)
   error(("part:%s: part %s was already read"):format(what, text.quote(self.name)), 3)
 end
 

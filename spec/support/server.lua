@@ -11,7 +11,7 @@ local task = require "neap.task"
 
 local server = {}
 
-local READY_SECONDS, END_SECONDS, POLL_SECONDS = 30, 30, 0.01
+local READY_SECONDS, END_SECONDS, POLL_SECONDS = 30, 45, 0.01 -- an end may take timeouts.drain and more
 
 ---@class spec.Server
 ---@field dir string its folder
@@ -216,7 +216,7 @@ function Server:stop(signal)
 end
 
 function Server:remove()
-  shell(("rm -rf %s"):format(quote(self.dir)))
+  os.execute(("rm -rf %s"):format(quote(self.dir))) -- it may be dying, and still writing there
 end
 
 ---Waits until its log holds `text` (plain).

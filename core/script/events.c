@@ -1,0 +1,199 @@
+/* Server-sent events from topics: the connection belongs to a guest with a feed; each message is
+ * written as it was encoded once for everybody. */
+#include "base/alloc.h"
+#include "http/guest.h"
+#include "http/response.h"
+#include "http/session.h"
+#include "script/duration.h"
+#include "script/encoding.h"
+#include "script/live_reply.h"
+#include "script/reply_head.h"
+#include "script/vm.h"
+
+#include <lauxlib.h>
+
+#define HEARTBEAT_MS 15000 /* proxies cut silent connections, mostly after 60 s */
+
+struct events {
+    struct guest guest;
+    struct feed feed;
+    bool is_chunked;
+};
+
+static void events_write(struct events *events, const char *text, size_t len)
+{
+    struct bytes chunk = {0};
+    if (events->is_chunked)
+        bytes_printf(&chunk, "%zx\r\n", len);
+    bytes_append(&chunk, text, len);
+    if (events->is_chunked)
+        bytes_append(&chunk, "\r\n", 2);
+    conn_write(guest_conn(&events->guest), chunk.data, chunk.len);
+    bytes_deinit(&chunk);
+}
+
+/* The stream ends as it should: EventSource asks again, and gets 204 when the topic is closed. */
+static void events_end(struct events *events)
+{
+    bool is_chunked = events->is_chunked;
+    struct request *rq = guest_leave(&events->guest);
+    feed_close(&events->feed);
+    mem_free(events);
+    rq->status = 200;
+    rq->answer = ANSWER_STARTED;
+    rq->framing = is_chunked ? FRAMING_CHUNKED : FRAMING_CLOSE;
+    rq->wants_close = rq->wants_close || !is_chunked;
+    response_end(rq);
+    request_done(rq);
+}
+
+/* ---- what the feed brings ---- */
+
+static int on_messages(struct feed *feed, struct batch *batch)
+{
+    struct events *events = container_of(feed, struct events, feed);
+    guest_set_deadline(&events->guest, HEARTBEAT_MS);
+    return live_send(guest_conn(&events->guest), batch,
+                     events->is_chunked ? ENCODING_SSE : ENCODING_SSE_PLAIN);
+}
+
+static void write_gap(struct events *events, uint64_t cursor)
+{
+    char id[CURSOR_SIZE];
+    struct bytes text = {0};
+    uint64_t epoch = hub_epoch(outlet_hub(events->feed.outlet));
+    size_t len = cursor_format(id, epoch, cursor);
+    bytes_append_text(&text, "id: ");
+    bytes_append(&text, id, len);
+    bytes_append_text(&text, "\nevent: gap\ndata: ");
+    encoding_append_gap(&text, epoch, cursor);
+    bytes_append_text(&text, "\n\n");
+    events_write(events, text.data, text.len);
+    bytes_deinit(&text);
+}
+
+static void on_gap(struct feed *feed, uint64_t cursor)
+{
+    write_gap(container_of(feed, struct events, feed), cursor);
+}
+
+static void on_end(struct feed *feed, bool is_slow)
+{
+    (void)is_slow;
+    events_end(container_of(feed, struct events, feed));
+}
+
+static const struct feed_events events_feed_events = {on_messages, on_gap, on_end};
+
+/* ---- what the connection tells ---- */
+
+static void on_data(struct guest *guest, const char *data, size_t len)
+{
+    (void)guest;
+    (void)data;
+    (void)len; /* nothing can be asked on this connection any more */
+}
+
+static void on_gone(struct guest *guest, int err)
+{
+    (void)err;
+    feed_close(&container_of(guest, struct events, guest)->feed);
+}
+
+static void on_drained(struct guest *guest)
+{
+    struct events *events = container_of(guest, struct events, guest);
+    if (feed_is_open(&events->feed))
+        feed_resume(&events->feed);
+}
+
+static void on_due(struct guest *guest)
+{
+    struct events *events = container_of(guest, struct events, guest);
+    if (conn_unsent(guest_conn(guest)) == 0)
+        events_write(events, ":\n\n", 3);
+    guest_set_deadline(guest, HEARTBEAT_MS);
+}
+
+static void on_drain(struct guest *guest)
+{
+    events_end(container_of(guest, struct events, guest));
+}
+
+static void on_closed(struct guest *guest)
+{
+    struct events *events = container_of(guest, struct events, guest);
+    feed_close(&events->feed);
+    mem_free(events);
+}
+
+static const struct guest_events events_guest_events = {
+    .on_data = on_data,
+    .on_gone = on_gone,
+    .on_drained = on_drained,
+    .on_due = on_due,
+    .on_drain = on_drain,
+    .on_closed = on_closed,
+};
+
+/* ---- beginning ---- */
+
+/* Whether every topic is closed and has nothing behind the cursor. */
+static bool is_over(const struct topic_choice *choice)
+{
+    for (int i = 0; i < choice->count; i++) {
+        struct message *message;
+        uint64_t floor;
+        if (!topic_is_closed(choice->topics[i]))
+            return false;
+        if (topic_read(choice->topics[i], choice->cursor, UINT64_MAX, &message, 1, &floor) > 0) {
+            message_drop(message);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void write_retry(lua_State *L, int index, struct request *rq)
+{
+    reply_field(L, index, "retry");
+    if (!lua_isnil(L, -1)) {
+        char line[48];
+        int len = snprintf(line, sizeof(line), "retry: %llu\n\n",
+                           (unsigned long long)duration_check(L, -1));
+        response_write(rq, line, (size_t)len);
+    } else {
+        response_write(rq, ":\n\n", 3); /* the head leaves, and the browser says that it is open */
+    }
+    lua_pop(L, 1);
+}
+
+int reply_events(lua_State *L, struct request *rq, int index)
+{
+    struct topic_choice choice;
+    live_choice_read(L, rq, index, "events", &choice);
+    if (is_over(&choice)) {
+        response_begin(rq, 204); /* EventSource does not come back after this */
+        reply_headers(L, rq, index, "content-type");
+        response_send(rq, "", 0);
+        return 0;
+    }
+    response_begin(rq, 200);
+    reply_headers(L, rq, index, NULL);
+    response_header(rq, "x-accel-buffering", 17, "no", 2);
+    if (!response_stream(rq, -1))
+        return 0;
+    write_retry(L, index, rq);
+    if (!rq->session)
+        return 0;
+
+    struct events *events = mem_calloc(sizeof(*events));
+    events->is_chunked = rq->framing == FRAMING_CHUNKED;
+    guest_enter(&events->guest, &events_guest_events, rq);
+    feed_open(&events->feed, vm_of(L)->options.outlet, &events_feed_events, FEED_SSE, choice.topics,
+              choice.count, choice.cursor, -1);
+    if (choice.is_foreign)
+        write_gap(events, 0);
+    guest_set_deadline(&events->guest, HEARTBEAT_MS);
+    return 0;
+}

@@ -1,0 +1,94 @@
+/* What long-polls, event streams and WebSockets have in common when topics feed them: see
+ * live_reply.h. */
+#include "script/live_reply.h"
+
+#include "http/uri.h"
+#include "script/encoding.h"
+#include "script/reply_head.h"
+#include "script/scratch.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#define PIECES_MAX 64
+
+static int raise_bad_cursor(lua_State *L)
+{
+    lua_createtable(L, 0, 2);
+    lua_pushinteger(L, 400);
+    lua_setfield(L, -2, "status");
+    lua_pushliteral(L, "the cursor is none that this server gave out");
+    lua_setfield(L, -2, "message");
+    return lua_error(L);
+}
+
+/* Pushes the value of ?after=, or nil. */
+static const char *push_query_after(lua_State *L, const struct request *rq, size_t *len)
+{
+    struct uri_query query;
+    struct uri_field field;
+    struct bytes *buffer = scratch_push(L);
+    bytes_reserve(buffer, rq->query.len + 1);
+    uri_query_init(&query, request_at(rq, rq->query), rq->query.len, buffer->data, 100);
+    while (uri_query_next(&query, &field) > 0)
+        if (field.name_len == 5 && memcmp(field.name, "after", 5) == 0) {
+            *len = field.value_len;
+            return lua_pushlstring(L, field.value, field.value_len);
+        }
+    lua_pushnil(L);
+    return NULL;
+}
+
+/* "If-None-Match: "cursor"" as browsers send it back from ETag. */
+static const char *header_cursor(const struct request *rq, size_t *len)
+{
+    const char *text = request_header(rq, "last-event-id", 13, len);
+    if (text)
+        return *len > 0 ? text : NULL;
+    text = request_header(rq, "if-none-match", 13, len);
+    if (!text || *len < 2)
+        return NULL;
+    if (*len > 2 && text[0] == 'W' && text[1] == '/') {
+        text += 2;
+        *len -= 2;
+    }
+    if (text[0] != '"' || text[*len - 1] != '"')
+        return NULL;
+    *len -= 2;
+    return text + 1;
+}
+
+void live_choice_read(lua_State *L, struct request *rq, int index, const char *name,
+                      struct topic_choice *choice)
+{
+    size_t len = 0;
+    reply_field(L, index, "after");
+    const char *after = lua_tolstring(L, -1, &len);
+    if (!after)
+        after = push_query_after(L, rq, &len);
+    if (!after || len == 0)
+        after = header_cursor(rq, &len);
+    if (topic_choice_start(L, choice, after, len) < 0)
+        raise_bad_cursor(L);
+    reply_field(L, index, name);
+    topic_choice_read(L, lua_gettop(L), choice);
+}
+
+int live_send(struct conn *conn, struct batch *batch, enum message_encoding which)
+{
+    message_encode_fn make = encoding_maker(which);
+    size_t ends[PIECES_MAX];
+    if (batch->count == 1) {
+        const struct blob *blob = message_encoded(batch->messages[0], which, make);
+        ends[0] = blob->len;
+        return conn_write_pieces(conn, blob->data, ends, 1);
+    }
+    const struct bytes *joined = batch_joined(batch, which, make);
+    size_t end = 0;
+    int count = batch->count < PIECES_MAX ? batch->count : PIECES_MAX;
+    for (int i = 0; i < count; i++) {
+        end += message_encoded(batch->messages[i], which, make)->len;
+        ends[i] = end;
+    }
+    return conn_write_pieces(conn, joined->data, ends, count);
+}

@@ -1,0 +1,28 @@
+/* Answers that topics give: a parked long-poll and an event stream. The handler has returned; what
+ * stays is a guest of the connection with a feed, and no coroutine. */
+#ifndef SCRIPT_LIVE_REPLY_H
+#define SCRIPT_LIVE_REPLY_H
+
+#include "http/request.h"
+#include "live/feed.h"
+#include "net/conn.h"
+#include "script/bind_topic.h"
+
+#include <lua.h>
+
+int reply_poll(lua_State *L, struct request *rq, int index);   /* the response object has a field
+                                                                  `poll` */
+int reply_events(lua_State *L, struct request *rq, int index); /* ... `events` */
+
+/* ---- what both use: live_reply.c ---- */
+
+/* Reads topics and cursor of the object at `index` (its field `name` and `after`) and of the
+ * request: ?after=, If-None-Match, Last-Event-ID. Pushes userdatas. Raises {status=400} for a bad
+ * cursor. */
+void live_choice_read(lua_State *L, struct request *rq, int index, const char *name,
+                      struct topic_choice *choice);
+/* Sends messages of a batch in one encoding: how many were taken; the rest of a partly taken one
+ * stays with the conn. */
+int live_send(struct conn *conn, struct batch *batch, enum message_encoding which);
+
+#endif

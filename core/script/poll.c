@@ -1,0 +1,205 @@
+/* A parked long-poll: it answers with the first messages that its feed brings, with 204 when its
+ * time is over, 410 when the topic is closed, 503 when the server stops. */
+#include "base/alloc.h"
+#include "http/guest.h"
+#include "http/response.h"
+#include "http/session.h"
+#include "script/duration.h"
+#include "script/encoding.h"
+#include "script/live_reply.h"
+#include "script/reply_head.h"
+#include "script/vm.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TIMEOUT_MS 25000
+#define JITTER_PERCENT 10 /* so that clients that came together do not come back together */
+#define LIMIT_MAX 64
+
+struct poll {
+    struct guest guest;
+    struct feed feed;
+    char *lines; /* header lines of the handler and on_send; NULL: none */
+    uint32_t lines_len;
+    uint16_t limit;
+    bool had_gap;
+};
+
+static void poll_free(struct poll *poll)
+{
+    feed_close(&poll->feed);
+    mem_free(poll->lines);
+    mem_free(poll);
+}
+
+static void add_cursor(struct request *rq, struct hub *hub, uint64_t seq)
+{
+    char quoted[CURSOR_SIZE + 2] = "\"";
+    size_t len = cursor_format(quoted + 1, hub_epoch(hub), seq);
+    response_header(rq, "topic-cursor", 12, quoted + 1, len);
+    quoted[len + 1] = '"';
+    response_header(rq, "etag", 4, quoted, len + 2);
+    response_header(rq, "cache-control", 13, "no-cache", 8);
+}
+
+/* Leaves the connection with an answer begun; the poll is freed. Ends with response_send and
+ * request_done. */
+static struct request *begin_answer(struct poll *poll, int status, uint64_t cursor)
+{
+    struct hub *hub = outlet_hub(poll->feed.outlet);
+    struct request *rq = guest_leave(&poll->guest);
+    response_begin(rq, status);
+    response_lines(rq, poll->lines, poll->lines_len);
+    if (status < 500)
+        add_cursor(rq, hub, cursor);
+    if (poll->had_gap)
+        response_header(rq, "topic-gap", 9, "1", 1);
+    poll_free(poll);
+    return rq;
+}
+
+static void answer_empty(struct poll *poll, int status)
+{
+    struct request *rq = begin_answer(poll, status, poll->feed.cursor);
+    if (status == 503)
+        response_header(rq, "retry-after", 11, "1", 1);
+    response_send(rq, "", 0);
+    request_done(rq);
+}
+
+/* 200 {"cursor":"...","items":[...]} */
+static void answer_items(struct poll *poll, struct message *const *messages, int count,
+                         uint64_t cursor)
+{
+    char text[CURSOR_SIZE];
+    struct bytes body = {0};
+    size_t len = cursor_format(text, hub_epoch(outlet_hub(poll->feed.outlet)), cursor);
+    bytes_append_text(&body, "{\"cursor\":\"");
+    bytes_append(&body, text, len);
+    bytes_append_text(&body, "\",\"items\":[");
+    for (int i = 0; i < count; i++) {
+        const struct blob *item =
+            message_encoded(messages[i], ENCODING_JSON, encoding_maker(ENCODING_JSON));
+        if (i > 0)
+            bytes_append(&body, ",", 1);
+        bytes_append(&body, item->data, item->len);
+    }
+    bytes_append_text(&body, "]}");
+    struct request *rq = begin_answer(poll, 200, cursor);
+    response_type(rq, "application/json");
+    response_send(rq, body.data, body.len);
+    bytes_deinit(&body);
+    request_done(rq);
+}
+
+/* ---- what the feed brings ---- */
+
+static int on_messages(struct feed *feed, struct batch *batch)
+{
+    struct poll *poll = container_of(feed, struct poll, feed);
+    int count = batch->count < poll->limit ? batch->count : poll->limit;
+    uint64_t cursor = count == batch->count ? batch->head : batch->messages[count - 1]->seq;
+    answer_items(poll, batch->messages, count, cursor); /* the poll is gone after this */
+    return count;
+}
+
+/* What is left follows at once; if nothing is, the deadline answers. */
+static void on_gap(struct feed *feed, uint64_t cursor)
+{
+    (void)cursor;
+    struct poll *poll = container_of(feed, struct poll, feed);
+    poll->had_gap = true;
+    guest_set_deadline(&poll->guest, 0);
+}
+
+static void on_end(struct feed *feed, bool is_slow)
+{
+    (void)is_slow;
+    answer_empty(container_of(feed, struct poll, feed), 410);
+}
+
+static const struct feed_events poll_feed_events = {on_messages, on_gap, on_end};
+
+/* ---- what the connection tells ---- */
+
+static void on_gone(struct guest *guest, int err)
+{
+    (void)err;
+    feed_close(&container_of(guest, struct poll, guest)->feed);
+}
+
+static void on_due(struct guest *guest)
+{
+    struct poll *poll = container_of(guest, struct poll, guest);
+    if (poll->had_gap)
+        answer_items(poll, NULL, 0, hub_head(outlet_hub(poll->feed.outlet)));
+    else
+        answer_empty(poll, 204);
+}
+
+static void on_drain(struct guest *guest)
+{
+    answer_empty(container_of(guest, struct poll, guest), 503);
+}
+
+static void on_closed(struct guest *guest)
+{
+    poll_free(container_of(guest, struct poll, guest));
+}
+
+static const struct guest_events poll_guest_events = {
+    .on_gone = on_gone, .on_due = on_due, .on_drain = on_drain, .on_closed = on_closed};
+
+/* ---- beginning ---- */
+
+static uint64_t timeout_of(lua_State *L, int index)
+{
+    reply_field(L, index, "timeout");
+    uint64_t timeout_ms = lua_isnil(L, -1) ? TIMEOUT_MS : duration_check(L, -1);
+    lua_pop(L, 1);
+    return timeout_ms - timeout_ms * (uint64_t)(random() % (JITTER_PERCENT + 1)) / 100;
+}
+
+static uint16_t limit_of(lua_State *L, int index)
+{
+    reply_field(L, index, "limit");
+    lua_Integer limit = luaL_optinteger(L, -1, LIMIT_MAX);
+    if (limit < 1)
+        luaL_error(L, "res.poll: limit is how many messages at most, from 1");
+    lua_pop(L, 1);
+    return limit < LIMIT_MAX ? (uint16_t)limit : LIMIT_MAX;
+}
+
+/* Keeps the header lines for whatever status will follow. */
+static void keep_lines(lua_State *L, struct request *rq, int index, struct poll *poll)
+{
+    const struct bytes *head = &rq->server->head;
+    response_begin(rq, 200);
+    size_t start = head->len;
+    reply_headers(L, rq, index, NULL);
+    poll->lines_len = (uint32_t)(head->len - start);
+    if (poll->lines_len > 0)
+        poll->lines = mem_strndup(head->data + start, poll->lines_len);
+}
+
+int reply_poll(lua_State *L, struct request *rq, int index)
+{
+    struct topic_choice choice;
+    uint64_t timeout_ms = timeout_of(L, index);
+    uint16_t limit = limit_of(L, index);
+    live_choice_read(L, rq, index, "poll", &choice);
+    response_begin(rq, 200);
+    reply_headers(L, rq, index, NULL); /* raises here, while there is nothing to lose */
+
+    struct poll *poll = mem_calloc(sizeof(*poll));
+    keep_lines(L, rq, index, poll);
+    poll->limit = limit;
+    poll->had_gap = choice.is_foreign;
+    guest_enter(&poll->guest, &poll_guest_events, rq);
+    feed_open(&poll->feed, vm_of(L)->options.outlet, &poll_feed_events, FEED_POLL, choice.topics,
+              choice.count, choice.cursor, SLOW_GAP);
+    guest_set_deadline(&poll->guest, choice.is_foreign ? 0 : timeout_ms);
+    return 0;
+}

@@ -35,6 +35,7 @@ struct config {
         uint64_t chunk_extensions;
         uint64_t connections; /* in the whole process; not 0 after config_finish */
         uint64_t memory;
+        uint64_t stores;
     } limits;
     struct {
         uint64_t header;

@@ -62,6 +62,7 @@ const struct config_key config_keys[] = {
           "open connections; 0 = open files allowed minus 100", 0, 0),
     SIZE("limits.memory", "256MB", limits.memory,
          "memory of the Lua state of a worker; 0 = no limit", 0, 0),
+    SIZE("limits.stores", "64MB", limits.stores, "memory of all stores together", 4 * KB, 0),
 
     TIME("timeouts.header", "10s", timeouts.header,
          "from the first byte of a request to the end of its headers"),

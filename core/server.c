@@ -5,6 +5,8 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/tally.h"
+#include "live/store.h"
+#include "live/topic.h"
 #include "net/signals.h"
 #include "script/settings.h"
 #include "script/watchdog.h"
@@ -17,6 +19,7 @@
 #include <unistd.h>
 
 #define CANCEL_EXTRA_MS 1000 /* beyond timeouts.grace, which the tasks get */
+#define SWEEP_MS 5000
 #define CUT_MS 2000          /* for what was cut off to close */
 
 enum server_stage {
@@ -39,6 +42,9 @@ struct server {
     bool has_failed; /* and said so */
     int stop_signals;
 
+    struct hub *hub;     /* all topics */
+    struct shelf *shelf; /* all stores */
+    uint64_t swept_ms;   /* when topics nobody uses were last looked for */
     struct sockets sockets;
     struct setting *settings; /* for Lua */
     struct worker **workers;  /* NULL once joined */
@@ -157,12 +163,22 @@ static void on_signal(struct loop *loop, int number)
 
 /* --- workers --- */
 
+static void sweep_topics(struct server *server)
+{
+    uint64_t now_ms = loop_now_ms(&server->loop);
+    if (now_ms - server->swept_ms < SWEEP_MS)
+        return;
+    server->swept_ms = now_ms;
+    hub_sweep(server->hub, now_ms);
+}
+
 static void on_tick(struct deadline *deadline)
 {
     struct server *server = container_of(deadline, struct server, tick);
     for (int i = 0; i < server->worker_count; i++)
         if (server->workers[i])
             worker_watch(server->workers[i]);
+    sweep_topics(server);
     loop_set_deadline(&server->loop, &server->tick, WATCHDOG_TICK_MS);
 }
 
@@ -244,6 +260,8 @@ static struct worker *start_worker(struct server *server, int index)
                        .settings = server->settings,
                        .setting_count = config_key_count},
         .config = server->config,
+        .hub = server->hub,
+        .shelf = server->shelf,
         .argc = cli->arg_count,
         .argv = cli->args,
         .fds = cli->is_serving ? sockets_of(&server->sockets, index) : NULL,
@@ -311,6 +329,8 @@ static void server_init(struct server *server, const struct server_options *opti
     server->worker_count = options->cli->is_serving ? (int)options->config->workers : 1;
     server->settings = mem_calloc(config_key_count * sizeof *server->settings);
     config_settings(options->config, server->settings);
+    server->hub = hub_new();
+    server->shelf = shelf_new(options->config->limits.stores);
     deadline_init(&server->limit, on_limit);
     deadline_init(&server->tick, on_tick);
 }
@@ -318,6 +338,8 @@ static void server_init(struct server *server, const struct server_options *opti
 static void server_deinit(struct server *server)
 {
     sockets_deinit(&server->sockets);
+    hub_free(server->hub);
+    shelf_free(server->shelf);
     mem_free(server->workers);
     mem_free(server->settings);
 }

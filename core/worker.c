@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/tally.h"
 #include "http/session.h"
+#include "live/feed.h"
 #include "net/listener.h"
 #include "script/handler.h"
 #include "script/task.h"
@@ -42,6 +43,7 @@ struct report {
 };
 
 struct worker {
+    struct outlet *outlet; /* its side of all topics */
     struct worker_options options;
     struct loop loop;
     pthread_t thread;
@@ -287,6 +289,8 @@ static int open_generation(struct worker *worker)
     options.vm.watch_log_ms = (uint32_t)config->watchdog.log;
     options.vm.watch_raise_ms = (uint32_t)config->watchdog.raise;
     options.vm.cancel_grace_ms = (uint32_t)config->timeouts.grace;
+    options.vm.outlet = worker->outlet = outlet_new(worker->options.hub, &worker->loop);
+    options.vm.shelf = worker->options.shelf;
     worker->gen = generation_new(&options);
     if (!worker->gen)
         return -1;
@@ -312,7 +316,9 @@ static void *worker_main(void *arg)
         generation_boot(worker->gen, worker->options.argc, worker->options.argv, on_booted);
         loop_run(&worker->loop);
         close_generation(worker);
+        outlet_free(worker->outlet);
     } else {
+        outlet_free(worker->outlet);
         worker->phase = PHASE_ENDED;
         worker->result = (struct generation_result){
             .outcome = GENERATION_FAILED,

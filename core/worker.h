@@ -20,6 +20,8 @@ struct worker_events {
 struct worker_options {
     struct generation_options generation; /* .vm.loop and .owner are set by the worker */
     const struct config *config;
+    struct hub *hub;     /* all topics */
+    struct shelf *shelf; /* all stores */
     int argc; /* arguments of the command */
     char *const *argv;
     const int *fds; /* sockets, one per address of config->listen, which it takes over; NULL: it

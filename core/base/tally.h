@@ -12,6 +12,8 @@ enum tally_kind {
     TALLY_FILE,
     TALLY_LISTENER,
     TALLY_LOOP,
+    TALLY_OUTLET,
+    TALLY_FEED,
     TALLY_KINDS
 };
 

@@ -19,13 +19,14 @@ void guest_enter(struct guest *guest, const struct guest_events *events, struct 
         .is_head = rq->is_head,
         .wants_close = rq->wants_close,
     };
-    if (rq->server->events.on_log) {
+    if (rq->answer != ANSWER_ENDED) { /* it is logged when the guest answers, or leaves */
         size_t len;
         const char *path = request_path(rq, &len);
-        guest->path = mem_strndup(path, len);
+        if (rq->server->events.on_log)
+            guest->path = mem_strndup(path, len);
+        rq->is_logged = true;
+        rq->answer = ANSWER_ENDED;
     }
-    rq->answer = ANSWER_ENDED;
-    rq->is_logged = true; /* it is logged when the guest answers, or leaves */
     session->guest = guest;
     request_detach(rq);
 }
@@ -56,6 +57,11 @@ struct request *guest_leave(struct guest *guest)
 struct conn *guest_conn(struct guest *guest)
 {
     return guest->session ? &guest->session->conn : NULL;
+}
+
+struct http_server *guest_server(const struct guest *guest)
+{
+    return guest->session->server;
 }
 
 void guest_set_deadline(struct guest *guest, uint64_t after_ms)

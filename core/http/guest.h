@@ -38,6 +38,7 @@ void guest_enter(struct guest *guest, const struct guest_events *events, struct 
  * request_done. The guest gets no more calls. */
 struct request *guest_leave(struct guest *guest);
 struct conn *guest_conn(struct guest *guest);
+struct http_server *guest_server(const struct guest *guest);
 void guest_set_deadline(struct guest *guest, uint64_t after_ms);
 void guest_clear_deadline(struct guest *guest);
 void guest_finish(struct guest *guest); /* close when everything has been sent; on_closed comes */

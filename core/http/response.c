@@ -6,6 +6,7 @@
 #include "http/session.h"
 #include "http/status.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -65,6 +66,13 @@ static bool is_core_header(const char *name, size_t len)
     return false;
 }
 
+/* What says that the protocol changes, and to which. */
+static bool is_handshake_header(const char *name, size_t len)
+{
+    return text_equal_nocase(name, len, "upgrade", 7) ||
+           (len > 14 && text_equal_nocase(name, 14, "sec-websocket-", 14));
+}
+
 static bool is_clean_value(const char *value, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
@@ -93,7 +101,8 @@ int response_header(struct request *rq, const char *name, size_t name_len, const
 {
     if (!text_is_token(name, name_len) || !is_clean_value(value, value_len))
         return -EINVAL;
-    if (is_core_header(name, name_len))
+    if (is_core_header(name, name_len) ||
+        (rq->status == 101 && is_handshake_header(name, name_len)))
         return -EPERM;
     struct bytes *head = &rq->server->head;
     append_name(head, name, name_len);
@@ -165,6 +174,16 @@ void response_send(struct request *rq, const void *body, size_t len)
     }
     write_out(rq, head->data, head->len);
     write_out(rq, body, len);
+}
+
+void response_switch(struct request *rq, const char *protocol)
+{
+    struct bytes *head = &rq->server->head;
+    assert(rq->status == 101);
+    bytes_printf(head, "Upgrade: %s\r\nConnection: Upgrade\r\n\r\n", protocol);
+    rq->framing = FRAMING_NONE;
+    rq->answer = ANSWER_ENDED;
+    write_out(rq, head->data, head->len);
 }
 
 bool response_stream(struct request *rq, int64_t length)

@@ -26,6 +26,9 @@ bool response_stream(struct request *rq, int64_t length);
 void response_write(struct request *rq, const void *data, size_t len);
 void response_end(struct request *rq); /* after a stream */
 
+/* Ends a head begun with 101: from here on the connection speaks `protocol`. */
+void response_switch(struct request *rq, const char *protocol);
+
 /* A whole plain answer made by the core: "413 Content Too Large\n". */
 void response_plain(struct request *rq, int status);
 

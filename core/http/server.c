@@ -4,9 +4,21 @@
 #include "base/alloc.h"
 #include "base/tally.h"
 #include "http/parser.h"
+#include "http/websocket.h"
 
 #include <assert.h>
 #include <string.h>
+
+#define CROWD_MIN 1000     /* sessions: fewer are not worth looking for their memory */
+#define TRIM_AFTER_MS 1000 /* when the rest of a crowd has left as well */
+
+/* malloc by itself keeps what lies below the few that stayed. */
+static void on_trim_due(struct deadline *deadline)
+{
+    struct http_server *server = container_of(deadline, struct http_server, trim);
+    server->crowd = server->count;
+    mem_trim();
+}
 
 void http_server_init(struct http_server *server, struct loop *loop,
                       const struct http_limits *limits, const struct http_events *events,
@@ -19,6 +31,7 @@ void http_server_init(struct http_server *server, struct loop *loop,
     server->owner = owner;
     list_init(&server->idle);
     list_init(&server->busy);
+    deadline_init(&server->trim, on_trim_due);
     slots_init(&server->requests);
     bytes_init(&server->head);
 }
@@ -26,13 +39,31 @@ void http_server_init(struct http_server *server, struct loop *loop,
 void http_server_deinit(struct http_server *server)
 {
     assert(server->count == 0);
+    loop_clear_deadline(server->loop, &server->trim);
     while (server->free_count > 0) {
         struct request *rq = server->free_requests[--server->free_count];
         request_deinit(rq);
         mem_free(rq);
     }
     slots_deinit(&server->requests);
+    ws_pool_free(server->ws_pool);
     bytes_deinit(&server->head);
+}
+
+void http_server_enter(struct http_server *server)
+{
+    if (++server->count > server->crowd)
+        server->crowd = server->count;
+}
+
+void http_server_leave(struct http_server *server)
+{
+    server->count--;
+    bool has_left = server->crowd >= CROWD_MIN && server->count < server->crowd / 2;
+    if (has_left && !deadline_is_set(&server->trim))
+        loop_set_deadline(server->loop, &server->trim, TRIM_AFTER_MS);
+    if (server->count == 0 && server->is_draining && server->on_empty)
+        server->on_empty(server);
 }
 
 struct request *request_new(struct http_server *server)

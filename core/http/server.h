@@ -29,12 +29,15 @@ struct http_server {
     struct list idle; /* sessions between requests, oldest first */
     struct list busy;
     uint32_t count; /* sessions */
+    uint32_t crowd; /* the most there were since memory was last given back */
+    struct deadline trim; /* gives it back, some time after a crowd has left */
     struct slots requests;
     struct request *free_requests[64];
     uint32_t free_count;
     uint32_t last_id;
     struct date_cache date;
-    struct bytes head; /* the answer head that is being written */
+    struct bytes head;       /* the answer head that is being written */
+    struct ws_pool *ws_pool; /* what its WebSockets share, NULL until there is one */
     bool is_draining;
     void (*on_empty)(struct http_server *server); /* draining and the last session has gone */
     uint64_t total_requests;
@@ -44,6 +47,9 @@ void http_server_init(struct http_server *server, struct loop *loop,
                       const struct http_limits *limits, const struct http_events *events,
                       void *owner);
 void http_server_deinit(struct http_server *server); /* no session may be left */
+
+void http_server_enter(struct http_server *server); /* one more session */
+void http_server_leave(struct http_server *server); /* one less, freed by now */
 
 struct request *request_new(struct http_server *server); /* for a session to fill in */
 struct request *request_find(struct http_server *server, slot_handle handle); /* NULL: it is over */

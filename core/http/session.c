@@ -201,8 +201,7 @@ static void session_on_closed(struct conn *conn)
     }
     if (had_handler)
         server->events.on_gone(rq);
-    if (--server->count == 0 && server->is_draining && server->on_empty)
-        server->on_empty(server);
+    http_server_leave(server);
 }
 
 static const struct conn_events session_events = {
@@ -254,7 +253,7 @@ int session_open(struct http_server *server, int fd, bool is_unix)
         return err;
     }
     session->conn.stall_ms = server->limits.write_ms;
-    server->count++;
+    http_server_enter(server);
     session_set_idle(session);
     conn_read_start(&session->conn);
     return 0;

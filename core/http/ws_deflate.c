@@ -11,7 +11,7 @@
 
 #define LEVEL 5
 #define STEP ((size_t)16 * 1024)
-#define FLUSH_ROOM 16 /* what a flush may add to deflateBound, and a byte that stays free */
+#define FLUSH_ROOM 16      /* what a flush may add to deflateBound, and a byte that stays free */
 #define WINDOW_RESERVE 262 /* of a window, zlib uses this much less: its MIN_LOOKAHEAD */
 
 /* What a message's last block ends with, and both sides leave out. */
@@ -31,7 +31,8 @@ static void zlib_free(void *opaque, void *ptr)
 
 /* ---- deflate ---- */
 
-/* The smallest window that reaches back over the whole message: a small one costs little to set up. */
+/* The smallest window that reaches back over the whole message: a small one costs little to set up.
+ */
 static int window_for(size_t len, int max_bits)
 {
     int bits = WS_WINDOW_BITS_MIN;
@@ -120,7 +121,8 @@ static int inflate_step(z_stream *zlib, struct bytes *out, uint64_t max, int *st
 
 /* Until the input is used up. A message may hold several streams, as each block that is marked as
  * the last one ends one. 1: that was such a block. */
-static int inflate_run(z_stream *zlib, struct bytes *out, const void *data, size_t len, uint64_t max)
+static int inflate_run(z_stream *zlib, struct bytes *out, const void *data, size_t len,
+                       uint64_t max)
 {
     int status = Z_OK;
     zlib->next_in = (unsigned char *)(uintptr_t)data;

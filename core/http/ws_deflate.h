@@ -19,8 +19,8 @@ struct request;
  * server_max_window_bits it asks for, 0 when it does not. */
 bool ws_deflate_is_offered(const struct request *rq, int *window_bits);
 
-/* Appends `data`, compressed with at most `window_bits`, to `out`. False, with `out` as it was: that
- * would not be smaller, or there is no memory for it. */
+/* Appends `data`, compressed with at most `window_bits`, to `out`. False, with `out` as it was:
+ * that would not be smaller, or there is no memory for it. */
 bool ws_deflate(struct bytes *out, const void *data, size_t len, int window_bits);
 
 struct ws_inflater;

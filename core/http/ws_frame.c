@@ -7,10 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define POOL_MAX 16 /* spare contexts, 4.4 KiB each */
-
-/* ---- the pool ---- */
-
 /* wslay asks for bytes. It gets the head, then the payload, and nothing of the next frame. */
 static ssize_t on_wanted(uint8_t *buf, size_t len, int flags, void *user_data)
 {
@@ -36,7 +32,7 @@ static ssize_t on_wanted(uint8_t *buf, size_t len, int flags, void *user_data)
     return (ssize_t)len;
 }
 
-static struct ws_frame *frame_new(void)
+struct ws_frame *ws_frame_alloc(void)
 {
     static const struct wslay_frame_callbacks callbacks = {.recv_callback = on_wanted};
     struct ws_frame *frame = mem_calloc(sizeof(*frame));
@@ -45,54 +41,18 @@ static struct ws_frame *frame_new(void)
     return frame;
 }
 
-static void frame_free(struct ws_frame *frame)
+void ws_frame_free(struct ws_frame *frame)
 {
     wslay_frame_context_free(frame->wslay);
     mem_free(frame);
 }
 
-struct ws_frame *ws_frame_borrow(struct ws_pool *pool)
-{
-    struct ws_frame *frame = pool->frames;
-    if (frame) {
-        pool->frames = frame->next;
-        pool->frame_count--;
-    } else {
-        frame = frame_new();
-    }
-    pool->borrowed++;
-    return frame;
-}
+/* ---- reading ---- */
 
 bool ws_frame_is_between(const struct ws_frame *frame)
 {
     return frame->head_len == 0 || frame->is_done;
 }
-
-void ws_frame_return(struct ws_pool *pool, struct ws_frame *frame)
-{
-    pool->borrowed--;
-    if (!ws_frame_is_between(frame) || pool->frame_count >= POOL_MAX) {
-        frame_free(frame);
-        return;
-    }
-    frame->next = pool->frames;
-    pool->frames = frame;
-    pool->frame_count++;
-}
-
-void ws_frame_free_all(struct ws_pool *pool)
-{
-    assert(pool->borrowed == 0);
-    while (pool->frames) {
-        struct ws_frame *frame = pool->frames;
-        pool->frames = frame->next;
-        frame_free(frame);
-    }
-    pool->frame_count = 0;
-}
-
-/* ---- reading ---- */
 
 /* How long the head is, as far as its first two bytes tell. */
 static size_t head_size(const struct ws_frame *frame)

@@ -3,8 +3,6 @@
 #ifndef HTTP_WS_FRAME_H
 #define HTTP_WS_FRAME_H
 
-#include "base/bytes.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,8 +14,8 @@
 #define WS_FINAL 0x80u    /* in the first byte of a frame */
 #define WS_DEFLATED 0x40u /* RSV1 */
 
-/* One frame that is being read. Borrowed from the pool from its first byte to its last, because
- * wslay's context has 4 KiB of buffer. */
+/* One frame that is being read. Borrowed from a pool (ws_pool.c) from its first byte to its last,
+ * because wslay's context has 4 KiB of buffer. */
 struct ws_frame {
     /* From WS_FRAME_HEAD on: */
     bool is_final;
@@ -37,30 +35,20 @@ struct ws_frame {
     uint8_t head_fed; /* and wslay knows */
     const char *input;
     size_t input_len;
-    uint64_t left;         /* payload that wslay has not got */
-    struct ws_frame *next; /* in the pool */
+    uint64_t left; /* payload that wslay has not got */
+
+    struct ws_pool *pool;  /* to give it back to */
+    struct ws_frame *next; /* in there */
 
     /* For the reader: a control frame's payload, which may come in pieces. */
     uint8_t control_len;
     char control[WS_CONTROL_MAX];
 };
 
-/* What the WebSockets of a server share. Made at its first one. */
-struct ws_pool {
-    struct ws_frame *frames; /* that nobody is reading with */
-    uint32_t frame_count;
-    uint32_t borrowed;
-    struct bytes inflated; /* the message that was just inflated */
-    void *inflater;        /* see ws_deflate.c */
-    uint64_t last_id;
-};
-
-struct ws_frame *ws_frame_borrow(struct ws_pool *pool);
-/* Gives it back. One in the middle of a frame, or that found a mistake, is of no more use. */
-void ws_frame_return(struct ws_pool *pool, struct ws_frame *frame);
+struct ws_frame *ws_frame_alloc(void);
+void ws_frame_free(struct ws_frame *frame);
 /* Whether nothing of a frame has been read that was not handed out. */
 bool ws_frame_is_between(const struct ws_frame *frame);
-void ws_frame_free_all(struct ws_pool *pool);
 
 enum ws_frame_step {
     WS_FRAME_MORE, /* all input was taken, more is needed */
@@ -69,8 +57,8 @@ enum ws_frame_step {
     WS_FRAME_BAD   /* not a frame: 1002 */
 };
 
-/* Takes the next step with the `*len` bytes at `*data`, and moves both on. Never takes a byte behind
- * the end of the frame: what follows may have to wait, and then holds no context. */
+/* Takes the next step with the `*len` bytes at `*data`, and moves both on. Never takes a byte
+ * behind the end of the frame: what follows may have to wait, and then holds no context. */
 enum ws_frame_step ws_frame_read(struct ws_frame *frame, const char **data, size_t *len);
 
 /* Writes the head of a frame to a client. Its length. */

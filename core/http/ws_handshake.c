@@ -168,18 +168,23 @@ static void append_accept(struct bytes *head, const struct request *rq)
     bytes_printf(head, "Sec-WebSocket-Accept: %.*s\r\n", (int)len, accept);
 }
 
-void ws_shake_hands(struct request *rq, const char *protocol, bool deflate, int window_bits)
+int ws_shake_hands(struct request *rq, const char *protocol, bool deflate)
 {
     struct bytes *head = &rq->server->head;
+    int asked_bits = 0;
+    deflate = deflate && ws_deflate_is_offered(rq, &asked_bits);
     append_accept(head, rq);
     if (protocol)
         bytes_printf(head, "Sec-WebSocket-Protocol: %s\r\n", protocol);
-    if (deflate) {
+    if (deflate)
         bytes_append_text(head, "Sec-WebSocket-Extensions: permessage-deflate; "
                                 "server_no_context_takeover; client_no_context_takeover");
-        if (window_bits)
-            bytes_printf(head, "; server_max_window_bits=%d", window_bits);
+    if (asked_bits)
+        bytes_printf(head, "; server_max_window_bits=%d", asked_bits);
+    if (deflate)
         bytes_append_text(head, "\r\n");
-    }
     response_switch(rq, "websocket");
+    if (!deflate)
+        return 0;
+    return asked_bits ? asked_bits : WS_WINDOW_BITS_MAX;
 }

@@ -32,7 +32,7 @@ static int check_form(const struct websocket *ws, const struct ws_frame *frame)
     bool is_first = frame->opcode == WSLAY_TEXT_FRAME || frame->opcode == WSLAY_BINARY_FRAME;
     bool is_known = is_first || frame->opcode == WSLAY_CONTINUATION_FRAME ||
                     (frame->opcode >= WSLAY_CONNECTION_CLOSE && frame->opcode <= WSLAY_PONG);
-    uint8_t allowed = is_first && ws->options.deflate ? WSLAY_RSV1_BIT : WSLAY_RSV_NONE;
+    uint8_t allowed = is_first && ws->window_bits > 0 ? WSLAY_RSV1_BIT : WSLAY_RSV_NONE;
     bool is_short = frame->length <= WS_CONTROL_MAX && frame->is_final;
     bool is_well = is_known && frame->is_masked && (frame->reserved & ~allowed) == 0 &&
                    frame->length >> 63 == 0 && (is_short || !is_control(frame));
@@ -46,10 +46,10 @@ static int check_place(struct websocket *ws, const struct ws_frame *frame)
     bool goes_on = frame->opcode == WSLAY_CONTINUATION_FRAME;
     if (goes_on != (message != NULL))
         return WSLAY_CODE_PROTOCOL_ERROR;
-    if (message && ++message->fragments > ws->options.max_fragments)
+    if (message && ++message->fragments > ws->options->max_fragments)
         return WSLAY_CODE_MESSAGE_TOO_BIG;
 
-    uint64_t max = ws->options.max_message;
+    uint64_t max = ws->options->max_message;
     if (message ? message->is_deflated : frame->reserved != 0)
         max += DEFLATE_EXCESS(max);
     uint64_t before = message ? message->data.len : 0;
@@ -100,7 +100,7 @@ static int inflate_message(struct websocket *ws, const struct ws_message *messag
     if (!pool->inflater)
         return WSLAY_CODE_MESSAGE_TOO_BIG;
     int err = ws_inflate(pool->inflater, text, message->data.data, message->data.len,
-                         ws->options.max_message);
+                         ws->options->max_message);
     if (err)
         return err == -EINVAL ? WSLAY_CODE_INVALID_FRAME_PAYLOAD_DATA : WSLAY_CODE_MESSAGE_TOO_BIG;
     if (message->is_text && !utf8_is_valid(text->data, text->len))
@@ -203,18 +203,18 @@ static bool read_step(struct websocket *ws, const char **data, size_t *len)
 
 size_t ws_read(struct websocket *ws, const char *data, size_t len)
 {
-    struct session *session = ws->session;
+    struct session *session = ws->guest.session;
     size_t left = len;
     bool goes_on = true;
-    while (goes_on && session->ws && session->conn.state == CONN_OPEN) {
+    while (goes_on && session->guest && session->conn.state == CONN_OPEN) {
         if (!ws->frame)
             ws->frame = ws_frame_borrow(pool_of(ws));
         if (ws_frame_is_between(ws->frame) && ws_must_wait(ws))
             break;
         goes_on = read_step(ws, &data, &left);
     }
-    if (session->ws && ws->frame && ws_frame_is_between(ws->frame)) {
-        ws_frame_return(pool_of(ws), ws->frame);
+    if (session->guest && ws->frame && ws_frame_is_between(ws->frame)) {
+        ws_frame_return(ws->frame);
         ws->frame = NULL;
     }
     return len - left;

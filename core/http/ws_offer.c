@@ -1,5 +1,5 @@
-/* The client's offers of permessage-deflate: "permessage-deflate; client_max_window_bits, ...", read
- * where they stand, in one pass. See ws_deflate.h. */
+/* The client's offers of permessage-deflate: "permessage-deflate; client_max_window_bits, ...",
+ * read where they stand, in one pass. See ws_deflate.h. */
 #include "base/text.h"
 #include "http/request.h"
 #include "http/ws_deflate.h"

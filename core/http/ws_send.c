@@ -29,7 +29,7 @@ static void write_frame(struct websocket *ws, unsigned first, const void *payloa
 static bool send_deflated(struct websocket *ws, const void *data, size_t len, bool is_text)
 {
     struct bytes *deflated = &pool_of(ws)->deflated;
-    if (!ws->options.deflate || len < WS_DEFLATE_MIN)
+    if (ws->window_bits == 0 || len < WS_DEFLATE_MIN)
         return false;
     bytes_clear(deflated);
     bool is_smaller = ws_deflate(deflated, data, len, ws->window_bits);
@@ -48,28 +48,19 @@ void ws_send(struct websocket *ws, const void *data, size_t len, bool is_text)
 
 size_t ws_unsent(const struct websocket *ws)
 {
-    return conn_unsent(&ws->session->conn);
+    return ws->guest.session ? conn_unsent(conn_of(ws)) : 0;
 }
 
 int ws_send_frames(struct websocket *ws, const char *frames, const size_t *ends, int count)
 {
-    struct conn *conn = conn_of(ws);
     if (ws->state != WS_OPEN || count == 0)
         return 0;
-    size_t sent = conn_try_write(conn, frames, ends[count - 1]);
-    int taken = 0;
-    while (taken < count && ends[taken] <= sent)
-        taken++;
-    if (taken == count || conn->outbox)
-        return taken;
-    /* The frame that was cut, or else the next one, waits here, so that on_drained will come. */
-    conn_write(conn, frames + sent, ends[taken] - sent);
-    return taken + 1;
+    return conn_write_pieces(conn_of(ws), frames, ends, count);
 }
 
 bool ws_can_deflate(const struct websocket *ws)
 {
-    return ws->options.deflate && ws->window_bits == WS_WINDOW_BITS_MAX;
+    return ws->window_bits == WS_WINDOW_BITS_MAX;
 }
 
 /* ---- control frames ---- */

@@ -9,6 +9,9 @@
 #include "http/websocket.h"
 #include "http/ws_frame.h"
 
+struct ws_inflater;
+struct ws_known_options;
+
 enum ws_state {
     WS_OPEN,
     WS_CLOSING, /* our close frame was sent: nothing but the peer's is of interest */
@@ -44,7 +47,8 @@ struct websocket {
     uint32_t heard_ms;   /* when bytes came last: the low half of the loop's clock */
     uint32_t rest_at;    /* how much of the session's `rest` was read */
     uint8_t state;       /* enum ws_state */
-    uint8_t window_bits; /* the most we may compress with; 0: permessage-deflate was not agreed on */
+    uint8_t window_bits; /* the most we may compress with; 0: permessage-deflate was not agreed on
+                          */
     bool is_paused;
     bool awaits_pong; /* a ping was sent and nothing heard since */
 };
@@ -72,9 +76,10 @@ static inline struct ws_pool *pool_of(const struct websocket *ws)
 
 /* ws_pool.c: */
 struct ws_pool *ws_pool_of(struct http_server *server); /* makes it when there is none */
+/* The same, in memory of the pool. */
 const struct ws_options *ws_pool_options(struct ws_pool *pool, const struct ws_options *options);
 struct ws_frame *ws_frame_borrow(struct ws_pool *pool);
-void ws_frame_return(struct ws_pool *pool, struct ws_frame *frame);
+void ws_frame_return(struct ws_frame *frame);
 
 /* websocket.c: */
 /* Whether what the peer sends has to wait: for the application, or because it does not take what we
@@ -95,7 +100,7 @@ void ws_answer_ping(struct websocket *ws, const char *payload, size_t len);
 void ws_send_owed(struct websocket *ws); /* the pong that had to wait */
 
 /* ws_handshake.c: */
-/* Writes the 101; the session is to become a WebSocket. */
-void ws_shake_hands(struct request *rq, const char *protocol, bool deflate, int window_bits);
+/* Ends the head that was begun with 101. The window bits to deflate with, 0: not to. */
+int ws_shake_hands(struct request *rq, const char *protocol, bool deflate);
 
 #endif

@@ -34,6 +34,7 @@ static struct channel *attach(struct outlet *outlet, struct topic *topic)
 struct channel *channel_enter(struct outlet *outlet, struct topic *topic, enum feed_kind kind,
                               uint64_t *floor)
 {
+    outlet_know_thread(outlet);
     pthread_mutex_lock(&topic->lock);
     struct channel *channel = find(outlet, topic);
     if (channel == NULL)

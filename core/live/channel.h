@@ -32,7 +32,8 @@ struct channel {
 struct seat {
     struct channel *channel;
     uint32_t place;
-    uint64_t told; /* lost messages up to here were told of */
+    uint64_t floor; /* the topic's, as it was read last */
+    uint64_t told;  /* lost messages up to here were told of */
 };
 
 /* The outlet's channel of the topic, made if need be, with the feed counted as a reader. Tells the

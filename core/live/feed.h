@@ -1,5 +1,6 @@
-/* A feed: one subscriber's place in one or more topics. It is a cursor, not a queue: the topics' logs are the queue.
- * An outlet is a worker's side of all topics: it delivers, once per loop turn, to the feeds of that worker. */
+/* A feed: one subscriber's place in one or more topics. It is a cursor, not a queue: the topics'
+ * logs are the queue. An outlet is a worker's side of all topics: it delivers, once per loop turn,
+ * to the feeds of that worker. */
 #ifndef LIVE_FEED_H
 #define LIVE_FEED_H
 
@@ -13,26 +14,29 @@ struct seat;
 
 enum feed_kind { FEED_POLL, FEED_SSE, FEED_WS, FEED_READER };
 
-/* Messages for a feed, in order of seq. Feeds at the same cursor get the same batch, so what one of them joins for
- * sending serves the others. Valid during on_messages. */
+/* Messages for a feed, in order of seq. Feeds at the same cursor get the same batch, so what one of
+ * them joins for sending serves the others. Valid during on_messages. */
 struct batch {
     struct message **messages;
     int count;
-    uint64_t head;                     /* the cursor of a feed that has taken all */
-    struct bytes joined[ENCODINGS];    /* all of them, encoded, one behind the other; len 0: not made yet */
+    uint64_t head;                  /* the cursor of a feed that has taken all */
+    struct bytes joined[ENCODINGS]; /* all of them, encoded, one behind the other; len 0: not made
+                                       yet */
 };
 /* The whole batch in one encoding; NULL: out of memory. */
-const struct bytes *batch_joined(struct batch *batch, enum message_encoding which, message_encode_fn make);
+const struct bytes *batch_joined(struct batch *batch, enum message_encoding which,
+                                 message_encode_fn make);
 
 struct feed_events {
-    /* Takes messages; how many were taken, from the first on. Fewer than batch->count: the feed is blocked until
-     * feed_resume. May close the feed, and free it (the return value is ignored then). */
+    /* Takes messages; how many were taken, from the first on. Fewer than batch->count: the feed is
+     * blocked until feed_resume. May close the feed, and free it (the return value is ignored
+     * then). */
     int (*on_messages)(struct feed *feed, struct batch *batch);
-    /* Continuity broke: what follows begins behind `cursor`, and resuming there misses nothing that is left. May close
-     * and free the feed. */
+    /* Continuity broke: what follows begins behind `cursor`, and resuming there misses nothing that
+     * is left. May close and free the feed. */
     void (*on_gap)(struct feed *feed, uint64_t cursor);
-    /* Fell out of the log with slow="close"; or all its topics are closed and what was in them is delivered (is_slow
-     * false). The feed is closed already: it may be freed, or opened again. */
+    /* Fell out of the log with slow="close"; or all its topics are closed and what was in them is
+     * delivered (is_slow false). The feed is closed already: it may be freed, or opened again. */
     void (*on_end)(struct feed *feed, bool is_slow);
 };
 
@@ -56,19 +60,22 @@ struct feed {
 };
 
 struct outlet *outlet_new(struct hub *hub, struct loop *loop);
-/* On the loop's thread, before loop_deinit and not from a feed's callback; no feed may be open. Others may publish
- * meanwhile. */
+/* On the loop's thread, before loop_deinit and not from a feed's callback; no feed may be open.
+ * Others may publish meanwhile. */
 void outlet_free(struct outlet *outlet);
 struct hub *outlet_hub(const struct outlet *outlet);
 
-/* On the loop's thread. Subscribes to `count` topics (1 to FEED_TOPICS, held while open; one that is named twice counts once)
- * from behind `cursor`, or from now on when that is beyond hub_head. What is there already is delivered at the end of this
- * turn, never from inside. A cursor below a topic's floor is a gap, whatever `slow` says. `slow` < 0: the first topic's. */
+/* On the loop's thread. Subscribes to `count` topics (1 to FEED_TOPICS, held while open; one that
+ * is named twice counts once) from behind `cursor`, or from now on when that is beyond hub_head.
+ * What is there already is delivered at the end of this turn, never from inside. A cursor below a
+ * topic's floor is a gap, whatever `slow` says. `slow` < 0: the first topic's. */
 #define FEED_TOPICS 255
-void feed_open(struct feed *feed, struct outlet *outlet, const struct feed_events *events, enum feed_kind kind,
-               struct topic *const *topics, int count, uint64_t cursor, int slow);
-void feed_close(struct feed *feed); /* idempotent, from anywhere, also inside its callbacks */
-void feed_resume(struct feed *feed); /* there is room again: deliver, at the end of this turn; from anywhere */
+void feed_open(struct feed *feed, struct outlet *outlet, const struct feed_events *events,
+               enum feed_kind kind, struct topic *const *topics, int count, uint64_t cursor,
+               int slow);
+void feed_close(struct feed *feed);  /* idempotent, from anywhere, also inside its callbacks */
+void feed_resume(struct feed *feed); /* there is room again: deliver, at the end of this turn; from
+                                        anywhere */
 static inline bool feed_is_open(const struct feed *feed)
 {
     return feed->outlet != NULL;

@@ -50,8 +50,7 @@ static struct index_slot *find(const struct index *index, uint32_t hash, struct 
     uint32_t mask = index->cap - 1;
     for (uint32_t i = hash & mask;; i = (i + 1) & mask) {
         struct index_slot *slot = &index->slots[i];
-        if (slot->message == NULL ||
-            (slot->hash == hash && has_text(index, slot->message, text)))
+        if (slot->message == NULL || (slot->hash == hash && has_text(index, slot->message, text)))
             return slot;
     }
 }

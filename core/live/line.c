@@ -23,8 +23,8 @@ static void make_room(struct line *line)
     for (uint32_t i = line->first; i < line->end; i++) {
         if (line->feeds[i] == NULL)
             continue;
-        line->feeds[end] = line->feeds[i];
-        line->feeds[end]->queued = ++end;
+        line->feeds[end++] = line->feeds[i];
+        line->feeds[i]->queued = end;
     }
     line->first = 0;
     line->end = end;

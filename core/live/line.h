@@ -15,8 +15,8 @@ struct line {
 
 void line_init(struct line *line);
 void line_deinit(struct line *line);
-void line_push(struct line *line, struct feed *feed); /* no effect when it is in it */
+void line_push(struct line *line, struct feed *feed);  /* no effect when it is in it */
 void line_leave(struct line *line, struct feed *feed); /* no effect when it is not */
-struct feed *line_shift(struct line *line); /* NULL: empty */
+struct feed *line_shift(struct line *line);            /* NULL: empty */
 
 #endif

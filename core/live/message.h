@@ -1,5 +1,5 @@
-/* A published message: immutable, counted, and encoded for each kind of client at most once, by the first worker that
- * needs it. */
+/* A published message: immutable, counted, and encoded for each kind of client at most once, by the
+ * first worker that needs it. */
 #ifndef LIVE_MESSAGE_H
 #define LIVE_MESSAGE_H
 
@@ -14,18 +14,19 @@ enum message_form { MESSAGE_TEXT, MESSAGE_BINARY, MESSAGE_JSON };
 
 /* The encodings a message can carry; what each looks like is its user's business. */
 enum message_encoding {
-    ENCODING_WS,                /* a WebSocket frame of the payload */
-    ENCODING_WS_DEFLATED,       /* the same, compressed */
-    ENCODING_WS_ENVELOPE,       /* a frame of {"cursor","topic","data"} */
+    ENCODING_WS,          /* a WebSocket frame of the payload */
+    ENCODING_WS_DEFLATED, /* the same, compressed */
+    ENCODING_WS_ENVELOPE, /* a frame of {"cursor","topic","data"} */
     ENCODING_WS_ENVELOPE_DEFLATED,
-    ENCODING_SSE, /* "id: ...\ndata: ...\n\n", as an HTTP chunk */
+    ENCODING_SSE,       /* "id: ...\ndata: ...\n\n", as an HTTP chunk */
     ENCODING_SSE_PLAIN, /* the same without chunk framing, for HTTP/1.0 */
-    ENCODING_JSON, /* an element of a long-poll's list */
+    ENCODING_JSON,      /* an element of a long-poll's list */
     ENCODINGS
 };
 
 struct message;
-typedef struct blob *(*message_encode_fn)(const struct message *message); /* a new blob, or NULL: out of memory */
+typedef struct blob *(*message_encode_fn)(const struct message *message); /* a new blob, or NULL:
+                                                                             out of memory */
 
 struct message {
     atomic_uint refs;
@@ -54,6 +55,7 @@ struct message *message_hold(struct message *message);
 void message_drop(struct message *message);
 /* The blob of that encoding, made by `make` the first time; NULL when `make` found no memory. It
  * lives as long as the message. Any thread: two may make it at once, then one blob wins. */
-const struct blob *message_encoded(struct message *message, enum message_encoding which, message_encode_fn make);
+const struct blob *message_encoded(struct message *message, enum message_encoding which,
+                                   message_encode_fn make);
 
 #endif

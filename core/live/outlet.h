@@ -14,11 +14,11 @@ struct outlet {
     pthread_t thread; /* the loop's; publishers read it once a topic knows a channel of ours */
     bool has_thread;
     bool is_flushing;
-    bool was_resumed;      /* `serving` asked for more while it was being served */
-    struct feed *serving;  /* its callback is running; NULL once it was closed in there */
-    struct list channels;  /* all */
-    struct list passes;    /* those with feeds to look at, or without any feed */
-    struct line line;      /* feeds to be served one by one: opened, resumed, or behind */
+    bool was_resumed;     /* `serving` asked for more while it was being served */
+    struct feed *serving; /* its callback is running; NULL once it was closed in there */
+    struct list channels; /* all */
+    struct list passes;   /* those with feeds to look at, or without any feed */
+    struct line line;     /* feeds to be served one by one: opened, resumed, or behind */
     struct parcels parcels;
     /* Any thread: */
     struct channel *_Atomic dirty; /* channels that were published to, newest first */
@@ -29,8 +29,11 @@ struct outlet {
 
 /* There is something new for this channel. Any thread, under the topic's lock. */
 void outlet_mark(struct channel *channel);
+void outlet_know_thread(struct outlet *outlet);
 /* The outlet's own thread: there is something to do. */
 void outlet_defer(struct outlet *outlet);
+/* This channel has no feeds left: freed in the next flush, unless one comes. */
+void outlet_reap(struct channel *channel);
 
 /* Serves a feed what there is up to `head`. The feed can be closed, and freed, afterwards. */
 void feed_serve(struct feed *feed, uint64_t head);

@@ -71,6 +71,7 @@ static void parcel_read(struct parcel *parcel, const struct channel *channel, ui
                               .to = head,
                               .max = PARCEL_MESSAGES,
                               .max_bytes = PARCEL_BYTES,
+                              .head = head,
                               .is_conflated = is_conflated,
                               .picks = picks};
     topic_pick(channel->topic, &reading);
@@ -86,37 +87,130 @@ static void parcel_read(struct parcel *parcel, const struct channel *channel, ui
         parcel->behind = reading.count > 0 ? picks[0].message->seq : head;
 }
 
+static struct parcel *find(struct parcels *parcels, const struct channel *channel, uint64_t cursor,
+                           bool is_conflated)
+{
+    for (int i = 0; i < parcels->used; i++)
+        if (is_for(&parcels->all[i], channel, cursor, is_conflated))
+            return &parcels->all[i];
+    return NULL;
+}
+
+static struct parcel *take_next(struct parcels *parcels)
+{
+    struct parcel *parcel = &parcels->all[parcels->next++];
+    if (parcels->next > parcels->used)
+        parcels->used = parcels->next;
+    if (parcels->next == PARCELS)
+        parcels->next = 0;
+    parcel_empty(parcel);
+    return parcel;
+}
+
 struct parcel *parcel_for(struct parcels *parcels, const struct channel *channel, uint64_t cursor,
                           uint64_t head, bool is_conflated)
 {
     struct parcel *parcel = parcels->recent;
     if (parcel && is_for(parcel, channel, cursor, is_conflated))
         return parcel;
-    for (int i = 0; i < PARCELS; i++) {
-        parcels->recent = &parcels->all[i];
-        if (is_for(parcels->recent, channel, cursor, is_conflated))
-            return parcels->recent;
+    parcel = find(parcels, channel, cursor, is_conflated);
+    if (parcel == NULL) {
+        parcel = take_next(parcels);
+        parcel_read(parcel, channel, cursor, head, is_conflated);
     }
-    parcel = &parcels->all[parcels->next];
-    parcels->next = (parcels->next + 1) % PARCELS;
     parcels->recent = parcel;
-    parcel_empty(parcel);
-    parcel_read(parcel, channel, cursor, head, is_conflated);
     return parcel;
 }
 
 void parcels_forget(struct parcels *parcels, const struct channel *channel)
 {
-    for (int i = 0; i < PARCELS; i++)
+    for (int i = 0; i < parcels->used; i++)
         if (parcels->all[i].channel == channel)
             parcel_empty(&parcels->all[i]);
 }
 
 void parcels_clear(struct parcels *parcels)
 {
-    for (int i = 0; i < PARCELS; i++)
+    for (int i = 0; i < parcels->used; i++)
         parcel_clear(&parcels->all[i]);
     parcel_clear(&parcels->several);
     parcels->recent = NULL;
+    parcels->used = 0;
     parcels->next = 0;
+}
+
+/* ---- several topics ---- */
+
+struct merge {
+    struct pick picks[PARCEL_MESSAGES];
+    int count;
+    uint64_t to; /* everything up to here is in `picks` */
+};
+
+/* How many of the picks, which are in order, may stay: up to `to`, 64, and 64 KiB. What is behind
+ * them has to wait, and `to` says so. */
+static int fitting(const struct pick *picks, int count, uint64_t *to)
+{
+    uint64_t bytes = 0;
+    for (int i = 0; i < count; i++) {
+        if (picks[i].message->seq > *to)
+            return i;
+        bytes += picks[i].message->len;
+        if (i == PARCEL_MESSAGES || (i > 0 && bytes > PARCEL_BYTES)) {
+            *to = picks[i - 1].message->seq;
+            return i;
+        }
+    }
+    return count;
+}
+
+static void merge_in(struct merge *merge, const struct reading *reading)
+{
+    struct pick both[2 * PARCEL_MESSAGES];
+    int count = 0;
+    int a = 0;
+    int b = 0;
+    while (a < merge->count || b < reading->count) {
+        bool takes_a =
+            b == reading->count ||
+            (a < merge->count && merge->picks[a].message->seq < reading->picks[b].message->seq);
+        both[count++] = takes_a ? merge->picks[a++] : reading->picks[b++];
+    }
+    merge->count = fitting(both, count, &merge->to);
+    memcpy(merge->picks, both, (size_t)merge->count * sizeof(struct pick));
+    for (int i = merge->count; i < count; i++)
+        message_drop(both[i].message);
+}
+
+static void merge_seat(struct merge *merge, struct seat *seat, uint8_t number,
+                       struct reading *reading)
+{
+    struct pick picks[PARCEL_MESSAGES];
+    reading->to = merge->to;
+    reading->picks = picks;
+    topic_pick(seat->channel->topic, reading);
+    seat->floor = reading->floor;
+    for (int i = 0; i < reading->count; i++)
+        picks[i].seat = number;
+    if (reading->is_cut)
+        merge->to = picks[reading->count - 1].message->seq;
+    merge_in(merge, reading);
+}
+
+struct parcel *parcel_merged(struct parcels *parcels, const struct feed *feed, uint64_t head,
+                             bool is_conflated)
+{
+    struct parcel *parcel = &parcels->several;
+    struct merge merge = {.to = head};
+    struct reading reading = {.from = feed->cursor,
+                              .max = PARCEL_MESSAGES,
+                              .max_bytes = PARCEL_BYTES,
+                              .head = head,
+                              .is_conflated = is_conflated};
+    parcel_empty(parcel);
+    for (uint8_t i = 0; i < feed->count; i++)
+        if (topic_last(feed->in.seats[i].channel->topic) > feed->cursor)
+            merge_seat(&merge, &feed->in.seats[i], i, &reading);
+    parcel_fill(parcel, merge.picks, merge.count, merge.to);
+    return parcel;
 }

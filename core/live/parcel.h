@@ -3,6 +3,7 @@
 #ifndef LIVE_PARCEL_H
 #define LIVE_PARCEL_H
 
+#include "live/feed.h"
 #include "live/ring.h"
 
 #define PARCEL_MESSAGES 64
@@ -25,19 +26,19 @@ struct parcel {
 
 struct parcels {
     struct parcel all[PARCELS];
-    struct parcel several; /* for one feed of several topics at a time */
-    struct parcel *recent;
-    int next; /* to be used again */
+    struct parcel several; /* for one feed at a time that has several topics */
+    struct parcel *recent; /* or NULL */
+    int used;              /* since parcels_clear */
+    int next;              /* to be used, again when all are */
 };
 
 /* What the channel's topic has for a cursor below `head`, up to there. Valid until the outlet reads
  * again. */
 struct parcel *parcel_for(struct parcels *parcels, const struct channel *channel, uint64_t cursor,
                           uint64_t head, bool is_conflated);
-/* The same for a feed of several topics: merged by seq. Where a topic's floor is above what the
- * seat was told, *floor is raised to it. */
+/* The same for a feed of several topics, merged by seq. The seats get their topics' floors. */
 struct parcel *parcel_merged(struct parcels *parcels, const struct feed *feed, uint64_t head,
-                             uint64_t *floor);
+                             bool is_conflated);
 void parcels_forget(struct parcels *parcels, const struct channel *channel); /* it has news */
 void parcels_clear(struct parcels *parcels);
 

@@ -176,7 +176,8 @@ static void make_keys(struct ring *ring)
 
 static bool is_superseded(const struct reading *reading, const struct message *message)
 {
-    return reading->is_conflated && message->superseded != 0 && message->superseded <= reading->to;
+    return reading->is_conflated && message->superseded != 0 &&
+           message->superseded <= reading->head;
 }
 
 void ring_read(struct ring *ring, struct reading *reading)
@@ -197,8 +198,8 @@ void ring_read(struct ring *ring, struct reading *reading)
             continue;
         }
         bytes += message->len;
-        reading->is_cut = reading->count == reading->max ||
-                          (reading->count > 0 && bytes > reading->max_bytes);
+        reading->is_cut =
+            reading->count == reading->max || (reading->count > 0 && bytes > reading->max_bytes);
         if (reading->is_cut)
             return;
         reading->picks[reading->count++] =

@@ -11,9 +11,9 @@ struct ring {
     uint32_t cap;
     uint32_t first; /* of the oldest */
     uint32_t count;
-    uint64_t bytes;   /* see message_size */
-    uint64_t floor;   /* newest seq lost */
-    uint64_t dropped; /* messages that left */
+    uint64_t bytes;       /* see message_size */
+    uint64_t floor;       /* newest seq lost */
+    uint64_t dropped;     /* messages that left */
     struct index repeats; /* by dedupe id */
     struct index keys;    /* by key, once somebody reads only the newest */
     bool has_keys;
@@ -29,10 +29,12 @@ struct pick {
 
 /* What to read and what was found. */
 struct reading {
-    uint64_t from, to; /* from < seq <= to */
-    int max;           /* messages */
+    uint64_t from, to;  /* from < seq <= to */
+    int max;            /* messages */
     uint64_t max_bytes; /* of payload; the first message comes whatever its size */
-    bool is_conflated; /* only the newest up to `to` of each key */
+    uint64_t head;      /* when conflated: without those that have a newer one of their key up to
+                           here */
+    bool is_conflated;
     struct pick *picks;
     int count;
     bool is_cut;    /* by max or max_bytes: there are more up to `to` */

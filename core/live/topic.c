@@ -119,8 +119,7 @@ static bool find_repeated(const struct topic *topic, const struct message *messa
 {
     if (message->dedupe_len == 0)
         return false;
-    struct message *first =
-        ring_repeated(&topic->ring, message->dedupe, message->dedupe_len);
+    struct message *first = ring_repeated(&topic->ring, message->dedupe, message->dedupe_len);
     if (first == NULL)
         return false;
     *result = (struct published){

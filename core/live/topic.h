@@ -1,5 +1,5 @@
-/* A topic: a process-wide named log of messages, bounded by count, bytes and age. Any worker's thread may publish and
- * read. The hub is the set of all topics; the server owns it. */
+/* A topic: a process-wide named log of messages, bounded by count, bytes and age. Any worker's
+ * thread may publish and read. The hub is the set of all topics; the server owns it. */
 #ifndef LIVE_TOPIC_H
 #define LIVE_TOPIC_H
 
@@ -36,48 +36,55 @@ struct published {
 };
 
 struct topic_stats {
-    uint64_t head, floor;     /* newest seq; newest seq that is lost (0: none) */
+    uint64_t head, floor; /* newest seq; newest seq that is lost (0: none) */
     /* Counted since the topic was made. */
     uint64_t published; /* messages; repetitions are none */
     uint64_t dropped;   /* messages that left the log: too many, too large, too old */
     uint64_t gaps;      /* times that a subscriber was told that it missed some */
-    uint64_t conflated; /* deliveries that slow="latest" left out because a newer one had the same key */
+    uint64_t conflated; /* deliveries that slow="latest" left out because a newer one had the same
+                           key */
     uint64_t ended;     /* subscribers that fell out of the log with slow="close" */
-    uint32_t count;           /* messages kept */
+    uint32_t count;     /* messages kept */
     uint64_t bytes;
     uint32_t subscribers;
     uint32_t readers[4]; /* by enum feed_kind */
     struct topic_options options;
 };
 
-struct hub *hub_new(void); /* with a random epoch */
+struct hub *hub_new(void);      /* with a random epoch */
 void hub_free(struct hub *hub); /* no outlet and no reference to a topic may be left */
 uint64_t hub_epoch(const struct hub *hub);
 uint64_t hub_head(const struct hub *hub); /* the newest seq of any topic: a cursor taken now */
-/* Removes messages that have outlived their ttl, and topics without references that are empty (a closed one is remembered for
- * one ttl more). Looks at a bounded part of the topics and goes on there the next time. Called now and then, from any one
- * thread. */
+/* Removes messages that have outlived their ttl, and topics without references that are empty (a
+ * closed one is remembered for one ttl more). Looks at a bounded part of the topics and goes on
+ * there the next time. Called now and then, from any one thread. */
 void hub_sweep(struct hub *hub, uint64_t now_ms);
-void hub_set_clock(struct hub *hub, uint64_t (*now_ms)(void)); /* for tests, before anything else; monotonic */
+void hub_set_clock(struct hub *hub, uint64_t (*now_ms)(void)); /* for tests, before anything else;
+                                                                  monotonic */
 /* Calls fn for every topic, by name; the topic is held during the call. */
 void hub_each(struct hub *hub, void (*fn)(struct topic *topic, void *arg), void *arg);
 
-/* Finds or makes it; the caller holds a reference. `options` NULL: leaves them; a difference is logged. */
-struct topic *topic_open(struct hub *hub, const char *name, size_t len, const struct topic_options *options);
+/* Finds or makes it; the caller holds a reference. `options` NULL: leaves them; a difference is
+ * logged. */
+struct topic *topic_open(struct hub *hub, const char *name, size_t len,
+                         const struct topic_options *options);
 struct topic *topic_hold(struct topic *topic);
 void topic_drop(struct topic *topic);
 const char *topic_name(const struct topic *topic, size_t *len);
 struct hub *topic_hub(const struct topic *topic);
-/* Stamps and appends under the one publish lock, then wakes the workers that have subscribers. 0, -EPIPE: closed,
- * -EMSGSIZE: larger than all that the topic keeps, -ENOMEM. Never waits for a client. */
-int topic_publish(struct topic *topic, const struct publication *publication, struct published *result);
+/* Stamps and appends under the one publish lock, then wakes the workers that have subscribers. 0,
+ * -EPIPE: closed, -EMSGSIZE: larger than all that the topic keeps, -ENOMEM. Never waits for a
+ * client. */
+int topic_publish(struct topic *topic, const struct publication *publication,
+                  struct published *result);
 /* Nothing can be published any more; subscribers are told when they have read what is there. */
 void topic_close(struct topic *topic);
 bool topic_is_closed(const struct topic *topic);
 void topic_stats(struct topic *topic, struct topic_stats *stats);
-/* Holds and copies messages with from < seq <= to, oldest first, at most `max`. `floor` gets the topic's floor: when it is
- * above `from`, messages between were lost. The number of messages. */
-int topic_read(struct topic *topic, uint64_t from, uint64_t to, struct message **messages, int max, uint64_t *floor);
+/* Holds and copies messages with from < seq <= to, oldest first, at most `max`. `floor` gets the
+ * topic's floor: when it is above `from`, messages between were lost. The number of messages. */
+int topic_read(struct topic *topic, uint64_t from, uint64_t to, struct message **messages, int max,
+               uint64_t *floor);
 
 /* Cursors as text: "<epoch in hex>.<seq>". */
 #define CURSOR_SIZE 40

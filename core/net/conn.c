@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #define LINGER_BYTES 65536
+#define LINGER_LONG_BYTES (16 * 1024 * 1024)
+#define LINGER_LONG_TIMES 5 /* as long as usual */
 
 static void on_stall_due(struct deadline *deadline)
 {
@@ -85,13 +87,18 @@ void conn_gone(struct conn *conn, int err)
     conn->events->on_gone(conn, err); /* may close */
 }
 
+static bool has_lingered_enough(const struct conn *conn)
+{
+    return conn->lingered > (conn->is_patient ? LINGER_LONG_BYTES : LINGER_BYTES);
+}
+
 /* Nobody is interested in what the peer says now, only in when it stops. */
 static void discard(struct conn *conn, ssize_t nread)
 {
     bool has_sent_all = conn->outbox == NULL;
     if (nread >= 0)
         conn->lingered += (uint32_t)nread;
-    if (nread >= 0 && conn->lingered <= LINGER_BYTES)
+    if (nread >= 0 && !has_lingered_enough(conn))
         return;
     conn->is_gone = nread < 0;
     halt_reading(conn);
@@ -172,10 +179,11 @@ static void shut_down(struct conn *conn)
 {
     outbox_free(conn);
     shutdown(conn_fd(conn), SHUT_WR);
-    if (conn->is_gone || conn->lingered > LINGER_BYTES)
+    uint32_t linger_ms = conn->loop->linger_ms * (conn->is_patient ? LINGER_LONG_TIMES : 1);
+    if (conn->is_gone || has_lingered_enough(conn))
         conn_close(conn);
     else
-        loop_set_deadline(conn->loop, &conn->stall, conn->loop->linger_ms);
+        loop_set_deadline(conn->loop, &conn->stall, linger_ms);
 }
 
 /* Closing with unread input would send a reset, which can destroy our answer before the peer has
@@ -217,6 +225,12 @@ void conn_linger(struct conn *conn)
         begin_reading(conn);
     if (!outbox_is_busy(conn))
         shut_down(conn);
+}
+
+void conn_linger_long(struct conn *conn)
+{
+    conn->is_patient = true;
+    conn_linger(conn);
 }
 
 void conn_reset(struct conn *conn)

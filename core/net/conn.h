@@ -59,9 +59,10 @@ struct conn {
     uint8_t corks;              /* conn_cork calls without their conn_uncork */
     bool is_unix;
     bool is_reading;
-    bool is_gone;   /* on_gone was called, or the end was seen while lingering */
-    bool is_broken; /* a write failed: all others are dropped */
-    bool is_ended;  /* conn_shutdown was called: all other writes are dropped */
+    bool is_gone;    /* on_gone was called, or the end was seen while lingering */
+    bool is_broken;  /* a write failed: all others are dropped */
+    bool is_ended;   /* conn_shutdown was called: all other writes are dropped */
+    bool is_patient; /* lingers long */
 };
 
 /* Takes over the connected socket `fd`. On error the fd is closed and the conn may be freed at
@@ -77,6 +78,13 @@ void conn_flush(struct conn *conn); /* send what is corked now */
 /* Never fails: bytes that cannot be sent any more are dropped and on_gone has been or will be
  * called. */
 void conn_write(struct conn *conn, const void *data, size_t len);
+/* Sends what the kernel takes now of `count` pieces that lie behind each other and end at `ends`,
+ * and keeps the rest of at most one. How many pieces were taken; when not all, on_drained will
+ * come. */
+int conn_write_pieces(struct conn *conn, const char *data, const size_t *ends, int count);
+/* How many of the bytes the kernel takes at once; none while others wait. The rest is the caller's.
+ * Errors are told as by conn_write. */
+size_t conn_try_write(struct conn *conn, const void *data, size_t len);
 size_t conn_unsent(const struct conn *conn); /* corked bytes included, files not */
 /* Sends part of a file; `done` gets 0 or an error (UV_EOF: the file was shorter, UV_ECANCELED:
  * closed), never from inside conn_send_file, always before on_closed. One at a time; what is
@@ -94,6 +102,7 @@ void conn_send_file(struct conn *conn, struct conn_file *file);
 void conn_shutdown(struct conn *conn); /* our side ends after what was sent; the peer's may go on */
 /* Ways to end. Sends the rest, shutdown(WR), discards input up to 64 KiB or 1 s, closes: */
 void conn_linger(struct conn *conn);
+void conn_linger_long(struct conn *conn); /* 16 MiB or 5 s: it may be in the middle of something */
 /* Sends the rest, then closes; lingers when there is unread input: */
 void conn_finish(struct conn *conn);
 void conn_reset(struct conn *conn); /* close at once; the peer sees a reset */

@@ -230,6 +230,19 @@ void conn_write(struct conn *conn, const void *data, size_t len)
         outbox_send(conn, data, len, NULL, 0);
 }
 
+size_t conn_try_write(struct conn *conn, const void *data, size_t len)
+{
+    conn_flush(conn);
+    if (len == 0 || conn->is_broken || conn->is_ended || conn->state != CONN_OPEN ||
+        outbox_is_busy(conn))
+        return 0;
+    ssize_t sent = try_send(conn, data, len, NULL, 0);
+    if (sent >= 0)
+        return (size_t)sent;
+    outbox_break(conn, (int)sent);
+    return 0;
+}
+
 size_t conn_unsent(const struct conn *conn)
 {
     size_t unsent = conn->loop->corked == conn ? conn->loop->cork.len : 0;

@@ -441,6 +441,14 @@ static int task_cause(lua_State *L)
     return 1;
 }
 
+#ifdef NEAP_TESTING
+static int task_fail_alloc(lua_State *L) /* fail_alloc(n): Lua's n-th allocation from now fails */
+{
+    vm_of(L)->fail_in = (uint32_t)luaL_checkinteger(L, 1) + 1;
+    return 0;
+}
+#endif
+
 int bind_task(lua_State *L)
 {
     static const luaL_Reg functions[] = {
@@ -458,6 +466,9 @@ int bind_task(lua_State *L)
         {"disown", task_disown},
         {"raise", task_raise},
         {"cause", task_cause},
+#ifdef NEAP_TESTING
+        {"fail_alloc", task_fail_alloc},
+#endif
         {NULL, NULL},
     };
     static const luaL_Reg methods[] = {

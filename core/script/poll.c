@@ -34,6 +34,12 @@ static void poll_free(struct poll *poll)
     mem_free(poll);
 }
 
+static struct hub *hub_of(const struct poll *poll)
+{
+    struct vm *vm = guest_server(&poll->guest)->owner;
+    return outlet_hub(vm->options.outlet);
+}
+
 static void add_cursor(struct request *rq, struct hub *hub, uint64_t seq)
 {
     char quoted[CURSOR_SIZE + 2] = "\"";
@@ -48,7 +54,7 @@ static void add_cursor(struct request *rq, struct hub *hub, uint64_t seq)
  * request_done. */
 static struct request *begin_answer(struct poll *poll, int status, uint64_t cursor)
 {
-    struct hub *hub = outlet_hub(poll->feed.outlet);
+    struct hub *hub = hub_of(poll); /* before it has left */
     struct request *rq = guest_leave(&poll->guest);
     response_begin(rq, status);
     response_lines(rq, poll->lines, poll->lines_len);
@@ -75,7 +81,7 @@ static void answer_items(struct poll *poll, struct message *const *messages, int
 {
     char text[CURSOR_SIZE];
     struct bytes body = {0};
-    size_t len = cursor_format(text, hub_epoch(outlet_hub(poll->feed.outlet)), cursor);
+    size_t len = cursor_format(text, hub_epoch(hub_of(poll)), cursor);
     bytes_append_text(&body, "{\"cursor\":\"");
     bytes_append(&body, text, len);
     bytes_append_text(&body, "\",\"items\":[");
@@ -134,7 +140,7 @@ static void on_due(struct guest *guest)
 {
     struct poll *poll = container_of(guest, struct poll, guest);
     if (poll->had_gap)
-        answer_items(poll, NULL, 0, hub_head(outlet_hub(poll->feed.outlet)));
+        answer_items(poll, NULL, 0, hub_head(hub_of(poll)));
     else
         answer_empty(poll, 204);
 }

@@ -114,7 +114,8 @@ static int reply_stream(lua_State *L, struct request *rq, int index)
         return 0;
     reply_field(L, index, "stream");
     stream_push(L, rq);
-    lua_callk(L, 1, 0, (lua_KContext)rq, stream_returned);
+    request_push(L, rq);
+    lua_callk(L, 2, 0, (lua_KContext)rq, stream_returned);
     return stream_returned(L, LUA_OK, (lua_KContext)rq);
 }
 

@@ -59,8 +59,8 @@ static int body_failed(lua_State *L, struct task *task, int status)
     lua_pushcfunction(L, run_on_error);
     lua_insert(L, -2);
     lua_pushstring(L, task->traceback != NULL ? task->traceback : "(no traceback: out of memory)");
-    lua_pushvalue(L, AT_ANCHOR); /* stack: handler, anchor, run_on_error, error, traceback, anchor
-                                  */
+    lua_pushvalue(L, AT_ANCHOR);
+    /* stack: handler, anchor, run_on_error, error, traceback, anchor */
     mem_free(task->traceback);
     task->traceback = NULL;
     return on_error_done(L, lua_pcallk(L, 3, LUA_MULTRET, AT_HANDLER, 0, on_error_done), 0);

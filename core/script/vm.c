@@ -15,6 +15,17 @@
 #include <lualib.h>
 #include <stdlib.h>
 
+#ifdef NEAP_TESTING
+/* core.task.fail_alloc(n): the n-th allocation from now fails, and so does Lua's second try after
+ * collecting garbage. */
+static bool is_chosen_to_fail(struct vm *vm)
+{
+    return vm->fail_in != 0 && --vm->fail_in < 2;
+}
+#else
+#define is_chosen_to_fail(vm) false
+#endif
+
 /* Over the ceiling the answer is NULL: Lua collects garbage, then raises "not enough memory". */
 static void *vm_alloc(void *arg, void *ptr, size_t old_size, size_t new_size)
 {
@@ -27,6 +38,8 @@ static void *vm_alloc(void *arg, void *ptr, size_t old_size, size_t new_size)
         return NULL;
     }
     if (limit != 0 && new_size > old && vm->memory - old + new_size > limit)
+        return NULL;
+    if (new_size > old && is_chosen_to_fail(vm))
         return NULL;
     void *moved = realloc(ptr, new_size);
     if (moved != NULL)

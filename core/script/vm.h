@@ -53,6 +53,9 @@ struct vm {
     void *watchdog_error;
     struct bytes warning; /* pieces of a warning (an error in __gc), until it is complete */
     struct watch watch;   /* what the watchdog looks at */
+#ifdef NEAP_TESTING
+    uint32_t fail_in; /* allocations until one fails, see vm.c */
+#endif
 };
 
 /* On the worker's thread. NULL when out of memory. */

@@ -37,12 +37,24 @@ static const char *running_name(const struct vm *vm)
 
 /* ---- on the worker: the hook ---- */
 
-static void log_slow(lua_State *L, const struct vm *vm, uint32_t ran_ms)
+/* A hook has no call record of its own, it runs on that of the interrupted Lua function. A long luaL_Buffer, as in every
+ * traceback over 1 KiB, marks the record on top as having something to close, and that function would then return
+ * wrong results. So this is a C function with a record to itself. Stack: the time it ran. */
+static int log_slow(lua_State *L)
 {
-    fault_push_stack(L, L, NULL, 0);
-    log_warn("%s: has been running for %.2f s without waiting\n%s", running_name(vm),
-             (double)ran_ms / 1000.0, lua_tostring(L, -1));
-    lua_pop(L, 1);
+    const struct vm *vm = vm_of(L);
+    double seconds = (double)lua_tointeger(L, 1) / 1000.0;
+    fault_push_stack(L, L, NULL, 1);
+    log_warn("%s: has been running for %.2f s without waiting\n%s", running_name(vm), seconds, lua_tostring(L, -1));
+    return 0;
+}
+
+static void call_log_slow(lua_State *L, uint32_t ran_ms)
+{
+    lua_pushcfunction(L, log_slow);
+    lua_pushinteger(L, ran_ms);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK)
+        lua_pop(L, 1); /* out of memory: no line then */
 }
 
 static void on_hook(lua_State *L, lua_Debug *ar)
@@ -66,7 +78,7 @@ static void on_hook(lua_State *L, lua_Debug *ar)
         lua_error(L);
     }
     if (alarm == ALARM_LOG)
-        log_slow(L, vm, ran_ms);
+        call_log_slow(L, ran_ms);
 }
 
 /* ---- on the worker: the signal ---- */

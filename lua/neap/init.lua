@@ -11,6 +11,8 @@ require "neap.request"
 ---@field task neap.task waiting, groups, timeouts
 ---@field json neap.json
 ---@field log neap.log
+---@field topic fun(name: string, opts: table?): neap.Topic
+---@field store fun(name: string): neap.Store
 ---@field crypto neap.crypto
 ---@field net neap.net outgoing connections
 ---@field config neap.config the settings in effect, read-only; `config.app` is the application's own block
@@ -53,6 +55,17 @@ end
 ---@param headers table<string, string>? for the answer
 function neap.abort(status, message, headers)
   abort.raise(status, message, headers, 2)
+end
+
+---Several topics as one, with one cursor: see topic.lua.
+---```lua
+---local items, why = neap.topics{"news", "weather"}:wait{timeout = 0}
+---assert(not items and why == "timeout")
+---```
+---@param names (string|neap.Topic)[]
+---@return neap.Topics
+function neap.topics(names)
+  return require("neap.topic").several(names)
 end
 
 return setmetatable(neap, {

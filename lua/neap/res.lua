@@ -205,6 +205,62 @@ function res.stream(fn, opts)
   return response
 end
 
+---Server-sent events written by hand. The function gets a writer of events; returning ends the stream.
+---```lua
+---local task = neap.task
+---app:get("/clock", function()
+---  return neap.res.sse(function(ev)
+---    while ev:send(os.date("%X")) do task.sleep(1) end
+---  end)
+---end)
+---```
+---@param fn async fun(ev: neap.Events)
+---@param opts neap.StreamOptions?
+---@return neap.Response
+function res.sse(fn, opts)
+  if type(fn) ~= "function" then error(("res.sse takes a function, not a %s"):format(type(fn)), 2) end
+  local response = res.stream(function(out, req) return fn(require("neap.sse").new(out, req)) end, opts)
+  response.headers["content-type"] = "text/event-stream"
+  response.headers["cache-control"] = response.headers["cache-control"] or "no-cache"
+  response.headers["x-accel-buffering"] = "no" -- else nginx keeps events until its buffer is full
+  return response
+end
+
+local POLL_OPTIONS = {after = "string", timeout = "duration", limit = "number"}
+
+---A long-poll: the core holds the request until there are messages behind the client's cursor, and answers with
+---`{"cursor": ..., "items": [...]}`; 204 when the time is over, 410 when the topic is closed. The cursor is `after`, or
+---what the client sends as ?after=, If-None-Match or Last-Event-ID; without one, only what comes from now on.
+---```lua
+---app:get("/news", function(req) return neap.res.poll("news", {timeout = "20s"}) end)
+---```
+---@param topics string|neap.Topic|(string|neap.Topic)[]
+---@param opts {after: string?, timeout: number|string?, limit: integer?}? timeout: seconds or "25s" (default 25 s, less up to a tenth); limit: messages in one answer (default and most: 64)
+---@return neap.Response
+function res.poll(topics, opts)
+  opts = options.check(opts, POLL_OPTIONS, "res.poll", 2)
+  local response = new(200, {})
+  response.poll, response.after, response.timeout, response.limit = topics, opts.after, opts.timeout, opts.limit
+  return response
+end
+
+local EVENTS_OPTIONS = {after = "string", retry = "duration"}
+
+---Messages of topics as server-sent events, written by the core: no coroutine for each client. A browser's EventSource
+---resumes by itself, because each event's id is its cursor.
+---```lua
+---app:get("/events", function() return neap.res.events{"news", "weather"} end)
+---```
+---@param topics string|neap.Topic|(string|neap.Topic)[]
+---@param opts {after: string?, retry: number|string?}? retry: how long the client waits before it comes back, seconds or "3s"
+---@return neap.Response
+function res.events(topics, opts)
+  opts = options.check(opts, EVENTS_OPTIONS, "res.events", 2)
+  local response = new(200, {["content-type"] = "text/event-stream", ["cache-control"] = "no-cache"})
+  response.events, response.after, response.retry = topics, opts.after, opts.retry
+  return response
+end
+
 local function add_headers(response, headers, level)
   if type(headers) ~= "table" then
     error(("the third result of a handler is a table of headers, not a %s"):format(type(headers)), level + 1)

@@ -1,7 +1,6 @@
 /* Tests of core/http's ranges, conditions and media types: each check prints `ok sentence` or `not
  * ok sentence`; http_leaf_spec.lua reads them. */
 #include "http/conditional.h"
-#include "http/mime.h"
 #include "http/range.h"
 
 #include <stdbool.h>
@@ -233,49 +232,6 @@ static void test_etags(void)
           "etag: weak and strong comparison as in RFC 9110");
 }
 
-/* ---- media types ---- */
-
-static bool has_type(const char *path, const char *type)
-{
-    return strcmp(mime_type(path), type) == 0;
-}
-
-static void test_mime(void)
-{
-    static const char all[] = "7z aac apng atom avif bmp br bz2 c conf css csv doc docx eot epub "
-                              "flac geojson gif glb gltf "
-                              "gz heic htm html ico ics jar jpeg jpg js json jsonld log lua m3u8 "
-                              "m4a m4v map markdown md mid "
-                              "mjs mkv mov mp3 mp4 mpd odp ods odt oga ogg ogv opus otf pdf png "
-                              "ppt pptx ps rar rss rtf svg "
-                              "tar text tif tiff ts tsv ttf txt vcf vtt wasm wav weba webm "
-                              "webmanifest webp woff woff2 xhtml "
-                              "xls xlsx xml xz yaml yml zip zst";
-    bool is_ok = true;
-    for (const char *at = all; *at; at += strspn(at, " ")) {
-        char path[32];
-        size_t len = strcspn(at, " ");
-        snprintf(path, sizeof path, "f.%.*s", (int)len, at);
-        at += len;
-        is_ok = is_ok && !has_type(path, "application/octet-stream");
-    }
-    check(is_ok, "mime: finds every extension of its table");
-    check(has_type("/a/b.html", "text/html; charset=utf-8") &&
-              has_type("x.tar.gz", "application/gzip") && has_type("A.PnG", "image/png") &&
-              has_type("f.svg", "image/svg+xml; charset=utf-8") &&
-              has_type("f.js", "text/javascript; charset=utf-8") &&
-              has_type("f.json", "application/json"),
-          "mime: goes by the last extension, in any case; text is UTF-8");
-    check(has_type("", "application/octet-stream") &&
-              has_type("html", "application/octet-stream") &&
-              has_type("a.html/b", "application/octet-stream") &&
-              has_type(".html", "application/octet-stream") &&
-              has_type("a.", "application/octet-stream") &&
-              has_type("a.htmlx", "application/octet-stream") &&
-              has_type("a.averyveryverylongextension", "application/octet-stream"),
-          "mime: what is unknown is octets");
-}
-
 int main(void)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -286,6 +242,5 @@ int main(void)
     test_range_format();
     test_conditions();
     test_etags();
-    test_mime();
     return failures > 0;
 }

@@ -366,10 +366,10 @@ describe("neap.multipart", function()
     local first
     for part in multipart.parts(request {FORM}) do
       if first then
-        assert.has_error(function() first:body() end, 'part:body: part "a" was already read')
+        assert.has_error(function() first:body() end, 'part "a" is over: read it before going on to the next one')
         assert.has_error(function() first:chunks()() end, 'part "a" is over: read it before going on to the next one')
         part:body()
-        assert.has_error(function() part:body() end)
+        assert.has_error(function() part:body() end, ('part:body: part "%s" was already read'):format(part.name))
         assert.has_error(function() part:save("/nowhere") end)
       end
       first = first or part

@@ -731,3 +731,50 @@ describe("the memory ceiling", function()
     assert.equal(("false\tnot enough memory\n"):rep(5) .. "true\ntrue\tfine\n", result.out)
   end)
 end)
+
+describe("an allocation that fails", function()
+  local fail_alloc = core.task.fail_alloc
+  local scenarios = {
+    ["spawning, waiting and joining"] = function()
+      spawn(function(...) task.sleep(0) return ... end, 1, {}, "x"):join()
+    end,
+    ["a group and its error"] = function()
+      local g <close> = task.group()
+      g:map({1, 2, 3}, function(n) task.sleep(0) if n == 2 then error({n}) end end)
+    end,
+    ["coroutines and their errors"] = function()
+      for _ in coroutine.wrap(function() task.sleep(0) coroutine.yield(1) error("x" .. #task.self().name) end) do end
+    end,
+    ["a timeout"] = function() task.timeout(0.0001, task.sleep, 3600) end,
+    ["a cancelled task with closers"] = function()
+      local t = spawn(function()
+        local _ <close> = setmetatable({}, {__close = function() task.sleep(0) error({}) end})
+        task.sleep(3600)
+      end)
+      task.yield()
+      t:cancel()
+      t:join()
+    end,
+    ["require"] = function()
+      package.loaded["spec.made"] = nil
+      package.preload["spec.made"] = function() task.sleep(0) return {} end
+      require "spec.made"
+    end,
+  }
+  for name, scenario in pairs(scenarios) do
+    it("harms nothing but " .. name, function()
+      if not fail_alloc then return pending("needs a build with -DTESTING=ON") end
+      for n = 1, 120 do
+        local t = spawn(function()
+          fail_alloc(n)
+          scenario()
+        end)
+        local ok, err = t:join()
+        fail_alloc(1e9)
+        if not ok and type(err) == "string" then assert.matches("memory", err) end
+        assert.same({true, "fine"}, {spawn(function() task.sleep(0) return "fine" end):join()})
+      end
+      task.sleep(0.01)
+    end)
+  end
+end)

@@ -1,0 +1,91 @@
+/* What the WebSockets of a server share: contexts to read frames with, zlib's state, buffers, and
+ * options, of which many WebSockets have the same. Owned by the server. */
+#include "base/alloc.h"
+#include "http/ws_deflate.h"
+#include "http/ws_state.h"
+
+#include <assert.h>
+
+#define SPARE_FRAMES 16 /* kept for the next to come, 4.5 KiB each */
+
+struct ws_known_options {
+    struct ws_options options;
+    struct ws_known_options *next;
+};
+
+struct ws_pool *ws_pool_of(struct http_server *server)
+{
+    if (!server->ws_pool)
+        server->ws_pool = mem_calloc(sizeof(*server->ws_pool));
+    return server->ws_pool;
+}
+
+void ws_pool_free(struct ws_pool *pool)
+{
+    if (!pool)
+        return;
+    assert(pool->borrowed == 0);
+    while (pool->frames) {
+        struct ws_frame *frame = pool->frames;
+        pool->frames = frame->next;
+        ws_frame_free(frame);
+    }
+    while (pool->options) {
+        struct ws_known_options *known = pool->options;
+        pool->options = known->next;
+        mem_free(known);
+    }
+    ws_inflater_free(pool->inflater);
+    bytes_deinit(&pool->inflated);
+    bytes_deinit(&pool->deflated);
+    mem_free(pool);
+}
+
+static bool are_equal(const struct ws_options *a, const struct ws_options *b)
+{
+    return a->max_message == b->max_message && a->max_fragments == b->max_fragments &&
+           a->ping_ms == b->ping_ms && a->pong_ms == b->pong_ms && a->close_ms == b->close_ms &&
+           a->deflate == b->deflate;
+}
+
+/* An application has a handful of them, so they are never given up. */
+const struct ws_options *ws_pool_options(struct ws_pool *pool, const struct ws_options *options)
+{
+    struct ws_known_options *known = pool->options;
+    while (known && !are_equal(&known->options, options))
+        known = known->next;
+    if (!known) {
+        known = mem_alloc(sizeof(*known));
+        *known = (struct ws_known_options){*options, pool->options};
+        pool->options = known;
+    }
+    return &known->options;
+}
+
+struct ws_frame *ws_frame_borrow(struct ws_pool *pool)
+{
+    struct ws_frame *frame = pool->frames;
+    if (frame) {
+        pool->frames = frame->next;
+        pool->frame_count--;
+    } else {
+        frame = ws_frame_alloc();
+        frame->pool = pool;
+    }
+    pool->borrowed++;
+    return frame;
+}
+
+/* One in the middle of a frame, or that found a mistake, is of no more use. */
+void ws_frame_return(struct ws_frame *frame)
+{
+    struct ws_pool *pool = frame->pool;
+    pool->borrowed--;
+    if (!ws_frame_is_between(frame) || pool->frame_count >= SPARE_FRAMES) {
+        ws_frame_free(frame);
+        return;
+    }
+    frame->next = pool->frames;
+    pool->frames = frame;
+    pool->frame_count++;
+}

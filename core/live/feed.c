@@ -1,0 +1,130 @@
+/* Feeds: opening, closing, resuming. A feed belongs to whoever has it as a member; while it is open
+ * it is listed in the channels of its topics. */
+#include "live/outlet.h"
+
+#include "base/alloc.h"
+#include "base/tally.h"
+
+#include <assert.h>
+
+static bool is_named_before(struct topic *const *topics, int i)
+{
+    for (int k = 0; k < i; k++)
+        if (topics[k] == topics[i])
+            return true;
+    return false;
+}
+
+static int count_topics(struct topic *const *topics, int count)
+{
+    int different = 0;
+    for (int i = 0; i < count; i++)
+        different += !is_named_before(topics, i);
+    return different;
+}
+
+static enum slow_policy policy_of(struct topic *topic)
+{
+    pthread_mutex_lock(&topic->lock);
+    enum slow_policy slow = topic->options.slow;
+    pthread_mutex_unlock(&topic->lock);
+    return slow;
+}
+
+/* Enters one topic. True: there is something for the feed already. */
+static bool enter(struct feed *feed, struct topic *topic, struct seat *seat)
+{
+    uint64_t floor;
+    struct channel *channel = channel_enter(feed->outlet, topic, feed->kind, &floor);
+    if (seat)
+        seat->channel = channel;
+    else
+        feed->in.channel = channel;
+    channel_add(channel, feed);
+    if (feed->cursor < floor)
+        feed->was_away = true;
+    return topic_last(topic) > feed->cursor || topic_is_closed(topic);
+}
+
+static bool enter_all(struct feed *feed, struct topic *const *topics, int count)
+{
+    bool has_news = false;
+    int entered = 0;
+    if (feed->count > 1)
+        feed->in.seats = mem_calloc(feed->count * sizeof(struct seat));
+    for (int i = 0; i < count; i++) {
+        if (is_named_before(topics, i))
+            continue;
+        struct seat *seat = feed->count > 1 ? &feed->in.seats[entered++] : NULL;
+        has_news = enter(feed, topics[i], seat) || has_news;
+    }
+    return has_news;
+}
+
+void feed_open(struct feed *feed, struct outlet *outlet, const struct feed_events *events,
+               enum feed_kind kind, struct topic *const *topics, int count, uint64_t cursor,
+               int slow)
+{
+    uint64_t head = hub_head(outlet->hub);
+    assert(!feed_is_open(feed) && count > 0 && count <= FEED_TOPICS);
+    *feed = (struct feed){
+        .events = events,
+        .outlet = outlet,
+        .cursor = cursor < head ? cursor : head,
+        .count = (uint8_t)count_topics(topics, count),
+        .kind = (uint8_t)kind,
+        .slow = (uint8_t)(slow < 0 ? (int)policy_of(topics[0]) : slow),
+    };
+    tally_add(TALLY_FEED, 1);
+    if (enter_all(feed, topics, count)) {
+        line_push(&outlet->line, feed);
+        outlet_defer(outlet);
+    }
+}
+
+static void leave(struct feed *feed, struct channel *channel)
+{
+    channel_remove(channel, feed);
+    channel_leave(channel, feed->kind);
+    if (channel->count == 0)
+        outlet_reap(channel);
+}
+
+void feed_close(struct feed *feed)
+{
+    struct outlet *outlet = feed->outlet;
+    if (outlet == NULL)
+        return;
+    line_leave(&outlet->line, feed);
+    if (outlet->serving == feed)
+        outlet->serving = NULL;
+    if (feed->count == 1) {
+        leave(feed, feed->in.channel);
+    } else {
+        for (int i = 0; i < feed->count; i++)
+            leave(feed, feed->in.seats[i].channel);
+        mem_free(feed->in.seats);
+    }
+    feed->outlet = NULL;
+    feed->is_blocked = false;
+    tally_add(TALLY_FEED, -1);
+}
+
+void feed_resume(struct feed *feed)
+{
+    struct outlet *outlet = feed->outlet;
+    if (outlet == NULL)
+        return;
+    if (outlet->serving == feed)
+        outlet->was_resumed = true; /* it is not blocked yet, and will not be */
+    if (!feed->is_blocked)
+        return;
+    feed->is_blocked = false;
+    if (feed->count == 1)
+        channel_unblock(feed->in.channel, feed);
+    else
+        for (int i = 0; i < feed->count; i++)
+            channel_unblock(feed->in.seats[i].channel, feed);
+    line_push(&outlet->line, feed);
+    outlet_defer(outlet);
+}

@@ -1,0 +1,2 @@
+#include "ws_support.h"
+void test_ws_deflate(void){}

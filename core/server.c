@@ -20,7 +20,7 @@
 
 #define CANCEL_EXTRA_MS 1000 /* beyond timeouts.grace, which the tasks get */
 #define SWEEP_MS 5000
-#define CUT_MS 2000          /* for what was cut off to close */
+#define CUT_MS 2000 /* for what was cut off to close */
 
 enum server_stage {
     STAGE_STARTING,

@@ -22,7 +22,7 @@ struct worker_options {
     const struct config *config;
     struct hub *hub;     /* all topics */
     struct shelf *shelf; /* all stores */
-    int argc; /* arguments of the command */
+    int argc;            /* arguments of the command */
     char *const *argv;
     const int *fds; /* sockets, one per address of config->listen, which it takes over; NULL: it
                        does not serve */

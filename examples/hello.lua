@@ -1,8 +1,8 @@
 -- The smallest application: two pages of text.
 --
 --   neap run examples/hello.lua
---   curl localhost:8080/               hello
---   curl localhost:8080/hello/ada      hello ada
+--   curl localhost:8080/             # -> hello
+--   curl localhost:8080/hello/ada    # -> hello ada
 local neap = require "neap"
 
 local app = neap.app()

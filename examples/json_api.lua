@@ -2,10 +2,10 @@
 -- says which worker gave it: with several workers there are several sets of notes.
 --
 --   neap run examples/json_api.lua --workers 1
---   curl localhost:8080/notes -d '{"text": "buy milk"}'         201, and where the note is
---   curl localhost:8080/notes                                   all of them; /notes/1: one, or 404
---   curl localhost:8080/notes -d '{"text": ""}'                 422, and what is wrong
---   curl -X PATCH localhost:8080/notes/1 -d '{"done": true}'     or -X DELETE: 204
+--   curl -i localhost:8080/notes -d '{"text": "buy milk"}'      # -> 201 Created ... Location: /notes/1
+--   curl localhost:8080/notes                                   # -> "text":"buy milk"
+--   curl -i localhost:8080/notes -d '{"text": ""}'              # -> 422 ... must be a text that is not empty
+--   curl -X PATCH localhost:8080/notes/1 -d '{"done": true}'    # -> "done":true
 local neap = require "neap"
 
 local app = neap.app()

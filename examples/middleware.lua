@@ -2,11 +2,11 @@
 -- own, and headers that no answer may lack.
 --
 --   neap run examples/middleware.lua
---   curl -i localhost:8080/                          Server-Timing, X-Frame-Options
---   curl -i localhost:8080/admin                     401
---   curl -i -u ada:lovelace localhost:8080/admin     hello ada
---   curl -i localhost:8080/nowhere                   404, our page
---   curl -i localhost:8080/fail                      500, our page, with the number under which it is logged
+--   curl -i localhost:8080/                         # -> Server-Timing: app ... X-Frame-Options: DENY
+--   curl -i localhost:8080/admin                    # -> 401 Unauthorized ... Www-Authenticate: Basic
+--   curl -i -u ada:lovelace localhost:8080/admin    # -> 200 OK ... hello ada
+--   curl -i localhost:8080/nowhere                  # -> 404 Not Found ... There is no /nowhere here.
+--   curl -i localhost:8080/fail                     # -> 500 Internal ... Sorry. This is written down as number
 local neap = require "neap"
 
 local app = neap.app()

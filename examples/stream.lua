@@ -2,9 +2,9 @@
 -- never runs away. (Tornado's streaming handler, without callbacks.)
 --
 --   neap run examples/stream.lua --workers 1
---   curl -N localhost:8080/lines                                    a line every 0.2 s
---   curl -s --limit-rate 200k localhost:8080/numbers -o /dev/null &  a client that reads slowly ...
---   curl localhost:8080/progress                                    ... and how far its producer has got
+--   curl -N localhost:8080/lines                                     # -> line 1 ... line 10
+--   curl -s --limit-rate 200k localhost:8080/numbers -o /dev/null &  # a client that reads slowly ...
+--   curl localhost:8080/progress                                     # -> "is_done":false ... "written": ... "pending":
 local neap = require "neap"
 
 local app = neap.app()

@@ -1,9 +1,9 @@
 -- Two ways to upload: a form with files, and a PUT that is counted while it streams. Neither keeps a file in memory.
 --
---   neap run examples/upload.lua                                then open http://localhost:8080/
---   curl -F note=hi -F file=@README.md localhost:8080/upload    what came, part by part
---   curl -T README.md localhost:8080/files/readme               bytes and checksum
---   curl -T huge.bin localhost:8080/files/huge                  413 beyond 100 MB
+--   neap run examples/upload.lua                                # then open http://localhost:8080/
+--   curl -F note=hi -F file=@README.md localhost:8080/upload    # -> "name":"note" ... "filename":"README.md"
+--   curl -T README.md localhost:8080/files/readme               # -> "bytes": ... "adler32":
+--   curl -i -T README.md -H 'Content-Length: 200000000' localhost:8080/files/huge    # -> 413
 local neap = require "neap"
 
 local app = neap.app()

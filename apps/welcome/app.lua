@@ -1,7 +1,7 @@
 -- The page that a fresh server shows at /: what is running, and what to do next.
 --
 --   neap run
---   curl localhost:8080/
+--   curl localhost:8080/    # -> <h1>neap is running</h1>
 local neap = require "neap"
 
 local app = neap.app()

@@ -12,6 +12,9 @@
 #include <string.h>
 #include <time.h>
 
+#define EVICT_MIN_MS 100 /* idle for less: a newcomer, whose request may lie unread in its socket \
+                          */
+
 /* The session is through with it; a handler that still needs it frees it later. */
 static void request_drop(struct request *rq)
 {
@@ -377,6 +380,11 @@ bool http_server_evict(struct http_server *server)
 {
     if (list_is_empty(&server->idle))
         return false;
-    conn_close(&container_of(server->idle.next, struct session, link)->conn);
+    struct session *session = container_of(server->idle.next, struct session, link);
+    uint64_t since_ms = session->deadline.due_ms - server->limits.idle_ms;
+    if (loop_now_ms(server->loop) < since_ms + EVICT_MIN_MS)
+        return false; /* so are all others, then */
+    list_remove(&session->link);
+    conn_close(&session->conn);
     return true;
 }

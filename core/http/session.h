@@ -13,7 +13,7 @@ int session_open(struct http_server *server, int fd, bool is_unix);
 void http_server_drain(struct http_server *server, void (*on_empty)(struct http_server *server));
 void http_server_abort(struct http_server *server); /* close every connection now */
 bool http_server_evict(struct http_server *server); /* closes the session idle for longest; false:
-                                                       none */
+                                                       none is for long enough */
 
 /* For handlers: */
 struct conn *request_conn(struct request *rq); /* NULL: gone */

@@ -128,3 +128,17 @@ void feed_resume(struct feed *feed)
     line_push(&outlet->line, feed);
     outlet_defer(outlet);
 }
+
+/* What is up to the head is in the topics, and each tells its newest: if that was delivered, there
+ * is nothing between the cursor and the head. */
+uint64_t feed_cursor(const struct feed *feed)
+{
+    uint64_t head = hub_head(feed->outlet->hub);
+    for (int i = 0; i < feed->count; i++) {
+        const struct channel *channel =
+            feed->count == 1 ? feed->in.channel : feed->in.seats[i].channel;
+        if (topic_last(channel->topic) > feed->cursor)
+            return feed->cursor;
+    }
+    return head > feed->cursor ? head : feed->cursor;
+}

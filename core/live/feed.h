@@ -76,6 +76,9 @@ void feed_open(struct feed *feed, struct outlet *outlet, const struct feed_event
 void feed_close(struct feed *feed);  /* idempotent, from anywhere, also inside its callbacks */
 void feed_resume(struct feed *feed); /* there is room again: deliver, at the end of this turn; from
                                         anywhere */
+/* The newest cursor from which resuming misses nothing: feed->cursor, or further on when its topics
+ * had nothing since. */
+uint64_t feed_cursor(const struct feed *feed);
 static inline bool feed_is_open(const struct feed *feed)
 {
     return feed->outlet != NULL;

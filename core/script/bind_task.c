@@ -1,173 +1,26 @@
-/* core.task: the primitives under lua/neap/task.lua. What Lua holds of a task is a reference
- * (`neap.task`): the task's handle, and after its end what became of it. */
+/* core.task: the primitives under lua/neap/task.lua. References to tasks are task_ref.c's. */
 #include "script/core.h"
 
 #include "script/duration.h"
 #include "script/fault.h"
-#include "script/stop.h"
 #include "script/task.h"
+#include "script/task_ref.h"
 #include "script/vm.h"
 
 #include <lauxlib.h>
 #include <string.h>
 #include <time.h>
 
-#define TASK_TYPE "neap.task"
-
-enum ref_outcome {
-    REF_OPEN,
-    REF_DONE,
-    REF_FAILED
-}; /* open although the task is gone: it was cancelled */
-enum ref_value {
-    REF_RESULTS = 1,
-    REF_TRACEBACK,
-    REF_NAME,
-    REF_VALUES = REF_NAME
-}; /* user values; 1 or the error */
-
-struct task_ref {
-    slot_handle task;
-    enum ref_outcome outcome;
-    int count;     /* results */
-    bool is_owned; /* somebody will ask for the error: do not log it */
-};
-
-static const char refs_key; /* registry: handle -> reference, weak, so that task.self() is what
-                               spawn returned */
-
-/* ---- references ---- */
-
-static struct task_ref *check_ref(lua_State *L, int index)
-{
-    return luaL_checkudata(L, index, TASK_TYPE);
-}
-
-static struct task *ref_task(lua_State *L, const struct task_ref *ref)
-{
-    return task_get(vm_of(L), ref->task);
-}
-
-static struct task_ref *push_ref(lua_State *L, slot_handle handle)
-{
-    struct task_ref *ref = lua_newuserdatauv(L, sizeof(*ref), REF_VALUES);
-    *ref = (struct task_ref){.task = handle};
-    luaL_setmetatable(L, TASK_TYPE);
-    return ref;
-}
-
-/* task.self() finds the reference at `index` from now on. */
-static void register_ref(lua_State *L, int index)
-{
-    const struct task_ref *ref = lua_touserdata(L, index);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &refs_key);
-    lua_pushvalue(L, index);
-    lua_rawseti(L, -2, (lua_Integer)ref->task);
-    lua_pop(L, 1);
-}
-
-/* The name of a task from Lua: where its function begins. */
-static const char *push_name(lua_State *L, int fn)
-{
-    lua_Debug ar;
-    lua_pushvalue(L, fn);
-    lua_getinfo(L, ">S", &ar);
-    if (ar.linedefined > 0)
-        return lua_pushfstring(L, "task %s:%d", ar.short_src, ar.linedefined);
-    return lua_pushliteral(L, "task");
-}
-
 /* ---- spawning ---- */
-
-/* stack: ref, results... They are kept while somebody has the reference. */
-static int body_done(lua_State *L, int status, lua_KContext ctx)
-{
-    (void)status;
-    (void)ctx;
-    struct task_ref *ref = lua_touserdata(L, 1);
-    ref->count = lua_gettop(L) - 1;
-    if (ref->count > 0) {
-        lua_createtable(L, ref->count, 0);
-        lua_insert(L, 2);
-        for (int i = ref->count; i >= 1; i--)
-            lua_rawseti(L, 2, i);
-        lua_setiuservalue(L, 1, REF_RESULTS);
-    }
-    ref->outcome = REF_DONE;
-    return 0;
-}
-
-/* stack: ref, fn, arguments... */
-static int body_main(lua_State *L)
-{
-    register_ref(L, 1);
-    lua_callk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, body_done);
-    return body_done(L, LUA_OK, 0);
-}
-
-/* stack: error, traceback, ref */
-static int on_error(lua_State *L, struct task *task)
-{
-    struct task_ref *ref = lua_touserdata(L, 3);
-    if (!ref->is_owned && list_is_empty(&task->joiners))
-        fault_log(L, task->name, 1, lua_tostring(L, 2));
-    if (task_is_cancel(L, 1)) { /* the watchdog's: must not stop whoever raises it again */
-        fault_push_text(L, 1);
-        lua_replace(L, 1);
-    }
-    lua_pushvalue(L, 1);
-    lua_setiuservalue(L, 3, REF_RESULTS);
-    lua_pushvalue(L, 2);
-    lua_setiuservalue(L, 3, REF_TRACEBACK);
-    ref->outcome = REF_FAILED;
-    return 0;
-}
-
-/* Replaces `fn` and the arguments behind it, all the rest of the stack, by the reference of a new
- * task, which is named after the function `about`. */
-static int spawn(lua_State *L, int about, int fn, bool is_owned)
-{
-    int args = lua_gettop(L) - fn;
-    luaL_checktype(L, about, LUA_TFUNCTION);
-    luaL_checktype(L, fn, LUA_TFUNCTION);
-    luaL_checkstack(L, args + 8, "too many arguments");
-    struct task_ref *ref = push_ref(L, 0);
-    const char *name = push_name(L, about);
-    lua_setiuservalue(L, -2, REF_NAME);
-    lua_insert(L, fn); /* stack: ..., ref, fn, arguments */
-
-    struct task *task = task_new(vm_of(L), name);
-    if (task == NULL)
-        return luaL_error(L, "not enough memory for another task");
-    if (!lua_checkstack(task->co, args + 4)) {
-        task_drop(task);
-        return luaL_error(L, "not enough memory for another task");
-    }
-    ref->task = task->handle;
-    ref->is_owned = task->must_start = is_owned;
-    task->on_error = on_error;
-    lua_pushvalue(L, fn);
-    lua_xmove(L, task->co, 1);
-    task_anchor(task);
-    lua_pushcfunction(task->co, body_main);
-    lua_pushvalue(L, fn);
-    lua_xmove(L, task->co, 1);
-    lua_xmove(L, task->co, args + 1);
-    task_start_later(task, args + 2);
-    return 1;
-}
 
 static int task_spawn(lua_State *L) /* spawn(fn, ...) -> t */
 {
-    return spawn(L, 1, 1, false);
+    return task_ref_spawn(L, 1, 1, 0, false);
 }
 
-/* spawn_owned(about, fn, ...) -> t, named after the function `about`. Its error is not logged, and
- * `fn` runs even when it was cancelled before: it is Lua's own and calls check() once it stands
- * firm. */
-static int task_spawn_owned(lua_State *L)
+static int task_spawn_owned(lua_State *L) /* spawn_owned(fn, ...) -> t: its error is not logged */
 {
-    return spawn(L, 1, 2, true);
+    return task_ref_spawn(L, 1, 1, 0, true);
 }
 
 static int task_self(lua_State *L) /* self() -> t | nil */
@@ -175,11 +28,7 @@ static int task_self(lua_State *L) /* self() -> t | nil */
     struct task *task = task_of(L);
     if (task == NULL)
         return 0;
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &refs_key);
-    if (lua_rawgeti(L, -1, (lua_Integer)task->handle) == LUA_TNIL) {
-        push_ref(L, task->handle);
-        register_ref(L, lua_gettop(L));
-    }
+    task_ref_push_self(L, task);
     return 1;
 }
 
@@ -194,36 +43,10 @@ static int task_id(lua_State *L) /* id() -> integer, never used again | nil */
 
 /* ---- joining ---- */
 
-/* stack: ref. -> true, ... | false, err */
-static int push_outcome(lua_State *L)
-{
-    const struct task_ref *ref = check_ref(L, 1);
-    lua_settop(L, 1);
-    if (ref->outcome == REF_FAILED) {
-        lua_pushboolean(L, 0);
-        lua_getiuservalue(L, 1, REF_RESULTS);
-        return 2;
-    }
-    if (ref->outcome == REF_OPEN) {
-        lua_pushboolean(L, 0);
-        lua_pushliteral(L, "cancelled");
-        return 2;
-    }
-    luaL_checkstack(L, ref->count + 2, "too many results");
-    lua_pushboolean(L, 1);
-    if (ref->count > 0)
-        lua_getiuservalue(L, 1, REF_RESULTS);
-    for (int i = 1; i <= ref->count; i++)
-        lua_rawgeti(L, 3, i);
-    if (ref->count > 0)
-        lua_remove(L, 3);
-    return ref->count + 1;
-}
-
 static int finish_join(lua_State *L, struct wait *wait)
 {
     if (wait->outcome == WAIT_WOKEN)
-        return push_outcome(L);
+        return task_ref_push_outcome(L, 1);
     lua_pushnil(L);
     lua_pushliteral(L, "timeout");
     return 2;
@@ -236,11 +59,11 @@ static uint64_t opt_timeout(lua_State *L, int index)
 
 static int ref_join(lua_State *L) /* t:join([timeout]) -> true, ... | false, err | nil, "timeout" */
 {
-    const struct task_ref *ref = check_ref(L, 1);
+    const struct task_ref *ref = task_ref_check(L, 1);
     uint64_t timeout_ms = opt_timeout(L, 2);
-    struct task *task = ref_task(L, ref);
+    struct task *task = task_ref_task(L, ref);
     if (task == NULL)
-        return push_outcome(L);
+        return task_ref_push_outcome(L, 1);
     if (task == task_of(L))
         return luaL_error(L, "a task cannot join itself");
 
@@ -252,7 +75,7 @@ static int ref_join(lua_State *L) /* t:join([timeout]) -> true, ... | false, err
 
 static int ref_cancel(lua_State *L) /* t:cancel() */
 {
-    struct task *task = ref_task(L, check_ref(L, 1));
+    struct task *task = task_ref_task(L, task_ref_check(L, 1));
     if (task != NULL)
         task_cancel(task);
     return 0;
@@ -271,20 +94,20 @@ static const char *status_of(const struct task *task)
 
 static const char *ref_status(lua_State *L, const struct task_ref *ref)
 {
-    const struct task *task = ref_task(L, ref);
+    const struct task *task = task_ref_task(L, ref);
     if (task != NULL)
         return status_of(task);
-    if (ref->outcome == REF_OPEN)
+    if (ref->outcome == TASK_REF_OPEN)
         return "cancelled";
-    return ref->outcome == REF_DONE ? "done" : "failed";
+    return ref->outcome == TASK_REF_DONE ? "done" : "failed";
 }
 
 static int ref_traceback(lua_State *L) /* t:traceback() -> text | nil */
 {
-    struct task_ref *ref = check_ref(L, 1);
-    struct task *task = ref_task(L, ref);
+    struct task_ref *ref = task_ref_check(L, 1);
+    struct task *task = task_ref_task(L, ref);
     if (task == NULL)
-        lua_getiuservalue(L, 1, REF_TRACEBACK);
+        lua_getiuservalue(L, 1, TASK_REF_TRACEBACK);
     else if (task->state == TASK_RUNNING)
         luaL_traceback(L, L, NULL, 1);
     else
@@ -295,13 +118,13 @@ static int ref_traceback(lua_State *L) /* t:traceback() -> text | nil */
 /* t.name, t.status, or a method (upvalue 1) */
 static int ref_index(lua_State *L)
 {
-    struct task_ref *ref = check_ref(L, 1);
+    struct task_ref *ref = task_ref_check(L, 1);
     const char *key = luaL_checkstring(L, 2);
     if (key[0] == 's' && strcmp(key, "status") == 0) {
         lua_pushstring(L, ref_status(L, ref));
     } else if (key[0] == 'n' && strcmp(key, "name") == 0) {
-        struct task *task = ref_task(L, ref);
-        if (lua_getiuservalue(L, 1, REF_NAME) == LUA_TNIL && task != NULL)
+        struct task *task = task_ref_task(L, ref);
+        if (lua_getiuservalue(L, 1, TASK_REF_NAME) == LUA_TNIL && task != NULL)
             lua_pushstring(L, task->name);
     } else {
         lua_getfield(L, lua_upvalueindex(1), key);
@@ -311,8 +134,8 @@ static int ref_index(lua_State *L)
 
 static int ref_tostring(lua_State *L)
 {
-    struct task_ref *ref = check_ref(L, 1);
-    lua_getiuservalue(L, 1, REF_NAME);
+    struct task_ref *ref = task_ref_check(L, 1);
+    lua_getiuservalue(L, 1, TASK_REF_NAME);
     lua_pushfstring(L, "%s (%s)", luaL_optstring(L, -1, "task"), ref_status(L, ref));
     return 1;
 }
@@ -388,35 +211,17 @@ static int task_shield(lua_State *L) /* shield(+1 | -1) */
     return 0;
 }
 
-static int task_check(lua_State *L) /* check(): raises when this task was cancelled */
+static int task_report(lua_State *L) /* report(t): logs the error of a failed task: nobody took it
+                                      */
 {
-    struct task *task = task_of(L);
-    if (task == NULL || !task_must_unwind(task))
+    const struct task_ref *ref = task_ref_check(L, 1);
+    if (ref->outcome != TASK_REF_FAILED)
         return 0;
-    task_begin_unwinding(task);
-    task_push_cancel(L);
-    return lua_error(L);
-}
-
-static int task_is_cancelled(lua_State *L) /* is_cancelled(err): is it the error that cancels? */
-{
-    lua_pushboolean(L, stop_is_cancelled(L, 1));
-    return 1;
-}
-
-/* disown(t): nobody will ask for its error any more, so it is logged, when it comes or now. */
-static int task_disown(lua_State *L)
-{
-    struct task_ref *ref = check_ref(L, 1);
-    bool is_late = ref->is_owned && ref->outcome == REF_FAILED;
-    ref->is_owned = false;
-    if (is_late) {
-        lua_settop(L, 1);
-        lua_getiuservalue(L, 1, REF_RESULTS);
-        lua_getiuservalue(L, 1, REF_TRACEBACK);
-        lua_getiuservalue(L, 1, REF_NAME);
-        fault_log(L, lua_tostring(L, 4), 2, lua_tostring(L, 3));
-    }
+    lua_settop(L, 1);
+    lua_getiuservalue(L, 1, TASK_REF_RESULTS);
+    lua_getiuservalue(L, 1, TASK_REF_TRACEBACK);
+    lua_getiuservalue(L, 1, TASK_REF_NAME);
+    fault_log(L, lua_tostring(L, 4), 2, lua_tostring(L, 3));
     return 0;
 }
 
@@ -461,9 +266,7 @@ int bind_task(lua_State *L)
         {"yield", task_yield},
         {"now", task_now},
         {"shield", task_shield},
-        {"check", task_check},
-        {"is_cancelled", task_is_cancelled},
-        {"disown", task_disown},
+        {"report", task_report},
         {"raise", task_raise},
         {"cause", task_cause},
 #ifdef NEAP_TESTING
@@ -477,7 +280,8 @@ int bind_task(lua_State *L)
         {"traceback", ref_traceback},
         {NULL, NULL},
     };
-    luaL_newmetatable(L, TASK_TYPE);
+    task_ref_open(L);
+    luaL_getmetatable(L, TASK_REF_TYPE);
     luaL_newlib(L, methods);
     lua_pushcclosure(L, ref_index, 1);
     lua_setfield(L, -2, "__index");
@@ -485,15 +289,9 @@ int bind_task(lua_State *L)
     lua_setfield(L, -2, "__tostring");
     lua_pop(L, 1);
 
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "v");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &refs_key);
-
     luaL_newlib(L, functions);
     bind_waiters(L);
+    bind_crew(L);
     lua_setfield(L, -2, "task");
     return 0;
 }

@@ -19,7 +19,8 @@ int bind_uri(lua_State *L);
 int bind_router(lua_State *L);
 int bind_multipart(lua_State *L);
 int bind_task(lua_State *L);
-int bind_waiters(lua_State *L); /* to core.task, by bind_task */
+int bind_waiters(lua_State *L); /* this and the next to core.task, by bind_task */
+int bind_crew(lua_State *L);
 int bind_request(lua_State *L);
 int bind_stream(lua_State *L);
 int bind_dir(lua_State *L);
@@ -29,5 +30,6 @@ int bind_net(lua_State *L);
 int bind_store(lua_State *L);
 int bind_topic(lua_State *L);
 int bind_reader(lua_State *L);
+int bind_websocket(lua_State *L);
 
 #endif

@@ -49,12 +49,17 @@ static void events_end(struct events *events)
 
 /* ---- what the feed brings ---- */
 
+static int send_pieces(void *conn, const char *data, const size_t *ends, int count)
+{
+    return conn_write_pieces(conn, data, ends, count);
+}
+
 static int on_messages(struct feed *feed, struct batch *batch)
 {
     struct events *events = container_of(feed, struct events, feed);
     guest_set_deadline(&events->guest, HEARTBEAT_MS);
-    return live_send(guest_conn(&events->guest), batch,
-                     events->is_chunked ? ENCODING_SSE : ENCODING_SSE_PLAIN);
+    return live_send(batch, events->is_chunked ? ENCODING_SSE : ENCODING_SSE_PLAIN, send_pieces,
+                     guest_conn(&events->guest));
 }
 
 static void write_gap(struct events *events, uint64_t cursor)

@@ -74,14 +74,14 @@ void live_choice_read(lua_State *L, struct request *rq, int index, const char *n
     topic_choice_read(L, lua_gettop(L), choice);
 }
 
-int live_send(struct conn *conn, struct batch *batch, enum message_encoding which)
+int live_send(struct batch *batch, enum message_encoding which, live_send_fn send, void *to)
 {
     message_encode_fn make = encoding_maker(which);
     size_t ends[PIECES_MAX];
     if (batch->count == 1) {
         const struct blob *blob = message_encoded(batch->messages[0], which, make);
         ends[0] = blob->len;
-        return conn_write_pieces(conn, blob->data, ends, 1);
+        return send(to, blob->data, ends, 1);
     }
     const struct bytes *joined = batch_joined(batch, which, make);
     size_t end = 0;
@@ -90,5 +90,5 @@ int live_send(struct conn *conn, struct batch *batch, enum message_encoding whic
         end += message_encoded(batch->messages[i], which, make)->len;
         ends[i] = end;
     }
-    return conn_write_pieces(conn, joined->data, ends, count);
+    return send(to, joined->data, ends, count);
 }

@@ -21,8 +21,9 @@ int reply_events(lua_State *L, struct request *rq, int index); /* ... `events` *
  * cursor. */
 void live_choice_read(lua_State *L, struct request *rq, int index, const char *name,
                       struct topic_choice *choice);
-/* Sends messages of a batch in one encoding: how many were taken; the rest of a partly taken one
- * stays with the conn. */
-int live_send(struct conn *conn, struct batch *batch, enum message_encoding which);
+/* Sends messages of a batch in one encoding, by a function like conn_write_pieces: how many were
+ * taken. */
+typedef int (*live_send_fn)(void *to, const char *data, const size_t *ends, int count);
+int live_send(struct batch *batch, enum message_encoding which, live_send_fn send, void *to);
 
 #endif

@@ -13,6 +13,7 @@
 #include "script/reply_file.h"
 #include "script/reply_head.h"
 #include "script/vm.h"
+#include "script/wsock.h"
 
 #include <lauxlib.h>
 #include <string.h>
@@ -129,7 +130,9 @@ static int reply_object(lua_State *L, struct request *rq, int index)
         return reply_poll(L, rq, index);
     if (reply_field(L, index, "events") != LUA_TNIL)
         return reply_events(L, rq, index);
-    lua_pop(L, 4);
+    if (reply_field(L, index, "ws") != LUA_TNIL)
+        return reply_websocket(L, rq, index);
+    lua_pop(L, 5);
     return reply_object_body(L, rq, index);
 }
 

@@ -22,13 +22,16 @@
 #define reset_coroutine(co, from) lua_resetthread(co)
 #endif
 
-/* ---- what runs in the coroutine: handler, anchor, body, arguments... ---- */
+/* ---- what runs in the coroutine: handler, body, arguments... ---- */
 
-enum { AT_HANDLER = 1, AT_ANCHOR = 2 };
+enum { AT_HANDLER = 1 };
 
 static int run_on_error(lua_State *L)
 {
     struct task *task = task_of(L);
+    lua_pushstring(L, task->traceback != NULL ? task->traceback : "(no traceback: out of memory)");
+    mem_free(task->traceback);
+    task->traceback = NULL;
     return task->on_error(L, task);
 }
 
@@ -38,7 +41,7 @@ static int on_error_done(lua_State *L, int status, lua_KContext ctx)
     struct task *task = task_of(L);
     if (status == LUA_OK || status == LUA_YIELD) {
         task->end_status = LUA_OK;
-        return lua_gettop(L) - AT_ANCHOR;
+        return lua_gettop(L) - AT_HANDLER;
     }
     task->end_status = status;
     if (!stop_is_cancelled(L, -1))
@@ -46,7 +49,7 @@ static int on_error_done(lua_State *L, int status, lua_KContext ctx)
     return 1;
 }
 
-/* stack: handler, anchor, error */
+/* stack: handler, error */
 static int body_failed(lua_State *L, struct task *task, int status)
 {
     bool is_failure = !stop_is_cancelled(L, -1);
@@ -57,13 +60,8 @@ static int body_failed(lua_State *L, struct task *task, int status)
         return 1;
     }
     lua_pushcfunction(L, run_on_error);
-    lua_insert(L, -2);
-    lua_pushstring(L, task->traceback != NULL ? task->traceback : "(no traceback: out of memory)");
-    lua_pushvalue(L, AT_ANCHOR);
-    /* stack: handler, anchor, run_on_error, error, traceback, anchor */
-    mem_free(task->traceback);
-    task->traceback = NULL;
-    return on_error_done(L, lua_pcallk(L, 3, LUA_MULTRET, AT_HANDLER, 0, on_error_done), 0);
+    lua_insert(L, -2); /* stack: handler, run_on_error, error */
+    return on_error_done(L, lua_pcallk(L, 1, LUA_MULTRET, AT_HANDLER, 0, on_error_done), 0);
 }
 
 static int body_done(lua_State *L, int status, lua_KContext ctx)
@@ -73,14 +71,14 @@ static int body_done(lua_State *L, int status, lua_KContext ctx)
     if (status != LUA_OK && status != LUA_YIELD)
         return body_failed(L, task, status);
     task->end_status = LUA_OK;
-    return lua_gettop(L) - AT_ANCHOR;
+    return lua_gettop(L) - AT_HANDLER;
 }
 
 /* An error that reaches the top of a coroutine runs no <close> handler; one caught here runs them
  * all. */
 static int task_main(lua_State *L)
 {
-    int args = lua_gettop(L) - AT_ANCHOR - 1;
+    int args = lua_gettop(L) - AT_HANDLER - 1;
     return body_done(L, lua_pcallk(L, args, LUA_MULTRET, AT_HANDLER, 0, body_done), 0);
 }
 
@@ -170,7 +168,7 @@ struct task *task_new(struct vm *vm, const char *name)
     task->end_status = LUA_OK;
     task->grace_ms = vm->options.cancel_grace_ms;
     task->shields = 0;
-    task->must_start = task->has_started = task->is_cancelled = task->is_unwinding = false;
+    task->has_started = task->is_cancelled = task->is_unwinding = false;
     task->on_error = NULL;
     task->on_end = NULL;
     task->owner = NULL;
@@ -178,14 +176,7 @@ struct task *task_new(struct vm *vm, const char *name)
 
     lua_pushcfunction(task->co, task_main);
     lua_pushcfunction(task->co, fault_handler);
-    lua_pushnil(task->co); /* the anchor */
     return task;
-}
-
-void task_anchor(struct task *task)
-{
-    assert(task->state == TASK_NEW);
-    lua_replace(task->co, -2);
 }
 
 /* ---- ending ---- */
@@ -291,12 +282,12 @@ static void run_task(struct task *task)
         run_slice(task, 0);
         return;
     }
-    if (task->is_cancelled && !task->must_start) {
+    if (task->is_cancelled) {
         finish_unused(task); /* cancelled means that it did not happen */
         return;
     }
     task->has_started = true;
-    run_slice(task, task->args + AT_ANCHOR + 1);
+    run_slice(task, task->args + AT_HANDLER + 1);
 }
 
 static void run_ready(struct loop_job *job)

@@ -54,22 +54,17 @@ struct task {
     const void *cause_of; /* ... the error value it belongs to (lua_topointer) */
     uint32_t grace_ms;    /* given to the <close> handlers when cancelled */
     uint16_t shields;     /* depth of task.shield: a cancel waits until it is 0 */
-    bool must_start;      /* the body runs even when cancelled before: it is Lua of ours and calls
-                             check() */
     bool has_started;
     bool is_cancelled;     /* asked for; raised at the next park */
     bool is_unwinding;     /* the cancel error was raised: <close> handlers may park */
     struct deadline grace; /* end of the unwinding */
     /* Hooks of who started it; all may be NULL. */
-    int (*on_error)(lua_State *L, struct task *task); /* in the task, after the body failed (not
-                                                         when it was cancelled): error value,
-                                                         traceback string and the anchor on the
-                                                         stack at 1, 2 and 3; may park. What it
-                                                         returns are the task's results. NULL:
-                                                         failures are logged */
-    void (*on_end)(struct task *task, int status); /* outside any protected call, so it must not do
-                                                      what may raise: LUA_OK with the results, or
-                                                      the error value, are all that is on `co` */
+    /* In the task, after the body failed (not when it was cancelled): error value and traceback
+     * string on the stack. May park. What it returns are the results. NULL: failures are logged. */
+    int (*on_error)(lua_State *L, struct task *task);
+    /* Outside any protected call, so it must not do what may raise: LUA_OK with the results, or the
+     * error value, are all that is on `co`. */
+    void (*on_end)(struct task *task, int status);
     void *owner;
 };
 
@@ -77,9 +72,6 @@ struct task {
  * hooks, then task_start. The stack of `co` has other things below: do not use absolute indices.
  * NULL: out of memory. */
 struct task *task_new(struct vm *vm, const char *name);
-/* Anchors the value on top of `co` (and pops it) for as long as the body runs. Before anything else
- * is pushed. */
-void task_anchor(struct task *task);
 /* Runs it now until it parks or ends: task may be gone after this. While Lua runs already:
  * task_start_later. */
 void task_start(struct task *task, int args);

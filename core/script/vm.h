@@ -34,6 +34,7 @@ struct vm_options {
 struct vm {
     lua_State *L; /* the main thread: never runs user code outside a task or call_protected */
     struct loop *loop;
+    struct slots websockets;       /* for handles */
     struct slots sockets;          /* outgoing connections, for handles */
     struct app *app;               /* what serves requests, NULL before core.serve */
     struct generation *generation; /* who owns this vm; opaque here */

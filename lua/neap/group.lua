@@ -6,59 +6,43 @@ local primitives = core.task
 
 ---A group of tasks. Leaving the block that holds it waits for all of them.
 ---@class neap.Group
----@field package children table<neap.Task, true> those that run
----@field package count integer of them
+---@field package crew userdata its tasks: how many live, which failed first (core/script/crew.h)
 ---@field package limit number at most this many at a time
----@field package room userdata waiters for one to end
----@field package failed neap.Task|nil the first that failed, until its error was raised
----@field package is_closing boolean the owner leaves with an error of its own
+---@field package rest table no task outlives the block, see Rest
 local Group = {}
 Group.__index = Group
 Group.__name = "neap.group"
 
 local group = {}
 
+-- Closed last when a block is left, so that no task outlives it, whatever interrupts its owner.
+local Rest = {}
+
+-- Also the first error only ends the waiting when all have ended.
+local function wait_for_all(crew)
+  crew:wait(1)
+  while #crew > 0 do crew:wait_any() end
+end
+
+function Rest:__close()
+  if #self.crew == 0 then return end
+  self.crew:close()
+  self.crew:cancel()
+  child.shielded(wait_for_all, self.crew)
+end
+
 ---@param opts? {limit?: integer}
 ---@return neap.Group
 function group.new(opts)
   local limit = opts and opts.limit or math.huge
   if type(limit) ~= "number" or limit < 1 then error("limit: how many tasks may run at a time, from 1", 3) end
-  return setmetatable({children = {}, count = 0, limit = limit, room = primitives.waiters()}, Group)
-end
-
-local function on_failure(self, t)
-  if self.failed or self.is_closing then
-    primitives.disown(t) -- one error is raised, the others are logged
-    return
-  end
-  self.failed = t
-  self:cancel()
+  local crew = primitives.crew()
+  return setmetatable({crew = crew, limit = limit, rest = setmetatable({crew = crew}, Rest)}, Group)
 end
 
 local function raise_failure(self)
-  local t = self.failed
-  if not t then return end
-  self.failed = nil
-  child.raise(t)
-end
-
--- `on_end` is called in the task when it ends, however it does.
-local function start(self, on_end, about, fn, ...)
-  raise_failure(self)
-  local t = child.spawn(function(t, err)
-    self.children[t] = nil
-    self.count = self.count - 1
-    if err ~= nil then on_failure(self, t) end
-    if on_end then on_end() end
-    self.room:wake_all()
-  end, about, fn, ...)
-  self.children[t] = true
-  self.count = self.count + 1
-  return t
-end
-
-local function wait_for_all(self)
-  while self.count > 0 do self.room:wait() end
+  local t = self.crew:take_failure()
+  if t then child.raise(t) end
 end
 
 ---Runs `fn(...)` in a task of the group, from the end of this turn on. Waits first while `limit` tasks are running.
@@ -76,8 +60,9 @@ end
 ---@param ... any its arguments
 ---@return neap.Task
 function Group:spawn(fn, ...)
-  while self.count >= self.limit and not self.failed do self.room:wait() end
-  return start(self, nil, fn, fn, ...)
+  self.crew:wait(self.limit)
+  raise_failure(self)
+  return self.crew:spawn(fn, fn, ...)
 end
 
 ---Waits until every task has ended; raises the error of the first that failed. Being cancelled is no failure.
@@ -89,7 +74,7 @@ end
 ---```
 ---@async
 function Group:join()
-  wait_for_all(self)
+  wait_for_all(self.crew)
   raise_failure(self)
 end
 
@@ -102,9 +87,17 @@ end
 ---g:cancel()
 ---```
 function Group:cancel()
-  local list = {}
-  for t in pairs(self.children) do list[#list + 1] = t end
-  for _, t in ipairs(list) do t:cancel() end
+  self.crew:cancel()
+end
+
+local ENDED = {done = true, failed = true, cancelled = true}
+
+local function living(tasks)
+  local some = {}
+  for _, t in ipairs(tasks) do
+    if not ENDED[t.status] then some[#some + 1] = t end
+  end
+  return some
 end
 
 local function map_one(results, i, fn, item)
@@ -126,37 +119,32 @@ end
 ---@return any[] results
 function Group:map(list, fn, opts)
   local limit = math.min(opts and opts.limit or math.huge, self.limit)
-  local results, running = {}, 0
-  local function on_end() running = running - 1 end
+  local results, tasks = {}, {}
   for i, item in ipairs(list) do
-    while running >= limit and not self.failed do self.room:wait() end
-    running = running + 1
-    start(self, on_end, fn, map_one, results, i, fn, item)
+    while #tasks >= limit do
+      tasks = living(tasks)
+      if #tasks >= limit then self.crew:wait_any() end
+    end
+    self.crew:wait(self.limit)
+    raise_failure(self)
+    tasks[#tasks + 1] = self.crew:spawn(fn, map_one, results, i, fn, item)
   end
-  while running > 0 do self.room:wait() end
+  for _, t in ipairs(tasks) do
+    while not ENDED[t.status] do self.crew:wait_any() end
+  end
   raise_failure(self)
   return results
 end
 
--- Whatever interrupts the owner: no task outlives the block.
-local Rest = {}
-
-function Rest:__close()
-  local self_ = self.group
-  if self_.count == 0 then return end
-  self_.is_closing = true
-  self_:cancel()
-  child.shielded(wait_for_all, self_)
-end
-
 ---@param err any why the block is left, nil when it came to its end
 function Group:__close(err)
-  local _ <close> = setmetatable({group = self}, Rest)
+  local _ <close> = self.rest
   if err == nil then
     self:join()
-  elseif self.failed then
-    primitives.disown(self.failed)
+    return
   end
+  local t = self.crew:take_failure()
+  if t then primitives.report(t) end -- one error is raised, the others are logged
 end
 
 return group

@@ -76,11 +76,10 @@ end
 local Leaving = {}
 
 function Leaving:__close()
+  if not self.child then return end
   self.child:cancel()
   child.shielded(self.child.join, self.child)
 end
-
-local function no_end() end
 
 local function settle(t, ok, ...)
   if ok then return ... end
@@ -101,8 +100,9 @@ end
 ---@param ... any its arguments
 ---@return any ... its results, or nil and "timeout"
 function task.timeout(duration, fn, ...)
-  local t = child.spawn(no_end, fn, fn, ...)
-  local _ <close> = setmetatable({child = t}, Leaving)
+  local leaving <close> = setmetatable({child = false}, Leaving)
+  local t = primitives.spawn_owned(fn, ...)
+  leaving.child = t
   if t:join(duration) == nil then
     t:cancel()
     child.shielded(t.join, t)

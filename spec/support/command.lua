@@ -32,7 +32,7 @@ Command.__index = Command
 -- Ends what a failed spec leaves behind; nothing when it has ended.
 function Command:__close()
   local pid = not self.result and read(self.dir .. "/pid")
-  if pid then os.execute(("kill -KILL -- -%d 2>/dev/null"):format(pid)) end
+  if pid then os.execute(("kill -s KILL -- -%d 2>/dev/null"):format(pid)) end
   os.execute(("rm -rf '%s'"):format(self.dir))
 end
 

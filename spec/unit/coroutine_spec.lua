@@ -258,7 +258,7 @@ describe("an error in a coroutine", function()
   end)
 
   it("that nobody catches is logged with both tracebacks", function()
-    local t = core.task.spawn_owned(error, function()
+    local t = core.task.spawn_owned(function()
       local function culprit() error("inside") end
       coroutine.wrap(function() culprit() end)()
     end)

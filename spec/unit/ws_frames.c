@@ -151,16 +151,29 @@ static bool ends_as_told(struct echo *echo, const struct frame_case *one, enum c
     return is_well;
 }
 
-static void test_cases(struct echo *echo, const char *how)
+static bool test_case(struct echo *echo, const struct frame_case *one)
 {
+    bool is_well = true;
+    for (enum cut cut = CUT_NONE; cut < CUTS; cut++)
+        is_well = ends_as_told(echo, one, cut) && is_well;
+    return is_well;
+}
+
+static void test_cases(struct echo *echo)
+{
+    size_t count = sizeof(cases) / sizeof(cases[0]);
     char sentence[128];
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        bool is_well = true;
-        for (enum cut cut = CUT_NONE; cut < CUTS; cut++)
-            is_well = ends_as_told(echo, &cases[i], cut) && is_well;
-        snprintf(sentence, sizeof(sentence), "websocket: %s%s", cases[i].sentence, how);
-        check(is_well, sentence);
+    for (size_t i = 0; i < count; i++) {
+        snprintf(sentence, sizeof(sentence), "websocket: %s", cases[i].sentence);
+        check(test_case(echo, &cases[i]), sentence);
     }
+
+    bool is_well = true;
+    echo->pauses = true;
+    for (size_t i = 0; i < count; i++)
+        is_well = test_case(echo, &cases[i]) && is_well;
+    echo->pauses = false;
+    check(is_well, "websocket: all of that also when the application pauses after each message");
 }
 
 /* Sizes at which the length changes its form, and a message larger than any buffer. */
@@ -216,10 +229,8 @@ void test_ws_frames(void)
     struct echo echo;
     echo_init(&echo);
     seed_cuts(1);
-    test_cases(&echo, "");
+    test_cases(&echo);
     test_sizes(&echo);
     test_too_large(&echo);
-    echo.pauses = true;
-    test_cases(&echo, ", also when the application pauses");
     echo_deinit(&echo);
 }

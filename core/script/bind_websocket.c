@@ -1,0 +1,258 @@
+/* `ws`, as handlers see it. */
+#include "script/duration.h"
+#include "script/task.h"
+#include "script/vm.h"
+#include "script/wsock.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#define WS_TYPE "neap.websocket"
+
+struct ws_box {
+    slot_handle handle;
+};
+
+void wsock_push(lua_State *L, slot_handle handle)
+{
+    struct ws_box *box = lua_newuserdatauv(L, sizeof(*box), 0);
+    box->handle = handle;
+    luaL_setmetatable(L, WS_TYPE);
+}
+
+/* NULL: it was closed, and its handler has ended. */
+static struct wsock *wsock_check(lua_State *L)
+{
+    struct ws_box *box = luaL_checkudata(L, 1, WS_TYPE);
+    return wsock_find(vm_of(L), box->handle);
+}
+
+/* nil, "closed", code, reason */
+static int push_closed(lua_State *L, const struct wsock *wsock)
+{
+    lua_pushnil(L);
+    lua_pushliteral(L, "closed");
+    if (!wsock || wsock->ws)
+        return 2;
+    lua_pushinteger(L, wsock->code);
+    lua_pushlstring(L, wsock->reason ? wsock->reason : "", wsock->reason_len);
+    return 4;
+}
+
+/* ---- receiving ---- */
+
+static void reader_undo(struct wait *wait)
+{
+    ((struct wsock *)wait->source)->reader = NULL;
+}
+
+static int recv_finish(lua_State *L, struct wait *wait)
+{
+    struct wsock *wsock = wsock_check(L);
+    if (wait->outcome == WAIT_TIMEOUT) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "timeout");
+        return 2;
+    }
+    int count = wsock ? wsock_push_message(L, wsock) : 0;
+    return count > 0 ? count : push_closed(L, wsock);
+}
+
+/* ws:recv([timeout]) -> message, "text" | "binary"; nil, "timeout"; nil, "closed", code, reason */
+static int ws_lua_recv(lua_State *L)
+{
+    struct wsock *wsock = wsock_check(L);
+    uint64_t timeout_ms = lua_isnoneornil(L, 2) ? WAIT_FOREVER : duration_check(L, 2);
+    if (wsock && wsock->has_callbacks)
+        return luaL_error(L, "messages of this socket go to its callback `message`");
+    int count = wsock ? wsock_push_message(L, wsock) : 0;
+    if (count > 0)
+        return count;
+    if (!wsock || !wsock->ws)
+        return push_closed(L, wsock);
+    if (wsock->reader)
+        return luaL_error(L, "another task is receiving from this socket");
+    struct wait *wait = task_wait(L);
+    wait->undo = reader_undo;
+    wait->finish = recv_finish;
+    wait->source = wsock;
+    wsock->reader = wait;
+    return task_park(L, timeout_ms);
+}
+
+/* ---- sending ---- */
+
+/* The kind: true for text. */
+static bool kind_arg(lua_State *L, int index)
+{
+    static const char *const kinds[] = {"text", "binary", NULL};
+    return luaL_checkoption(L, index, "text", kinds) == 0;
+}
+
+static int push_sent(lua_State *L, const struct wsock *wsock)
+{
+    if (!wsock || !wsock->ws)
+        return push_closed(L, wsock);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int send_finish(lua_State *L, struct wait *wait)
+{
+    (void)wait;
+    return push_sent(L, wsock_check(L));
+}
+
+/* ws:send(data [, kind]) -> true | nil, "closed"; parks while much is unsent */
+static int ws_lua_send(lua_State *L)
+{
+    size_t len;
+    struct wsock *wsock = wsock_check(L);
+    const char *data = luaL_checklstring(L, 2, &len);
+    bool is_text = kind_arg(L, 3);
+    if (!wsock || !wsock->ws)
+        return push_closed(L, wsock);
+    ws_send(wsock->ws, data, len, is_text);
+    if (ws_unsent(wsock->ws) <= CONN_HIGH_WATER)
+        return push_sent(L, wsock);
+    struct wait *wait = task_wait(L);
+    wait->finish = send_finish;
+    wait->source = wsock;
+    list_push(&wsock->writers, &wait->link);
+    return task_park(L, WAIT_FOREVER);
+}
+
+/* ws:try_send(data [, kind]) -> true | false when much is unsent | nil, "closed"; never parks */
+static int ws_lua_try_send(lua_State *L)
+{
+    size_t len;
+    struct wsock *wsock = wsock_check(L);
+    const char *data = luaL_checklstring(L, 2, &len);
+    bool is_text = kind_arg(L, 3);
+    if (!wsock || !wsock->ws)
+        return push_closed(L, wsock);
+    bool has_room = ws_unsent(wsock->ws) <= CONN_HIGH_WATER;
+    if (has_room)
+        ws_send(wsock->ws, data, len, is_text);
+    lua_pushboolean(L, has_room);
+    return 1;
+}
+
+/* ws:close([code [, reason]]) */
+static int ws_lua_close(lua_State *L)
+{
+    size_t len;
+    struct wsock *wsock = wsock_check(L);
+    lua_Integer code = luaL_optinteger(L, 2, 1000);
+    const char *reason = luaL_optlstring(L, 3, "", &len);
+    luaL_argcheck(L,
+                  code == 1000 ||
+                      (code >= 1001 && code <= 1014 && code != 1004 && code != 1005 &&
+                       code != 1006) ||
+                      (code >= 3000 && code <= 4999),
+                  2, "a close code is 1000 to 1014 without 1004 to 1006, or 3000 to 4999");
+    luaL_argcheck(L, len <= 123, 3, "a reason has at most 123 bytes");
+    if (wsock && wsock->ws)
+        ws_close(wsock->ws, (int)code, reason, len);
+    return 0;
+}
+
+/* ---- subscriptions ---- */
+
+static int slow_policy(lua_State *L, bool is_envelope)
+{
+    static const char *const words[] = {"gap", "latest", "close", NULL};
+    if (lua_getfield(L, 3, "slow") == LUA_TNIL)
+        return is_envelope ? SLOW_GAP : SLOW_CLOSE; /* only an envelope can carry a gap */
+    return luaL_checkoption(L, -1, NULL, words);
+}
+
+/* ws:subscribe(topics [, {after=, slow=, envelope=}]) -> true | nil, "closed" */
+static int ws_lua_subscribe(lua_State *L)
+{
+    struct topic_choice choice;
+    size_t len = 0;
+    lua_settop(L, 3);
+    if (lua_isnil(L, 3)) {
+        lua_newtable(L);
+        lua_replace(L, 3);
+    }
+    luaL_checktype(L, 3, LUA_TTABLE);
+    lua_getfield(L, 3, "envelope");
+    bool is_envelope = lua_toboolean(L, -1);
+    int slow = slow_policy(L, is_envelope);
+    lua_getfield(L, 3, "after");
+    const char *after = lua_isnil(L, -1) ? NULL : luaL_checklstring(L, -1, &len);
+    topic_choice_read(L, 2, &choice);
+    if (topic_choice_start(L, &choice, after, len) < 0)
+        return luaL_argerror(L, 3, "after: no cursor that a topic gave out");
+    struct wsock *wsock = wsock_check(L);
+    if (!wsock || !wsock->ws)
+        return push_closed(L, wsock);
+    wsub_open(wsock, &choice, is_envelope, slow);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* ws:unsubscribe(topic) -> boolean: whether it was subscribed */
+static int ws_lua_unsubscribe(lua_State *L)
+{
+    struct topic_choice choice;
+    topic_choice_read(L, 2, &choice);
+    struct wsock *wsock = wsock_check(L);
+    lua_pushboolean(L, wsock && wsub_close(wsock, choice.topics[0]));
+    return 1;
+}
+
+/* ---- fields ---- */
+
+static int push_data(lua_State *L, struct wsock *wsock)
+{
+    if (!wsock)
+        return 0;
+    if (wsock->data_ref) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, wsock->data_ref);
+        return 1;
+    }
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    wsock->data_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    return 1;
+}
+
+/* ws.data, ws.id, or a method (upvalue 1) */
+static int ws_index(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 2);
+    if (strcmp(name, "data") == 0)
+        return push_data(L, wsock_check(L));
+    if (strcmp(name, "id") == 0) {
+        struct ws_box *box = luaL_checkudata(L, 1, WS_TYPE);
+        lua_pushinteger(L, (lua_Integer)box->handle);
+        return 1;
+    }
+    lua_pushvalue(L, 2);
+    lua_rawget(L, lua_upvalueindex(1));
+    return 1;
+}
+
+int bind_websocket(lua_State *L)
+{
+    static const luaL_Reg methods[] = {{"recv", ws_lua_recv},
+                                       {"send", ws_lua_send},
+                                       {"try_send", ws_lua_try_send},
+                                       {"close", ws_lua_close},
+                                       {"subscribe", ws_lua_subscribe},
+                                       {"unsubscribe", ws_lua_unsubscribe},
+                                       {NULL, NULL}};
+    luaL_newmetatable(L, WS_TYPE);
+    luaL_newlib(L, methods);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -4, "websocket_methods"); /* stack: core, metatable, methods */
+    lua_pushcclosure(L, ws_index, 1);
+    lua_setfield(L, -2, "__index");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_pop(L, 1);
+    return 0;
+}

@@ -1,0 +1,169 @@
+/* Answers with a WebSocket: the handshake's rules, then the handler or the callback `open` in the
+ * request's own task. */
+#include "base/text.h"
+#include "http/response.h"
+#include "http/session.h"
+#include "script/bind_request.h"
+#include "script/duration.h"
+#include "script/reply_head.h"
+#include "script/task.h"
+#include "script/vm.h"
+#include "script/wsock.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#define MAX_MESSAGE (1u << 20)
+#define MAX_FRAGMENTS 16384
+#define PING_MS 25000
+#define PONG_MS 10000
+#define CLOSE_MS 5000
+
+static int refuse(struct request *rq, int status, const char *why)
+{
+    response_begin(rq, status);
+    if (status == 426) {
+        response_header(rq, "sec-websocket-version", 21, "13", 2);
+        response_header(rq, "upgrade", 7, "websocket", 9);
+    }
+    response_type(rq, "text/plain; charset=utf-8");
+    response_send(rq, why, strlen(why));
+    return 0;
+}
+
+/* ---- what the route says: the table at `spec` ---- */
+
+/* Whether a page from there may connect: by default only our own. */
+static bool is_origin_allowed(lua_State *L, const struct request *rq, int spec,
+                              const struct ws_offer *offer)
+{
+    size_t len;
+    const char *origin = request_header(rq, "origin", 6, &len);
+    if (!offer->has_origin || offer->is_same_origin)
+        return true;
+    bool is_allowed = false;
+    int type = lua_getfield(L, spec, "origins");
+    if (type == LUA_TSTRING) {
+        is_allowed = strcmp(lua_tostring(L, -1), "*") == 0;
+    } else if (type == LUA_TTABLE) {
+        for (lua_Integer i = 1; !is_allowed && lua_rawgeti(L, -1, i) != LUA_TNIL; i++) {
+            size_t one_len = 0;
+            const char *one = lua_tolstring(L, -1, &one_len);
+            is_allowed = one && text_equal_nocase(origin, len, one, one_len);
+            lua_pop(L, 1);
+        }
+    }
+    return is_allowed;
+}
+
+static uint64_t duration_field(lua_State *L, int spec, const char *name, uint64_t fallback)
+{
+    uint64_t ms = lua_getfield(L, spec, name) == LUA_TNIL ? fallback : duration_check(L, -1);
+    lua_pop(L, 1);
+    return ms;
+}
+
+static void options_read(lua_State *L, int spec, struct ws_options *options)
+{
+    *options = (struct ws_options){
+        .max_fragments = MAX_FRAGMENTS, .pong_ms = PONG_MS, .close_ms = CLOSE_MS};
+    options->ping_ms = (uint32_t)duration_field(L, spec, "ping", PING_MS);
+    options->max_message =
+        lua_getfield(L, spec, "max_message") == LUA_TNIL ? MAX_MESSAGE : size_check(L, -1);
+    options->deflate = lua_getfield(L, spec, "compress") == LUA_TNIL || lua_toboolean(L, -1);
+    lua_pop(L, 2);
+}
+
+/* Pushes the first of our subprotocols that the client offers, or nil. */
+static const char *push_protocol(lua_State *L, const struct request *rq, int spec)
+{
+    if (lua_getfield(L, spec, "protocols") == LUA_TTABLE)
+        for (lua_Integer i = 1; lua_rawgeti(L, -1, i) != LUA_TNIL; i++) {
+            size_t len;
+            const char *protocol = luaL_checklstring(L, -1, &len);
+            if (ws_offers_protocol(rq, protocol, len))
+                return protocol;
+            lua_pop(L, 1);
+        }
+    lua_pushnil(L);
+    return NULL;
+}
+
+/* ---- the handler's time ---- */
+
+/* Closes when the handler leaves: as it should, or by an error. Stack: the guard, the error or nil.
+ */
+static int guard_close(lua_State *L)
+{
+    slot_handle *handle = lua_touserdata(L, 1);
+    struct wsock *wsock = wsock_find(vm_of(L), *handle);
+    *handle = 0;
+    if (!wsock)
+        return 0;
+    if (!lua_isnil(L, 2))
+        wsock_close(wsock, task_is_cancel(L, 2) ? 1001 : 1011,
+                    task_is_cancel(L, 2) ? "going away" : "the handler failed");
+    else if (!wsock->has_callbacks)
+        wsock_close(wsock, 1000, "");
+    wsock_task_ended(wsock);
+    return 0;
+}
+
+static void push_guard(lua_State *L, slot_handle handle)
+{
+    slot_handle *box = lua_newuserdatauv(L, sizeof(*box), 0);
+    *box = handle;
+    if (luaL_newmetatable(L, "neap.websocket_guard")) {
+        lua_pushcfunction(L, guard_close);
+        lua_setfield(L, -2, "__close");
+    }
+    lua_setmetatable(L, -2);
+    lua_toclose(L, -1);
+}
+
+static int handler_returned(lua_State *L, int status, lua_KContext context)
+{
+    (void)L;
+    (void)status;
+    (void)context;
+    return 0; /* the guard closes */
+}
+
+/* Calls handler(ws, req) or open(ws, req) of the spec. */
+static int run(lua_State *L, struct request *rq, struct wsock *wsock, int spec)
+{
+    slot_handle handle = wsock->handle;
+    wsock_task_begins(wsock, task_of(L));
+    push_guard(L, handle);
+    lua_getfield(L, spec, wsock->has_callbacks ? "open" : "handler");
+    if (lua_isnil(L, -1))
+        return 0;
+    wsock_push(L, handle);
+    request_push(L, rq);
+    lua_callk(L, 2, 0, 0, handler_returned);
+    return handler_returned(L, LUA_OK, 0);
+}
+
+int reply_websocket(lua_State *L, struct request *rq, int index)
+{
+    struct ws_offer offer;
+    struct ws_options options;
+    reply_field(L, index, "ws");
+    int spec = lua_gettop(L);
+    ws_offer_read(rq, &offer);
+    if (!offer.is_valid)
+        return refuse(rq, offer.refusal, "this address speaks WebSocket, version 13\n");
+    if (!is_origin_allowed(L, rq, spec, &offer))
+        return refuse(rq, 403, "pages from there may not connect\n");
+
+    options_read(L, spec, &options);
+    const char *protocol = push_protocol(L, rq, spec);
+    lua_getfield(L, spec, "handler");
+    bool has_callbacks = lua_isnil(L, -1);
+    response_begin(rq, 101);
+    reply_headers(L, rq, index, NULL);
+    lua_pushvalue(L, spec);
+    struct wsock *wsock =
+        wsock_open(vm_of(L), rq, &options, protocol, luaL_ref(L, LUA_REGISTRYINDEX), has_callbacks);
+    return wsock ? run(L, rq, wsock, spec) : 0;
+}

@@ -1,0 +1,75 @@
+/* A WebSocket as Lua has it: the connection's messages in order, the tasks that handle them one at
+ * a time, and the topics it is subscribed to. Owned by its connection and its running task,
+ * whichever lasts longer; Lua holds a handle. */
+#ifndef SCRIPT_WSOCK_H
+#define SCRIPT_WSOCK_H
+
+#include "base/list.h"
+#include "base/slots.h"
+#include "http/websocket.h"
+#include "live/feed.h"
+#include "script/bind_topic.h"
+
+#include <lua.h>
+#include <stdbool.h>
+
+struct task;
+struct vm;
+struct wait;
+
+#define WSOCK_QUEUE_MAX 65536 /* bytes received and not taken, above which we stop reading */
+
+/* One subscription. */
+struct wsub {
+    struct feed feed;
+    struct wsock *wsock;
+    struct list link;    /* in wsock->subs */
+    struct topic *topic; /* the first one: names it for unsubscribe */
+    bool is_envelope;
+};
+
+struct wsock {
+    struct websocket *ws; /* NULL once closed */
+    struct vm *vm;
+    slot_handle handle;
+    struct bytes queue;  /* received: for each message its length, its kind, its bytes */
+    struct wait *reader; /* in ws:recv */
+    struct list writers; /* in ws:send */
+    struct list subs;
+    struct task *task; /* at work for it: open, message, close or the whole handler */
+    char *reason;      /* of the end */
+    uint32_t reason_len;
+    uint16_t code;
+    bool is_paused;
+    bool has_callbacks; /* callback style */
+    bool owes_close;    /* the callback `close` has to be called */
+    int spec_ref;       /* what the route says: callbacks and options */
+    int data_ref;       /* ws.data, 0 = not used */
+};
+
+/* Makes one for the request, whose answer 101 has been begun. Takes the reference. NULL: the client
+ * has left. */
+struct wsock *wsock_open(struct vm *vm, struct request *rq, const struct ws_options *options,
+                         const char *protocol, int spec_ref, bool has_callbacks);
+struct wsock *wsock_find(struct vm *vm, slot_handle handle); /* NULL: gone */
+/* A task is at work for it, or has ended: then what waits is handled, or the memory goes. */
+void wsock_task_begins(struct wsock *wsock, struct task *task);
+void wsock_task_ended(struct wsock *wsock);
+/* Pushes the first received message and its kind, and takes it; 0 when there is none. */
+int wsock_push_message(lua_State *L, struct wsock *wsock);
+void wsock_close(struct wsock *wsock, int code, const char *reason);
+
+/* Subscribes; `slow` < 0: the topic's own policy. */
+void wsub_open(struct wsock *wsock, const struct topic_choice *choice, bool is_envelope, int slow);
+bool wsub_close(struct wsock *wsock, const struct topic *topic); /* false: there is no such
+                                                                    subscription */
+void wsub_close_all(struct wsock *wsock);
+void wsub_resume_all(struct wsock *wsock);
+
+/* The userdata. */
+void wsock_push(lua_State *L, slot_handle handle);
+int reply_websocket(lua_State *L, struct request *rq, int index); /* the response object has a field
+                                                                     `ws` */
+int bind_websocket(lua_State *L);
+
+#endif

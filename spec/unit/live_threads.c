@@ -1,0 +1,4 @@
+#include "live.h"
+void test_threads(void){}
+void test_store(void){}
+void bench(void){}

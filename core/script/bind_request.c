@@ -146,6 +146,8 @@ static void push_allow(lua_State *L, const struct request *rq)
 static void push_trailers(lua_State *L, const struct request *rq)
 {
     lua_createtable(L, 0, rq->trailer_count);
+    if (rq->stage != REQUEST_WHOLE)
+        return; /* the last may have a name and no value yet */
     const char *at = rq->trailers.data;
     const char *end = at + rq->trailers.len;
     while (at && at < end) {

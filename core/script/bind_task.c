@@ -247,9 +247,11 @@ static int task_cause(lua_State *L)
 }
 
 #ifdef NEAP_TESTING
-static int task_fail_alloc(lua_State *L) /* fail_alloc(n): Lua's n-th allocation from now fails */
+/* fail_alloc(n): Lua's n-th allocation from now fails; 0: none does */
+static int task_fail_alloc(lua_State *L)
 {
-    vm_of(L)->fail_in = (uint32_t)luaL_checkinteger(L, 1) + 1;
+    lua_Integer n = luaL_checkinteger(L, 1);
+    vm_of(L)->fail_in = n > 0 ? (uint32_t)n + 1 : 0;
     return 0;
 }
 #endif

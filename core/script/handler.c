@@ -59,6 +59,14 @@ static int error_page_returned(lua_State *L, int status, lua_KContext context)
     return reply_results(L, rq, 3); /* stack: error, traceback, results */
 }
 
+static int error_logged(lua_State *L, int status, lua_KContext context)
+{
+    (void)L;
+    (void)status;
+    (void)context;
+    return 0;
+}
+
 /* The handler failed: the application's error page answers. Stack: error, traceback. */
 static int handler_failed(lua_State *L, struct task *task)
 {
@@ -72,7 +80,7 @@ static int handler_failed(lua_State *L, struct task *task)
     lua_pushvalue(L, 1);
     lua_pushvalue(L, 2);
     if (rq->answer != ANSWER_NONE) { /* too late for a page: it only logs */
-        lua_callk(L, 3, 0, 0, NULL);
+        lua_callk(L, 3, 0, 0, error_logged);
         return 0;
     }
     lua_callk(L, 3, LUA_MULTRET, (lua_KContext)rq, error_page_returned);

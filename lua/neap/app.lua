@@ -135,6 +135,25 @@ function App:any(path, handler, opts)
   return (add(self, "app:any", {"ANY"}, path, handler, opts, 2))
 end
 
+---A WebSocket. A function is called for each socket with a coroutine of its own, and leaving it closes the socket; a table
+---of functions `open(ws, req)`, `message(ws, message, kind)` and `close(ws, code, reason)` holds none while nothing comes.
+---```lua
+---app:ws("/room/:id", function(ws, req)
+---  local room = neap.topic("room:" .. req.params.id)
+---  ws:subscribe(room)
+---  for message in ws:messages() do room:publish(message) end
+---end)
+---app:ws("/feed", {open = function(ws) ws:subscribe("news") end})
+---```
+---@param path string the pattern
+---@param handler (async fun(ws: neap.WebSocket, req: neap.Request))|{open: function?, message: function?, close: function?}
+---@param opts neap.WebSocketOptions?
+---@return neap.Route
+function App:ws(path, handler, opts)
+  local answer = require("neap.websocket").handler(handler, opts, 2)
+  return (add(self, "app:ws", {"GET"}, path, answer, nil, 2))
+end
+
 ---A route as a table.
 ---@class neap.RouteDefinition: neap.RouteOptions
 ---@field method (string|string[])? one or several of GET, POST, ...; default GET

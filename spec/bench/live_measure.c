@@ -1,4 +1,5 @@
-/* What live_client measures with: clocks, percentiles, and what a process has used according to /proc. */
+/* What live_client measures with: clocks, percentiles, and what a process has used according to
+ * /proc. */
 #include "live_measure.h"
 
 #include <ctype.h>

@@ -1,4 +1,5 @@
-/* What the two reference servers read and answer: just enough HTTP and WebSocket for live_client. */
+/* What the two reference servers read and answer: just enough HTTP and WebSocket for live_client.
+ */
 #include "live_wire.h"
 
 #include <openssl/evp.h>

@@ -50,7 +50,7 @@ local APP = [[
 describe("back-pressure", function()
   local s
 
-  before_each(function() s = server.start {app = APP, workers = 1} end)
+  before_each(function() s = server.start {app = APP, workers = 1, env = http.LEAN} end)
   after_each(server.stop_all)
 
   local function written()

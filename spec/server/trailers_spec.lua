@@ -17,6 +17,10 @@ describe("trailers", function()
     http.accepts(s, with "X-Sum: 123\r\nx-two:  y z \t\r\n", "hello\nx-sum=123\nx-two=y z\nheader nil")
   end)
 
+  it("are not there before", function()
+    http.accepts(s, (with("X-Sum: 123\r\nX-Other: 1\r\n"):gsub("/trailers", "/early")), "nil 123")
+  end)
+
   it("may be empty", function()
     http.accepts(s, with "X-Sum:\r\n", "hello\nx-sum=\nheader nil")
   end)

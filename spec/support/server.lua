@@ -18,6 +18,7 @@ local READY_SECONDS, END_SECONDS, POLL_SECONDS = 30, 45, 0.01 -- an end may take
 ---@field pid integer
 ---@field port integer? of its first listener, once it is ready
 ---@field ready string? the line that said so
+---@field was_killed boolean? it was sent a signal
 local Server = {}
 Server.__index = Server
 
@@ -191,6 +192,7 @@ end
 ---Sends a signal; no effect once it has ended.
 ---@param signal string "TERM", "INT", "KILL", ...
 function Server:kill(signal)
+  self.was_killed = true
   if not self:code() then os.execute(("kill -%s %d 2>/dev/null"):format(signal, self.pid)) end
 end
 
@@ -262,7 +264,7 @@ end
 function server.stop_all()
   local problems = {}
   for self in pairs(running) do
-    local has_ended = self:code()
+    local has_ended = self:code() and self.was_killed -- the spec has seen to it
     local ok, code = pcall(self.stop, self)
     if not ok or code ~= 0 and not has_ended then
       problems[#problems + 1] = ("exit code %s:\n%s"):format(tostring(code), self:log())

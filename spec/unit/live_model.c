@@ -22,9 +22,8 @@ struct watched {
     int topics[TOPICS];
     int topic_count;
     enum slow_policy slow;
-    uint64_t cursor;      /* everything up to here is accounted for */
-    bool is_excused;      /* told of a gap since the last message */
-    int checked;          /* of reader.seqs */
+    uint64_t cursor;       /* everything up to here is accounted for */
+    uint64_t told[TOPICS]; /* what was lost up to here, it knows */
 };
 
 static struct {
@@ -51,11 +50,16 @@ static bool is_subscribed(const struct watched *watched, uint64_t seq)
     return false;
 }
 
-static bool is_lost(uint64_t seq)
+static uint64_t floor_of(int topic)
 {
     struct topic_stats stats;
-    topic_stats(model.topics[model.records[seq].topic], &stats);
-    return seq <= stats.floor;
+    topic_stats(model.topics[topic], &stats);
+    return stats.floor;
+}
+
+static bool is_lost(uint64_t seq)
+{
+    return seq <= floor_of(model.records[seq].topic);
 }
 
 static bool is_superseded(uint64_t seq)
@@ -74,12 +78,20 @@ static void account(struct watched *watched, uint64_t seq)
     for (uint64_t missed = watched->cursor + 1; missed < seq; missed++) {
         if (!is_subscribed(watched, missed))
             continue;
-        if (watched->is_excused && is_lost(missed))
+        if (missed <= watched->told[model.records[missed].topic])
             continue;
         expect(watched->slow == SLOW_LATEST && is_superseded(missed),
                "a message is missing for no reason");
     }
     watched->cursor = seq;
+}
+
+static void account_to(struct watched *watched, uint64_t cursor)
+{
+    if (cursor <= watched->cursor)
+        return;
+    account(watched, cursor + 1);
+    watched->cursor = cursor;
 }
 
 static int on_messages(struct feed *feed, struct batch *batch)
@@ -92,10 +104,9 @@ static int on_messages(struct feed *feed, struct batch *batch)
     for (int i = 0; i < taken; i++) {
         expect(is_subscribed(watched, batch->messages[i]->seq), "a message of another topic");
         account(watched, batch->messages[i]->seq);
-        watched->is_excused = false;
     }
-    if (taken == batch->count && batch->head > watched->cursor)
-        account(watched, batch->head + 1), watched->cursor = batch->head;
+    if (taken == batch->count)
+        account_to(watched, batch->head);
     return taken;
 }
 
@@ -107,11 +118,9 @@ static void on_gap(struct feed *feed, uint64_t cursor)
     for (uint64_t seq = watched->cursor + 1; seq <= hub_head(model.place.hub); seq++)
         is_true = is_true || (is_subscribed(watched, seq) && is_lost(seq));
     expect(is_true, "a gap is told where nothing was lost");
-    watched->is_excused = true;
-    if (cursor > watched->cursor) {
-        account(watched, cursor + 1);
-        watched->cursor = cursor;
-    }
+    for (int i = 0; i < watched->topic_count; i++)
+        watched->told[watched->topics[i]] = floor_of(watched->topics[i]);
+    account_to(watched, cursor);
 }
 
 static void on_end(struct feed *feed, bool is_slow)
@@ -135,7 +144,7 @@ static void open_one(struct watched *watched)
         topics[i] = model.topics[watched->topics[i]];
     }
     watched->slow = (enum slow_policy)random_below(&model.random, 3);
-    watched->is_excused = false;
+    memset(watched->told, 0, sizeof(watched->told));
     uint64_t head = hub_head(model.place.hub);
     watched->cursor = head - random_below(&model.random, head < 40 ? (uint32_t)head + 1 : 40);
     feed_open(&watched->reader.feed, model.place.outlet, &events, FEED_SSE, topics,
@@ -184,7 +193,7 @@ static void finish(void)
             settle(&model.place.loop);
         }
         if (feed_is_open(&watched->reader.feed)) {
-            account(watched, hub_head(model.place.hub) + 1);
+            account_to(watched, hub_head(model.place.hub));
             expect(feed_cursor(&watched->reader.feed) == hub_head(model.place.hub),
                    "a feed does not arrive at the head");
         }

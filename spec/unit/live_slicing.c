@@ -73,6 +73,7 @@ void test_slicing(void)
     uv_run(&place.loop.uv, UV_RUN_NOWAIT);
     publish(small, "x");
     uv_run(&place.loop.uv, UV_RUN_NOWAIT);
+    uv_run(&place.loop.uv, UV_RUN_NOWAIT);
     int waiting = 0;
     for (int i = 0; i < CROWD; i++)
         waiting += readers[i].seqs.count < 3;

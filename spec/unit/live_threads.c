@@ -1,4 +1,10 @@
 #include "live.h"
-void test_threads(void){}
-void test_store(void){}
-void bench(void){}
+void test_threads(void)
+{
+}
+void test_store(void)
+{
+}
+void bench(void)
+{
+}

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #define REQUEST "GET / HTTP/1.1\r\nHost: example.org\r\n"
 
@@ -231,8 +230,7 @@ static void test_early(struct echo *echo)
     UNTIL(&echo->loop, echo->server.count == 0);
     check(echo->messages == messages + 1 && echo->code == 1006,
           "handshake: and so they are when the client leaves at once");
-    close(client.fd);
-    bytes_deinit(&client.got);
+    client_close(&client);
     bytes_deinit(&bytes);
 }
 

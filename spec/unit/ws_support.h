@@ -19,6 +19,7 @@ struct echo {
     bool pauses;               /* after each message, until the end of the turn */
     struct loop_job resume;
     struct websocket *ws; /* the last, NULL after its end */
+    uint32_t clients; /* open ends of ours */
     int opened, messages, drained, closed;
     size_t longest;
     int code;          /* given to on_close */

@@ -1,0 +1,79 @@
+-- WebSockets: what app:ws takes, and the methods of a socket that need no C.
+local core = require "neap.core"
+local options = require "neap.options"
+
+---A WebSocket, as its handler has it. Messages come one at a time, in order.
+---@class neap.WebSocket
+---@field data table the application's own data of this socket
+---@field id integer
+---@field recv async fun(self: neap.WebSocket, timeout: number|string?): string?, string, integer?, string? a message and "text" or "binary"; nil, "timeout"; nil, "closed", code, reason
+---@field send async fun(self: neap.WebSocket, data: string, kind: "text"|"binary"|nil): true?, string? parks while much is unsent; nil, "closed"
+---@field try_send fun(self: neap.WebSocket, data: string, kind: "text"|"binary"|nil): boolean?, string? false when much is unsent; never parks
+---@field subscribe fun(self: neap.WebSocket, topics: string|neap.Topic|(string|neap.Topic)[], opts: {after: string?, slow: "gap"|"latest"|"close"|nil, envelope: boolean?}?): true?, string? the core sends what is published; envelope: as {"cursor","topic","data"}, so that a client can resume
+---@field unsubscribe fun(self: neap.WebSocket, topic: string|neap.Topic): boolean whether it was subscribed
+---@field close fun(self: neap.WebSocket, code: integer?, reason: string?) default 1000
+local WebSocket = core.websocket_methods
+
+---Iterates over messages until the socket closes: message, "text" or "binary".
+---```lua
+---app:ws("/echo", function(ws)
+---  for message, kind in ws:messages() do ws:send(message, kind) end
+---end)
+---```
+---@async
+---@return fun(): string?, string?
+function WebSocket:messages()
+  return function()
+    local message, kind = self:recv()
+    if message then return message, kind end
+  end
+end
+
+---How a WebSocket route behaves.
+---@class neap.WebSocketOptions
+---@field origins "same"|"*"|string[]|nil pages that may connect: our own (default), all, or a list like {"https://example.org"}
+---@field max_message (integer|string)? bytes or "1MB" (default), also when inflated
+---@field ping (number|string)? seconds or "25s" (default) of silence before a ping; 0: none
+---@field compress boolean? permessage-deflate when the client offers it; default true
+---@field protocols string[]? subprotocols, best first
+
+local websocket = {}
+
+local OPTIONS = {
+  origins = "string|table", max_message = "size", ping = "duration", compress = "boolean", protocols = "table",
+}
+
+---Makes the handler of a route.
+---@param handler function|{open: function?, message: function?, close: function?}
+---@param opts neap.WebSocketOptions?
+---@param level integer of the caller, for errors
+---@return neap.Handler
+function websocket.handler(handler, opts, level)
+  local spec = options.check(opts, OPTIONS, "app:ws", level + 1)
+  if type(handler) == "function" then
+    spec.handler = handler
+  elseif type(handler) == "table" then
+    for name, fn in pairs(handler) do
+      if name ~= "open" and name ~= "message" and name ~= "close" or type(fn) ~= "function" then
+        error("app:ws takes a function, or a table of the functions open, message and close", level + 1)
+      end
+      spec[name] = fn
+    end
+  else
+    error(("app:ws takes a function or a table of functions, not a %s"):format(type(handler)), level + 1)
+  end
+  return function() return setmetatable({status = 200, headers = {}, ws = spec}, core.response) end
+end
+
+---The response that feeds topics to a WebSocket in envelopes: what topic:serve returns for one.
+---@param topics string|neap.Topic|(string|neap.Topic)[]
+---@param opts {after: string?}?
+---@return neap.Response
+function websocket.feed(topics, opts)
+  local function open(ws, req)
+    ws:subscribe(topics, {envelope = true, after = opts and opts.after or req.query.after})
+  end
+  return setmetatable({status = 200, headers = {}, ws = {open = open}}, core.response)
+end
+
+return websocket

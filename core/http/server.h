@@ -28,8 +28,8 @@ struct http_server {
     void *owner;
     struct list idle; /* sessions between requests, oldest first */
     struct list busy;
-    uint32_t count; /* sessions */
-    uint32_t crowd; /* the most there were since memory was last given back */
+    uint32_t count;       /* sessions */
+    uint32_t crowd;       /* the most there were since memory was last given back */
     struct deadline trim; /* gives it back, some time after a crowd has left */
     struct slots requests;
     struct request *free_requests[64];

@@ -12,8 +12,8 @@
 #include <string.h>
 #include <time.h>
 
-#define EVICT_MIN_MS 100 /* idle for less: a newcomer, whose request may lie unread in its socket \
-                          */
+/* A session idle for less is a newcomer, whose request may lie unread in its socket. */
+#define EVICT_MIN_MS 100
 
 /* The session is through with it; a handler that still needs it frees it later. */
 static void request_drop(struct request *rq)

@@ -210,8 +210,7 @@ static void ws_on_drained(struct guest *guest)
     struct websocket *ws = ws_of(guest);
     ws_send_owed(ws);
     go_on(ws);
-    if (ws->state == WS_OPEN)
-        ws->events->on_drained(ws);
+    ws->events->on_drained(ws);
 }
 
 static void ws_on_drain(struct guest *guest)

@@ -124,6 +124,7 @@ struct parcel *parcel_for(struct parcels *parcels, const struct channel *channel
 
 void parcels_forget(struct parcels *parcels, const struct channel *channel)
 {
+    parcels->count = 0;
     for (int i = 0; i < parcels->used; i++)
         if (parcels->all[i].channel == channel)
             parcel_empty(&parcels->all[i]);
@@ -134,6 +135,7 @@ void parcels_clear(struct parcels *parcels)
     for (int i = 0; i < parcels->used; i++)
         parcel_clear(&parcels->all[i]);
     parcel_clear(&parcels->several);
+    parcels->count = 0;
     parcels->recent = NULL;
     parcels->used = 0;
     parcels->next = 0;
@@ -197,6 +199,31 @@ static void merge_seat(struct merge *merge, struct seat *seat, uint8_t number,
     merge_in(merge, reading);
 }
 
+/* Many feeds may have the same topics, in the same order, as they were opened by the same code. */
+static bool is_like_last(const struct parcels *parcels, const struct feed *feed, bool is_conflated)
+{
+    if (parcels->count != feed->count || parcels->several.lo != feed->cursor ||
+        parcels->several.is_conflated != is_conflated)
+        return false;
+    for (int i = 0; i < feed->count; i++)
+        if (parcels->channels[i] != feed->in.seats[i].channel)
+            return false;
+    return true;
+}
+
+/* What is new is for others as well, unless some was lost: then the seats have to say so. */
+static void remember(struct parcels *parcels, const struct feed *feed, bool is_conflated)
+{
+    parcels->count = feed->count;
+    parcels->several.lo = feed->cursor;
+    parcels->several.is_conflated = is_conflated;
+    for (int i = 0; i < feed->count; i++) {
+        parcels->channels[i] = feed->in.seats[i].channel;
+        if (feed->in.seats[i].floor > feed->cursor)
+            parcels->count = 0;
+    }
+}
+
 struct parcel *parcel_merged(struct parcels *parcels, const struct feed *feed, uint64_t head,
                              bool is_conflated)
 {
@@ -207,10 +234,13 @@ struct parcel *parcel_merged(struct parcels *parcels, const struct feed *feed, u
                               .max_bytes = PARCEL_BYTES,
                               .head = head,
                               .is_conflated = is_conflated};
+    if (is_like_last(parcels, feed, is_conflated))
+        return parcel;
     parcel_empty(parcel);
     for (uint8_t i = 0; i < feed->count; i++)
         if (topic_last(feed->in.seats[i].channel->topic) > feed->cursor)
             merge_seat(&merge, &feed->in.seats[i], i, &reading);
     parcel_fill(parcel, merge.picks, merge.count, merge.to);
+    remember(parcels, feed, is_conflated);
     return parcel;
 }

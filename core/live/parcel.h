@@ -26,10 +26,12 @@ struct parcel {
 
 struct parcels {
     struct parcel all[PARCELS];
-    struct parcel several; /* for one feed at a time that has several topics */
-    struct parcel *recent; /* or NULL */
-    int used;              /* since parcels_clear */
-    int next;              /* to be used, again when all are */
+    struct parcel several; /* the last one for feeds of several topics, from `lo` on exactly */
+    const struct channel *channels[FEED_TOPICS]; /* which topics */
+    uint8_t count;                               /* how many; 0: unused */
+    struct parcel *recent;                       /* or NULL */
+    int used;                                    /* since parcels_clear */
+    int next;                                    /* to be used, again when all are */
 };
 
 /* What the channel's topic has for a cursor below `head`, up to there. Valid until the outlet reads

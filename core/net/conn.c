@@ -89,7 +89,7 @@ void conn_gone(struct conn *conn, int err)
 
 static bool has_lingered_enough(const struct conn *conn)
 {
-    return conn->lingered > (conn->is_patient ? LINGER_LONG_BYTES : LINGER_BYTES);
+    return conn->lingered > (conn->lingers_long ? LINGER_LONG_BYTES : LINGER_BYTES);
 }
 
 /* Nobody is interested in what the peer says now, only in when it stops. */
@@ -139,7 +139,8 @@ void conn_read_stop(struct conn *conn)
     if (conn->state != CONN_OPEN || !conn->is_reading)
         return;
     halt_reading(conn);
-    sweep_watch(conn);
+    if (!conn->is_patient)
+        sweep_watch(conn);
 }
 
 /* ---- ending ---- */
@@ -179,7 +180,7 @@ static void shut_down(struct conn *conn)
 {
     outbox_free(conn);
     shutdown(conn_fd(conn), SHUT_WR);
-    uint32_t linger_ms = conn->loop->linger_ms * (conn->is_patient ? LINGER_LONG_TIMES : 1);
+    uint32_t linger_ms = conn->loop->linger_ms * (conn->lingers_long ? LINGER_LONG_TIMES : 1);
     if (conn->is_gone || has_lingered_enough(conn))
         conn_close(conn);
     else
@@ -229,7 +230,7 @@ void conn_linger(struct conn *conn)
 
 void conn_linger_long(struct conn *conn)
 {
-    conn->is_patient = true;
+    conn->lingers_long = true;
     conn_linger(conn);
 }
 

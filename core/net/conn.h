@@ -57,12 +57,14 @@ struct conn {
     uint32_t lingered;          /* bytes discarded while lingering */
     uint8_t state;              /* enum conn_state */
     uint8_t corks;              /* conn_cork calls without their conn_uncork */
-    bool is_unix;
-    bool is_reading;
-    bool is_gone;    /* on_gone was called, or the end was seen while lingering */
-    bool is_broken;  /* a write failed: all others are dropped */
-    bool is_ended;   /* conn_shutdown was called: all other writes are dropped */
-    bool is_patient; /* lingers long */
+    bool is_unix : 1;
+    bool is_reading : 1;
+    /* Set by the owner: the end is told behind everything that was sent, not early. */
+    bool is_patient : 1;
+    bool is_gone : 1;      /* on_gone was called, or the end was seen while lingering */
+    bool is_broken : 1;    /* a write failed: all others are dropped */
+    bool is_ended : 1;     /* conn_shutdown was called: all other writes are dropped */
+    bool lingers_long : 1; /* and for more bytes */
 };
 
 /* Takes over the connected socket `fd`. On error the fd is closed and the conn may be freed at
@@ -70,7 +72,8 @@ struct conn {
 int conn_open(struct conn *conn, struct loop *loop, int fd, bool is_unix,
               const struct conn_events *events);
 void conn_read_start(struct conn *conn); /* idempotent */
-void conn_read_stop(struct conn *conn);  /* on_gone(UV_EOF) still comes, within a second or so */
+void conn_read_stop(struct conn *conn);  /* on_gone(UV_EOF) still comes, within a second or so,
+                                         unless is_patient */
 /* Between cork and uncork all writes of this connection leave in one system call. May be nested. */
 void conn_cork(struct conn *conn);
 void conn_uncork(struct conn *conn);

@@ -134,6 +134,13 @@ static void outbox_keep(struct conn *conn, const void *data, size_t len)
     bytes_append(outbox->file ? &outbox->after : &outbox->waiting, data, len);
 }
 
+void outbox_queue(struct conn *conn, const void *data, size_t len)
+{
+    outbox_keep(conn, data, len);
+    if (conn->outbox && conn->outbox->waiting.len > 0)
+        outbox_pump(conn); /* starts a write: does not call the owner */
+}
+
 /* Directly, past libuv: nothing of this connection is in its queue. */
 static ssize_t try_send(struct conn *conn, const void *head, size_t head_len, const void *body,
                         size_t body_len)
@@ -220,9 +227,14 @@ static void cork_write(struct conn *conn, const void *data, size_t len)
         conn_flush(conn);
 }
 
+bool outbox_is_shut(const struct conn *conn)
+{
+    return conn->is_broken || conn->is_ended || conn->state != CONN_OPEN;
+}
+
 void conn_write(struct conn *conn, const void *data, size_t len)
 {
-    if (len == 0 || conn->is_broken || conn->is_ended || conn->state != CONN_OPEN)
+    if (len == 0 || outbox_is_shut(conn))
         return;
     if (conn->corks > 0)
         cork_write(conn, data, len);
@@ -233,8 +245,7 @@ void conn_write(struct conn *conn, const void *data, size_t len)
 size_t conn_try_write(struct conn *conn, const void *data, size_t len)
 {
     conn_flush(conn);
-    if (len == 0 || conn->is_broken || conn->is_ended || conn->state != CONN_OPEN ||
-        outbox_is_busy(conn))
+    if (len == 0 || outbox_is_shut(conn) || outbox_is_busy(conn))
         return 0;
     ssize_t sent = try_send(conn, data, len, NULL, 0);
     if (sent >= 0)

@@ -25,9 +25,12 @@ struct conn_outbox {
 
 struct conn_outbox *outbox_of(struct conn *conn); /* makes one when there is none */
 bool outbox_is_busy(const struct conn *conn);
+bool outbox_is_shut(const struct conn *conn); /* all that is written is dropped */
 /* Sends now what the kernel takes, keeps the rest. */
 void outbox_send(struct conn *conn, const void *head, size_t head_len, const void *body,
                  size_t body_len);
+/* Keeps it all, so that on_drained comes, also when the kernel would take it. */
+void outbox_queue(struct conn *conn, const void *data, size_t len);
 void outbox_fly(struct conn *conn);            /* start sending `flying` */
 void outbox_pump(struct conn *conn);           /* go on with what is next; may call the owner */
 void outbox_break(struct conn *conn, int err); /* drop all, report at the end of the turn */

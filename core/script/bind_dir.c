@@ -76,8 +76,8 @@ static int list_dir(lua_State *L)
     return 1;
 }
 
-/* core.file_type(root, path) -> "file" | "directory" | nil: what lies at `path` beneath the folder `root`, for
- * a client that may not leave it */
+/* core.file_type(root, path) -> "file" | "directory" | nil | nil, "busy": what lies at `path` beneath the folder
+ * `root`, for a client that may not leave it; busy: too many files are open to look */
 static int file_type(lua_State *L)
 {
     const char *root = luaL_checkstring(L, 1);
@@ -88,6 +88,11 @@ static int file_type(lua_State *L)
 
     if (err == 0)
         file_close(&info);
+    if (err == -EMFILE || err == -ENFILE || err == -ENOMEM) {
+        lua_pushnil(L);
+        lua_pushliteral(L, "busy");
+        return 2;
+    }
     if (err == 0 || err == -EISDIR)
         lua_pushstring(L, err ? "directory" : "file");
     else

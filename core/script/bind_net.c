@@ -132,6 +132,7 @@ static int socket_open(lua_State *L, struct socket_box *box, int fd)
         mem_free(socket);
         return err;
     }
+    socket->conn.is_patient = true; /* what the peer sent before it left is still wanted */
     socket->handle = slots_put(&vm->sockets, socket);
     box->handle = socket->handle;
     conn_read_start(&socket->conn);

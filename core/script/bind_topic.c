@@ -96,6 +96,10 @@ int topic_choice_start(lua_State *L, struct topic_choice *choice, const char *cu
     choice->cursor = hub_head(hub);
     if (!cursor)
         return 0;
+    if (len == 1 && cursor[0] == '0') {
+        choice->cursor = 0; /* "0": from the oldest that is left */
+        return 0;
+    }
     if (cursor_parse(cursor, len, &epoch, &choice->cursor) < 0)
         return -EINVAL;
     if (epoch == hub_epoch(hub) && choice->cursor <= hub_head(hub))

@@ -63,7 +63,8 @@ static const char *failure_of(lua_State *co)
 {
     lua_Debug ar;
     int status = lua_status(co);
-    if (status == LUA_OK || status == LUA_YIELD || !lua_getstack(co, 0, &ar))
+    if (status == LUA_OK || status == LUA_YIELD || !lua_getstack(co, 0, &ar) ||
+        !lua_checkstack(co, 1))
         return NULL;
     lua_getinfo(co, "f", &ar);
     bool is_ours = lua_tocfunction(co, -1) == body_main;
@@ -120,6 +121,14 @@ static int give_failure(lua_State *L, lua_State *co, int mode)
     return 2;
 }
 
+/* A copy: coroutine.close gives it as well. */
+static void push_error_of(lua_State *L, lua_State *co)
+{
+    if (lua_checkstack(co, 1))
+        lua_pushvalue(co, -1);
+    lua_xmove(co, L, 1);
+}
+
 static int resume_continue(lua_State *L, int status, lua_KContext ctx);
 
 /* Runs `co` until it yields to us, ends, or parks: then we park too, and do not come back from
@@ -138,8 +147,7 @@ static int run_coroutine(lua_State *L, lua_State *co, int args, int mode)
     if (status == LUA_YIELD && park_is_marked(co))
         return park_through(L, co, mode, resume_continue);
     if (status != LUA_OK && status != LUA_YIELD) {
-        lua_pushvalue(co, -1); /* stays there as well: what failed is looked at later */
-        lua_xmove(co, L, 1);
+        push_error_of(L, co);
         return give_failure(L, co, mode);
     }
     if (mode == RESUME_RETURNS)

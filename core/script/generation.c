@@ -11,6 +11,10 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#ifndef NEAP_VERSION
+#define NEAP_VERSION "unknown"
+#endif
+
 struct generation {
     struct vm *vm;
     struct generation_options options;
@@ -43,6 +47,7 @@ static int describe(lua_State *L)
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     if (lua_getfield(L, -1, "neap.core") != LUA_TTABLE)
         return luaL_error(L, "neap.core is missing");
+    set_text(L, "version", NEAP_VERSION);
     set_text(L, "mode", options->mode);
     set_text(L, "config_file", options->config_file);
     set_text(L, "environment", options->environment);

@@ -139,8 +139,10 @@ static void on_gone(struct guest *guest, int err)
 static void on_due(struct guest *guest)
 {
     struct poll *poll = container_of(guest, struct poll, guest);
-    if (poll->had_gap)
-        answer_items(poll, NULL, 0, hub_head(hub_of(poll)));
+    if (poll->feed.queued) /* what is there comes first, also with timeout = 0 */
+        guest_set_deadline(&poll->guest, 1);
+    else if (poll->had_gap)
+        answer_items(poll, NULL, 0, feed_cursor(&poll->feed)); /* so that nothing is missed */
     else
         answer_empty(poll, 204);
 }

@@ -218,7 +218,8 @@ static void finish(struct task *task, int status, bool is_clean)
 static int log_escape(lua_State *L)
 {
     struct task *task = lua_touserdata(L, 1);
-    lua_pushvalue(task->co, -1);
+    if (lua_checkstack(task->co, 1)) /* it stays there for on_end as well */
+        lua_pushvalue(task->co, -1);
     lua_xmove(task->co, L, 1);
     fault_log(L, task->name, -1, task->traceback);
     return 0;

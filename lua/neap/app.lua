@@ -225,7 +225,8 @@ function App:use(path, fn)
 end
 
 ---Serves the files of a folder: ranges, ETag, precompressed `.br` and `.gz` siblings; never anything outside the
----folder. Names that start with a dot are hidden.
+---folder. Names that start with a dot are hidden. Change a file by writing a new one and renaming it: what is
+---on its way to a client comes from the file itself.
 ---```lua
 ---app:static("/assets", "assets", {max_age = "1h", name = "asset"})
 ---assert(app:url("asset", {path = "style.css"}) == "/assets/style.css")

@@ -72,9 +72,10 @@ function static.handler(prefix, dir, opts, level)
   return function(req)
     local path = req.params.path or ""
     if not is_allowed(path, opts.hidden) then abort.raise(404, nil, nil, 1) end
-    local kind = core.file_type(root, path == "" and "." or path)
+    local kind, err = core.file_type(root, path == "" and "." or path)
     if kind == "directory" then return folder(req, root, path, opts) end
     if kind == "file" then return respond(root, path, opts) end
+    if err == "busy" then abort.raise(503, "too many open files", nil, 1) end
     if opts.fallback then return respond(root, opts.fallback, opts) end
     abort.raise(404, nil, nil, 1)
   end

@@ -25,12 +25,14 @@ struct tally tally;
 
 static struct {
     int epoll, port, opened;
+    const char *query; /* of WebSockets */
     char in[READ_MAX];
 } conns;
 
-void conns_open(int port)
+void conns_open(int port, const char *query)
 {
     conns.port = port;
+    conns.query = query;
     conns.epoll = epoll_create1(EPOLL_CLOEXEC);
 }
 
@@ -68,7 +70,7 @@ static void conn_poll(struct conn *conn, const struct answer *last)
 
 static void conn_subscribe(struct conn *conn)
 {
-    static const char ws[] = "GET /ws HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\n"
+    static const char ws[] = " HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\n"
                              "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
                              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     static const char deflate[] = "Sec-WebSocket-Extensions: permessage-deflate; "
@@ -82,7 +84,7 @@ static void conn_subscribe(struct conn *conn)
     case CONN_POLL: conn_poll(conn, NULL); break;
     case CONN_WS:
     case CONN_DEFLATE:
-        size = snprintf(request, sizeof(request), "%s%s\r\n", ws,
+        size = snprintf(request, sizeof(request), "GET /ws%s%s%s\r\n", conns.query, ws,
                         conn->kind == CONN_DEFLATE ? deflate : "");
         conn_send(conn, request, (size_t)size);
         break;
@@ -268,11 +270,6 @@ struct conn *conn_open(enum conn_kind kind)
 void conn_stall(struct conn *conn)
 {
     conn_watch(conn, EPOLL_CTL_DEL);
-}
-
-void conn_resume(struct conn *conn)
-{
-    conn_watch(conn, EPOLL_CTL_ADD);
 }
 
 void conn_abort(struct conn *conn)

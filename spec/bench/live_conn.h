@@ -39,14 +39,14 @@ struct tally {
 };
 extern struct tally tally;
 
-void conns_open(int port); /* once, before anything else */
+/* Once, before anything else. `query` is added to the path of WebSockets. */
+void conns_open(int port, const char *query);
 
 /* Connects and sends the first request, except for CONN_CONTROL. Exits when it cannot. */
 struct conn *conn_open(enum conn_kind kind);
 void conn_ask(struct conn *conn);                                  /* sends GET /hello */
 void conn_send(struct conn *conn, const char *bytes, size_t size); /* exits unless all of it fits */
 void conn_stall(struct conn *conn); /* reads no more, as if the client hung */
-void conn_resume(struct conn *conn);
 void conn_abort(struct conn *conn); /* resets it: no port stays behind in TIME_WAIT */
 
 /* Waits until something arrives or until that time (CLOCK_MONOTONIC), and reads a little of it. */

@@ -9,6 +9,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,9 +73,22 @@ static void publish(const struct wire_request *request)
 
 /* --- connections ------------------------------------------------------------------------------ */
 
+/* Answers one request; false: the connection is of no more use. */
+static bool answer(struct conn *conn, const struct wire_request *request, const char *bytes)
+{
+    char out[WIRE_ANSWER_MAX];
+    size_t len = request->size ? wire_answer(request, bytes, out) : 0;
+    if (len == 0 || send(conn->fd, out, len, MSG_NOSIGNAL) != (ssize_t)len)
+        return false;
+    if (request->act == WIRE_SUBSCRIBE)
+        subscribe(conn);
+    else if (request->act == WIRE_PUBLISH)
+        publish(request);
+    return true;
+}
+
 static void on_readable(struct conn *conn)
 {
-    char answer[WIRE_ANSWER_MAX];
     ssize_t size = recv(conn->fd, server.in, sizeof(server.in) - 1, 0);
     if (size <= 0) {
         conn_close(conn);
@@ -83,14 +97,15 @@ static void on_readable(struct conn *conn)
     if (conn->place != NOT_SUBSCRIBED)
         return; /* a pong */
 
-    struct wire_request request = wire_read(server.in, (size_t)size);
-    size_t len = request.size ? wire_answer(&request, server.in, answer) : 0;
-    if (len == 0 || send(conn->fd, answer, len, MSG_NOSIGNAL) != (ssize_t)len)
-        conn_close(conn);
-    else if (request.act == WIRE_SUBSCRIBE)
-        subscribe(conn);
-    else if (request.act == WIRE_PUBLISH)
-        publish(&request);
+    for (char *at = server.in; size > 0;) {
+        struct wire_request request = wire_read(at, (size_t)size);
+        if (!answer(conn, &request, at)) {
+            conn_close(conn);
+            return;
+        }
+        at += request.size;
+        size -= (ssize_t)request.size;
+    }
 }
 
 static void on_connections(void)

@@ -85,10 +85,25 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     *buf = uv_buf_init(server.in, sizeof(server.in) - 1);
 }
 
+/* Answers one request. */
+static void answer(struct conn *conn, const struct wire_request *request, const char *bytes)
+{
+    char out[WIRE_ANSWER_MAX];
+    size_t len = request->size ? wire_answer(request, bytes, out) : 0;
+    if (len == 0) {
+        conn_close(conn);
+        return;
+    }
+    conn_write(conn, out, len); /* conn may be closing after this */
+    if (request->act == WIRE_SUBSCRIBE && !uv_is_closing((uv_handle_t *)&conn->tcp))
+        subscribe(conn);
+    else if (request->act == WIRE_PUBLISH)
+        publish(request);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
 {
     struct conn *conn = stream->data;
-    char answer[WIRE_ANSWER_MAX];
     if (size < 0) {
         conn_close(conn);
         return;
@@ -96,17 +111,12 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf)
     if (size == 0 || conn->place != NOT_SUBSCRIBED)
         return; /* a pong */
 
-    struct wire_request request = wire_read(buf->base, (size_t)size);
-    size_t len = request.size ? wire_answer(&request, buf->base, answer) : 0;
-    if (len == 0) {
-        conn_close(conn);
-        return;
+    for (char *at = buf->base; size > 0 && !uv_is_closing((uv_handle_t *)&conn->tcp);) {
+        struct wire_request request = wire_read(at, (size_t)size);
+        answer(conn, &request, at);
+        at += request.size;
+        size -= (ssize_t)request.size;
     }
-    conn_write(conn, answer, len); /* conn may be closing after this */
-    if (request.act == WIRE_SUBSCRIBE && !uv_is_closing((uv_handle_t *)&conn->tcp))
-        subscribe(conn);
-    else if (request.act == WIRE_PUBLISH)
-        publish(&request);
 }
 
 static void on_connection(uv_stream_t *listener, int err)

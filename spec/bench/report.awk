@@ -1,4 +1,4 @@
-# Turns the results of `run` into the table. First file: the rows; second: one line per run of wrk,
+# Turns the results of `run` into the table, with table.awk. First file: the rows; second: one line per run of wrk,
 # row server round requests microseconds on_cpu_before waiting_before on_cpu_after waiting_after (nanoseconds).
 # Ratios are taken round by round, from runs that were neighbours in time, then the median of them.
 
@@ -21,17 +21,6 @@ NR == FNR {
   waiting += $9 - $7
 }
 
-# Sorts sample[1..count] and gives the value at `part` of the way.
-function quantile(part,    i, j, swap, at, low) {
-  for (i = 2; i <= count; i++)
-    for (j = i; j > 1 && sample[j] < sample[j - 1]; j--) {
-      swap = sample[j]; sample[j] = sample[j - 1]; sample[j - 1] = swap
-    }
-  at = 1 + (count - 1) * part
-  low = int(at)
-  return low == count ? sample[count] : sample[low] + (at - low) * (sample[low + 1] - sample[low])
-}
-
 function median(values, name, server, places,    i) {
   count = runs[name, server]
   for (i = 1; i <= count; i++) sample[i] = values[name, server, i]
@@ -44,14 +33,6 @@ function ratio(values, name, over, under, spread,    i, text) {
   text = sprintf("%.2f", quantile(0.5))
   return spread ? text sprintf(" (%.2f-%.2f)", quantile(0.25), quantile(0.75)) : text
 }
-
-function cell(text) {
-  if (++cells > columns) columns = cells
-  table[lines, cells] = text
-  if (length(text) > width[cells]) width[cells] = length(text)
-}
-
-function line() { lines++; cells = 0 }
 
 END {
   servers = split("ceiling neap nginx", server, " ")
@@ -76,16 +57,6 @@ END {
     for (s = 1; s <= servers; s++) if (has[server[s]]) cell(median(busy, row[r], server[s], 0) "%")
   }
 
-  edge = format == "markdown" ? "|" : ""
-  for (l = 1; l <= lines; l++) {
-    text = edge
-    rule = edge
-    for (c = 1; c <= columns; c++) {
-      text = text sprintf(c == 1 ? " %-" width[c] "s " : " %" width[c] "s ", table[l, c]) edge
-      rule = rule (c == 1 ? "---|" : "--:|")
-    }
-    print text
-    if (l == 1 && edge) print rule
-  }
+  table_print()
   printf "\nWhile driven, the servers waited for their core %.1f%% of the time they used it.\n", waiting / on * 100
 }

@@ -136,6 +136,7 @@ describe("apps/welcome", function()
     local s = server.start {target = ROOT .. "/apps"}
     local status, page = s:get("/")
     assert.equal(200, status)
+    assert.is_nil(page:find("{%l+}"), "a fact is missing")
     local style = assert(page:match('<link rel="stylesheet" href="([^"]+)">'))
     local css_status, _, head = s:get(style)
     assert.equal(200, css_status)

@@ -1,4 +1,5 @@
--- Who is faster has to wait (THREATS.md, S3): a stream for its reader, an upload for its handler, and nobody else for either.
+-- Who is faster has to wait (THREATS.md, S3): a stream for its reader, an upload for its handler, and nobody else for
+-- either.
 local http = require "spec.support.http"
 local server = require "spec.support.server"
 local task = require "neap.task"
@@ -104,6 +105,22 @@ describe("back-pressure", function()
     for i = 1, 100000 do expected[i] = ("%09d\n"):format(i) end
     assert.is_true(answer.body == table.concat(expected))
     conn:close()
+  end)
+
+  -- While it does not read, the client must not take the end, which it can see coming, for all that there is.
+  it("loses nothing for a client that reads late", function()
+    local conns = {}
+    for count = 1, 8 do -- some fit in what the client and its kernel hold, with the end behind
+      conns[count] = http.open(s)
+      conns[count]:send(("GET /stream/%d HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"):format(count))
+    end
+    task.sleep(2.2) -- two rounds of the sweep that looks for peers who have left
+    for count, conn in ipairs(conns) do
+      local answer = conn:answer()
+      assert.is_true(answer.is_whole)
+      assert.equal(count * 65536, #answer.body)
+      conn:close()
+    end
   end)
 
   it("lets a stream flush", function()

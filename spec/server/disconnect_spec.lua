@@ -1,5 +1,5 @@
--- A client that leaves (DESIGN.md, "HTTP"): noticed at once, also while a handler is parked and while nothing is read. GET
--- and HEAD handlers are cancelled, the others go on, and a route can say otherwise.
+-- A client that leaves (DESIGN.md, "HTTP"): noticed at once, also while a handler is parked and while nothing is read.
+-- GET and HEAD handlers are cancelled, the others go on, and a route can say otherwise.
 local http = require "spec.support.http"
 local server = require "spec.support.server"
 local task = require "neap.task"
@@ -181,7 +181,8 @@ describe("a client that leaves", function()
   it("leaves nothing open, many times over", function()
     local fds = s:fds() -- libuv opens one more later
     for i = 1, 100 do
-      local conn = http.open(s):send(("%s HTTP/1.1\r\nHost: a\r\n\r\n"):format(i % 2 == 0 and "GET /park" or "GET /flood"))
+      local path = i % 2 == 0 and "/park" or "/flood"
+      local conn = http.open(s):send(("GET %s HTTP/1.1\r\nHost: a\r\n\r\n"):format(path))
       if i % 3 == 0 then conn:reset() else conn:close() end
     end
     assert.truthy(server.poll(10, function() return s:fds() <= fds + 1 end))

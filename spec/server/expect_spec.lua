@@ -117,7 +117,8 @@ describe("Expect: 100-continue", function()
 
   for _, value in ipairs {"200-ok", "100-continue, x", "100-continue; x", "", "100", "x"} do
     it(("is refused as %q"):format(value), function()
-      http.refuses(s, "POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: " .. value .. "\r\n\r\nhello", 417)
+      local head = "POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: " .. value
+      http.refuses(s, head .. "\r\n\r\nhello", 417)
     end)
   end
 end)

@@ -216,6 +216,35 @@ describe("a file on its way", function()
     socket:close()
   end)
 
+  it("is 503 while too many files are open, and comes again afterwards", function()
+    local s = server.start {files = {["public/big.bin"] = "", ["public/small.txt"] = "small"}, workers = 1,
+      prefix = "ulimit -n 150;", args = {"--set", "timeouts.drain=1", "--set", "limits.connections=120"}, app = [[
+        local neap = require "neap"
+        local app = neap.app()
+        app:static("/static", "public")
+        app:get("/big", function() return neap.res.file("public/big.bin") end)
+        app:get("/file", function() return neap.res.file("public/small.txt") end)
+        app:get("/hello", function() return "hello" end)
+        return app]]}
+    assert(os.execute(("truncate -s 100M '%s/public/big.bin'"):format(s.dir)))
+    local sockets = {}
+    for i = 1, 90 do
+      sockets[i] = s:connect()
+      assert.equal("hello", ask(s, "/hello", {socket = sockets[i]}).body)
+    end
+    local last = sockets[#sockets] -- is open already: only files are missing
+    for i = 1, #sockets - 1 do sockets[i]:send("GET /big HTTP/1.1\r\nHost: a\r\n\r\n") end
+    for _, path in ipairs {"/file", "/static/small.txt"} do
+      assert.truthy(server.poll(PATIENCE, function() return ask(s, path, {socket = last}).status == 503 end), path)
+    end
+    assert.equal("hello", ask(s, "/hello", {socket = last}).body)
+    for i = 1, #sockets - 1 do sockets[i]:reset() end
+    for _, path in ipairs {"/file", "/static/small.txt"} do
+      assert.truthy(server.poll(PATIENCE, function() return ask(s, path, {socket = last}).body == "small" end), path)
+    end
+    last:close()
+  end)
+
   it("may go to many clients that come and go at once", function()
     local s = start {workers = 2}
     local before = warm_up(s)

@@ -82,7 +82,8 @@ describe("the framing of a request", function()
       {"lower case digits", chunked "b\r\nhello world\r\n0\r\n\r\n", "POST hello world"},
       {"chunk extensions", chunked 'b;a;b=c;d="e\\"f"\r\nhello world\r\n0;last\r\n\r\n', "POST hello world"},
       {"a body that looks like a last chunk", chunked "5\r\n0\r\n\r\n\r\n0\r\n\r\n", "POST 0\r\n\r\n"},
-      {"chunked GET", "GET /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", "GET hi"},
+      {"chunked GET",
+        "GET /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", "GET hi"},
     }
     refuses {
       {"beside Content-Length", post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n")},

@@ -1,12 +1,12 @@
--- How much a request may bring (THREATS.md, H4, H6, H7, H8): each limit is refused with its own status when it is passed
--- by one, and is no obstacle at its very value.
+-- How much a request may bring (THREATS.md, H4, H6, H7, H8): each limit is refused with its own status when it is
+-- passed by one, and is no obstacle at its very value.
 local http = require "spec.support.http"
 local server = require "spec.support.server"
 
 -- 2000 bytes of head, 500 of a line, 20 headers, 300 of the target, 200 of chunk extensions, 1000 of body.
 local ENV = {
-  NEAP_LIMITS_HEADER_BYTES = "2000", NEAP_LIMITS_HEADER_LINE = "500", NEAP_LIMITS_HEADERS = "20", NEAP_LIMITS_URI = "300",
-  NEAP_LIMITS_CHUNK_EXTENSIONS = "200", NEAP_LIMITS_BODY = "1000",
+  NEAP_LIMITS_HEADER_BYTES = "2000", NEAP_LIMITS_HEADER_LINE = "500", NEAP_LIMITS_HEADERS = "20",
+  NEAP_LIMITS_URI = "300", NEAP_LIMITS_CHUNK_EXTENSIONS = "200", NEAP_LIMITS_BODY = "1000",
 }
 
 local function head(lines)
@@ -54,9 +54,11 @@ describe("the limits of", function()
         exceeds = "GET /?" .. ("a"):rep(299) .. " HTTP/1.1\r\nHost: a\r\n\r\n"},
       {"a target without end", 414, exceeds = "GET /" .. ("a"):rep(5000)},
       {"the count of headers", 431, fits = head(headers(19, 20)), exceeds = head(headers(20, 20))},
-      {"the count of headers of one name", 431, fits = head(("x: y\r\n"):rep(19)), exceeds = head(("x: y\r\n"):rep(20))},
+      {"the count of headers of one name", 431, fits = head(("x: y\r\n"):rep(19)),
+        exceeds = head(("x: y\r\n"):rep(20))},
       {"the count of empty headers", 431, fits = head(("x:\r\n"):rep(19)), exceeds = head(("x:\r\n"):rep(20))},
-      {"one line", 431, fits = head("x: " .. ("v"):rep(497) .. "\r\n"), exceeds = head("x: " .. ("v"):rep(498) .. "\r\n")},
+      {"one line", 431, fits = head("x: " .. ("v"):rep(497) .. "\r\n"),
+        exceeds = head("x: " .. ("v"):rep(498) .. "\r\n")},
       {"one name", 431, fits = head(("n"):rep(500) .. ":\r\n"), exceeds = head(("n"):rep(501) .. ":\r\n")},
       {"a line without end", 431, exceeds = "GET /a HTTP/1.1\r\nHost: a\r\nx: " .. ("v"):rep(3000)},
       {"a name without end", 431, exceeds = "GET /a HTTP/1.1\r\nHost: a\r\n" .. ("n"):rep(3000), behind = ""},
@@ -76,7 +78,8 @@ describe("the limits of", function()
     limits {
       {"its length", 413, fits = post("/echo", "Content-Length: 1000\r\n", ("b"):rep(1000)),
         exceeds = post("/echo", "Content-Length: 1001\r\n", ("b"):rep(1001))},
-      {"its chunks", 413, fits = chunked("1f4\r\n" .. ("b"):rep(500) .. "\r\n1f4\r\n" .. ("b"):rep(500) .. "\r\n0\r\n\r\n"),
+      {"its chunks", 413,
+        fits = chunked("1f4\r\n" .. ("b"):rep(500) .. "\r\n1f4\r\n" .. ("b"):rep(500) .. "\r\n0\r\n\r\n"),
         exceeds = chunked("1f4\r\n" .. ("b"):rep(500) .. "\r\n1f5\r\n" .. ("b"):rep(501) .. "\r\n0\r\n\r\n")},
       {"the extensions of one chunk", 413, fits = chunked("1;" .. ("e"):rep(200) .. "\r\nb\r\n0\r\n\r\n"),
         exceeds = chunked("1;" .. ("e"):rep(201) .. "\r\nb\r\n0\r\n\r\n")},

@@ -158,8 +158,9 @@ describe("noise", function()
     "PUT http://a/unread HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc",
     "GET / HTTP/1.0\r\nConnection: keep-alive\r\nUpgrade: websocket\r\n\r\n",
   }
-  local WORDS = {"\r", "\n", "\r\n", "\r\n\r\n", " ", "\t", "\0", ":", ";", "0", "-1", "ffffffffffffffff", "\x80", "\xff",
-    "Host: b\r\n", "Content-Length: 1\r\n", "Transfer-Encoding: chunked\r\n", "HTTP/1.1", "chunked", "%", "/", "*", ("a"):rep(300)}
+  local WORDS = {"\r", "\n", "\r\n", "\r\n\r\n", " ", "\t", "\0", ":", ";", "0", "-1", "ffffffffffffffff", "\x80",
+    "\xff", "Host: b\r\n", "Content-Length: 1\r\n", "Transfer-Encoding: chunked\r\n", "HTTP/1.1", "chunked", "%", "/",
+    "*", ("a"):rep(300)}
   local REQUESTS, PER_CONNECTION = 3000, 20
 
   local function mutate(text, random)

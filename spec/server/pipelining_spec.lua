@@ -1,4 +1,5 @@
--- Requests that do not wait for the answer before (THREATS.md, H8, S3): answered in order, one at a time, without growing.
+-- Requests that do not wait for the answer before (THREATS.md, H8, S3): answered in order, one at a time, in little
+-- memory.
 local http = require "spec.support.http"
 local server = require "spec.support.server"
 local task = require "neap.task"
@@ -42,7 +43,8 @@ describe("pipelining", function()
     if kind == "body" then
       return ("POST /body/%d HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n-abc"):format(n), n .. "-abc"
     elseif kind == "chunks" then
-      return ("POST /body/%d HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n-a\r\n0\r\n\r\n"):format(n), n .. "-a"
+      return ("POST /body/%d HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n-a\r\n0\r\n\r\n"):format(n),
+        n .. "-a"
     elseif kind == "unread" then
       return ("POST /unread/%d HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n-abc"):format(n), tostring(n)
     end

@@ -30,10 +30,12 @@ describe("trailers", function()
     http.accepts(s, with("X-Check: late\r\n", "X-Check: early\r\n"), "hello\nx-check=late\nheader early")
   end)
 
-  for _, name in ipairs {"Host", "Content-Length", "Transfer-Encoding", "Content-Encoding", "Content-Type", "Content-Range",
-    "Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie", "Connection", "Keep-Alive", "Upgrade", "Trailer", "TE",
-    "Expect", "Range", "Cache-Control", "Max-Forwards", "If-Match", "If-None-Match", "X-Forwarded-For", "X-Forwarded-Host",
-    "X-Forwarded-Proto", "Forwarded"} do
+  for _, name in ipairs {
+    "Host", "Content-Length", "Transfer-Encoding", "Content-Encoding", "Content-Type", "Content-Range", "Trailer", "TE",
+    "Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie", "Connection", "Keep-Alive", "Upgrade", "Expect",
+    "Range", "Cache-Control", "Max-Forwards", "If-Match", "If-None-Match", "X-Forwarded-For", "X-Forwarded-Host",
+    "X-Forwarded-Proto", "Forwarded",
+  } do
     it("refuse " .. name, function()
       http.refuses(s, with(name .. ": 1\r\n"), 400)
       http.refuses(s, with(name:upper() .. ": 1\r\n"), 400)
@@ -41,9 +43,10 @@ describe("trailers", function()
   end
 
   for what, line in pairs {
-    ["a space before the colon"] = "X : y\r\n", ["a folded line"] = "X: y\r\n z\r\n", ["a line feed"] = "X: y\nZ: z\r\n",
-    ["a carriage return"] = "X: y\rZ: z\r\n", ["a NUL"] = "X: y\0z\r\n", ["a byte beyond ASCII in a name"] = "X\x80: y\r\n",
-    ["a line without colon"] = "X\r\n", ["an empty name"] = ": y\r\n",
+    ["a space before the colon"] = "X : y\r\n", ["a folded line"] = "X: y\r\n z\r\n",
+    ["a line feed"] = "X: y\nZ: z\r\n", ["a carriage return"] = "X: y\rZ: z\r\n", ["a NUL"] = "X: y\0z\r\n",
+    ["a byte beyond ASCII in a name"] = "X\x80: y\r\n", ["a line without colon"] = "X\r\n",
+    ["an empty name"] = ": y\r\n",
   } do
     it("refuse " .. what, function() http.refuses(s, with(line), 400) end)
   end

@@ -18,8 +18,10 @@ local CUTS = 4      -- random cuts of a request
 -- A request that asks for "/end" and is the last one: what follows a message that was read to its right end.
 http.END = "GET /end HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
+local QUARANTINE = ":quarantine_size_mb=1:thread_local_quarantine_size_kb=64"
+
 -- The environment of a server whose memory is measured: under AddressSanitizer, freed memory is given back.
-http.LEAN = {ASAN_OPTIONS = (os.getenv("ASAN_OPTIONS") or "") .. ":quarantine_size_mb=1:thread_local_quarantine_size_kb=64"}
+http.LEAN = {ASAN_OPTIONS = (os.getenv("ASAN_OPTIONS") or "") .. QUARANTINE}
 
 ---@class spec.Reply
 ---@field status integer
@@ -30,7 +32,8 @@ http.LEAN = {ASAN_OPTIONS = (os.getenv("ASAN_OPTIONS") or "") .. ":quarantine_si
 
 ---@class spec.Connection
 ---@field socket neap.Socket
----@field text string received and not yet taken
+---@field text string received
+---@field taken integer how much of it
 ---@field has_ended boolean nothing more will come
 local Connection = {}
 Connection.__index = Connection
@@ -39,7 +42,8 @@ Connection.__index = Connection
 ---@return spec.Connection
 ---@async
 function http.open(s)
-  return setmetatable({socket = assert(core.connect("127.0.0.1", s.port)), text = "", has_ended = false}, Connection)
+  local socket = assert(core.connect("127.0.0.1", s.port))
+  return setmetatable({socket = socket, text = "", taken = 0, has_ended = false}, Connection)
 end
 
 ---Sends, whole. Nothing happens when the server has closed: its answer tells why.
@@ -95,34 +99,39 @@ function Connection:send_in(text, way, seed)
   return self:send(text:sub(from))
 end
 
+-- The bytes received and not yet taken; `text` has taken ones before them, so that taking little is cheap.
+function Connection:waiting()
+  return #self.text - self.taken
+end
+
 -- False when nothing more comes.
 function Connection:more()
   if self.has_ended then return false end
   local piece, err = self.socket:recv(65536, PATIENCE)
   if err == "timeout" then error("the server is silent and does not close; so far: " .. self.text, 0) end
   self.has_ended = not piece
-  self.text = self.text .. (piece or "")
+  self.text, self.taken = self.text:sub(self.taken + 1) .. (piece or ""), 0
   return piece ~= nil
 end
 
 function Connection:take(len)
-  local piece = self.text:sub(1, len)
-  self.text = self.text:sub(len + 1)
+  local piece = self.text:sub(self.taken + 1, self.taken + len)
+  self.taken = self.taken + #piece
   return piece
 end
 
 -- Up to and including `ending`; nil when the server closes before.
 function Connection:upto(ending)
   while true do
-    local _, last = self.text:find(ending, 1, true)
-    if last then return self:take(last) end
+    local _, last = self.text:find(ending, self.taken + 1, true)
+    if last then return self:take(last - self.taken) end
     if not self:more() then return nil end
   end
 end
 
 -- `len` bytes, or fewer when the server closes before; and whether it was all.
 function Connection:exactly(len)
-  while #self.text < len and self:more() do end
+  while self:waiting() < len and self:more() do end
   local piece = self:take(len)
   return piece, #piece == len
 end
@@ -143,8 +152,9 @@ end
 ---Everything that still comes until the server closes.
 ---@async
 function Connection:rest()
-  while self:more() do end
-  return self:take(#self.text)
+  local pieces = {}
+  repeat pieces[#pieces + 1] = self:take(self:waiting()) until not self:more()
+  return table.concat(pieces)
 end
 
 function Connection:body(answer, method)
@@ -183,8 +193,8 @@ function Connection:answers(methods)
   local answers = {}
   repeat
     answers[#answers + 1] = self:answer(methods and methods[#answers + 1])
-  until self.has_ended and not self.text:find("\r\n\r\n", 1, true)
-  return answers, self:take(#self.text)
+  until self.has_ended and not self.text:find("\r\n\r\n", self.taken + 1, true)
+  return answers, self:take(self:waiting())
 end
 
 function Connection:close()

@@ -249,7 +249,7 @@ describe("an error in a coroutine", function()
   end)
 
   it("leaves a traceback with the dead coroutine", function()
-    local function culprit() local none; return none.field end
+    local function culprit() local none = nil; return none.field end
     local co = coroutine.create(function() culprit() end)
     local _, err = coroutine.resume(co)
     local text = debug.traceback(co, err)

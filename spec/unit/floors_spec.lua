@@ -66,7 +66,8 @@ describe("the floors of core", function()
         if include.is_ours then
           local mine, theirs = floor_of(path), floor_of(include.name)
           assert(level[theirs], ("%s includes %s, which is on no floor"):format(path, include.name))
-          assert(level[theirs] <= level[mine], ("%s includes %s: %s is above %s"):format(path, include.name, theirs, mine))
+          assert(level[theirs] <= level[mine],
+            ("%s includes %s: %s is above %s"):format(path, include.name, theirs, mine))
         end
       end
     end
@@ -92,7 +93,8 @@ describe("the floors of core", function()
       assert(text:find("^/%*"), path .. " does not begin with a comment")
       if path:find("%.h$") then
         local guard = path:upper():gsub("[/.]", "_")
-        assert(text:find("#ifndef " .. guard .. "\n#define " .. guard .. "\n", 1, true), path .. ": the guard is not " .. guard)
+        local lines = ("#ifndef %s\n#define %s\n"):format(guard, guard)
+        assert(text:find(lines, 1, true), path .. ": the guard is not " .. guard)
       end
     end
   end)

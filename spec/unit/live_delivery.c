@@ -264,23 +264,28 @@ static int take_joined(struct feed *feed, struct batch *batch)
     return batch->count;
 }
 
-static void test_joined(void)
+static void test_joined(int count)
 {
     static const struct feed_events events = {.on_messages = take_joined};
     struct place place;
     struct feed feeds[2] = {{0}, {0}};
+    struct topic *topics[2];
     place_open(&place);
-    struct topic *topic = topic_with(place.hub, "t", 4, SLOW_GAP);
+    topics[0] = topic_with(place.hub, "t", 4, SLOW_GAP);
+    topics[1] = topic_with(place.hub, "u", 4, SLOW_GAP);
     for (int i = 0; i < 2; i++)
-        feed_open(&feeds[i], place.outlet, &events, FEED_SSE, &topic, 1, 0, -1);
-    publish(topic, "ab");
-    publish(topic, "cd");
-    uv_run(&place.loop.uv, UV_RUN_NOWAIT);
+        feed_open(&feeds[i], place.outlet, &events, FEED_SSE, topics, count, 0, -1);
+    publish(topics[0], "ab");
+    publish(topics[1], "cd");
+    joined_count = 0;
+    settle(&place.loop);
     check(joined_count == 2 && joined_for[0] == joined_for[1],
-          "batch: feeds at the same cursor share one, and what is joined for sending");
+          count == 1 ? "batch: feeds at the same cursor share one, and what is joined for sending"
+                     : "batch: so do those that have the same topics");
     feed_close(&feeds[0]);
     feed_close(&feeds[1]);
-    topic_drop(topic);
+    topic_drop(topics[0]);
+    topic_drop(topics[1]);
     place_close(&place);
 }
 
@@ -427,7 +432,8 @@ void test_delivery(void)
     test_latest();
     test_slow_close();
     test_closed_topic();
-    test_joined();
+    test_joined(1);
+    test_joined(2);
     test_cursor_of_feed();
     test_crowd();
     test_open_again();

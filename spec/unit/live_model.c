@@ -204,7 +204,7 @@ static void finish(void)
 static void run_model(uint32_t seed)
 {
     static const uint32_t keeps[TOPICS] = {3, 10, 30, 500};
-    char name[8];
+    char name[16];
     memset(&model, 0, sizeof(model));
     model.random = seed;
     place_open(&model.place);

@@ -45,7 +45,9 @@ describe("the watchdog", function()
     ["a loop that calls"] = "local function f() end while true do f() end",
     ["a loop with pcall around"] = "pcall(function() while true do end end)",
     ["a loop of pcalls"] = "while true do pcall(function() while true do end end) end",
-    ["a loop of xpcalls"] = "while true do xpcall(function() while true do end end, function() while true do end end) end",
+    ["a loop of xpcalls"] = [[
+      local function loop() while true do end end
+      while true do xpcall(loop, loop) end]],
     ["a loop of short pcalls"] = "while true do pcall(error, 'x') end",
     ["a loop in a coroutine"] = "coroutine.wrap(function() while true do end end)()",
     ["a loop of coroutines"] = "while true do coroutine.resume(coroutine.create(function() while true do end end)) end",
@@ -122,7 +124,7 @@ describe("the watchdog", function()
     ]], "--set", "watchdog.raise=20s")
     assert.equal("done\n", result.out)
     assert.matches("still inside one C call after 0.%d+ s, which cannot be interrupted", result.err)
-    assert.matches("script.lua:6:", result.err, 1, true)
+    assert.matches("script.lua:[67]:", result.err)
   end)
 
   it("leaves what comes after a long slice alone", function()

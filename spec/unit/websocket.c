@@ -1,5 +1,5 @@
-/* Tests of the WebSocket side of core/http: each check prints `ok - sentence` or `not ok - sentence`;
- * websocket_spec.lua reads them. The tests are in ws_*.c. */
+/* Tests of the WebSocket side of core/http: each check prints `ok - sentence` or `not ok -
+ * sentence`; websocket_spec.lua reads them. The tests are in ws_*.c. */
 #include "ws_support.h"
 
 #include "base/tally.h"

@@ -216,7 +216,7 @@ static bool is_echoed(struct echo *echo, const void *data, size_t len, const cha
 {
     struct bytes got = {0};
     bool is_well = exchange(echo, 0xc1, data, len, &got) == 0x81 && got.len == strlen(text) &&
-                   memcmp(got.data, text, got.len) == 0;
+                   memcmp(got.data ? got.data : "", text, got.len) == 0;
     bytes_deinit(&got);
     return is_well;
 }
@@ -256,12 +256,11 @@ static void test_forms(struct echo *echo)
 
 static void test_bombs(struct echo *echo)
 {
-    size_t len = 512 << 20;
-    uint64_t start_ms = real_ms();
+    size_t len = 64 << 20;
     struct bytes bomb = {0};
     char *zeros = calloc(1, 1 << 20);
     z_stream zlib = {0};
-    deflateInit2(&zlib, 9, Z_DEFLATED, -15, 9, Z_DEFAULT_STRATEGY);
+    deflateInit2(&zlib, 6, Z_DEFLATED, -15, 9, Z_DEFAULT_STRATEGY);
     bytes_reserve(&bomb, 1 << 20);
     zlib.next_out = (unsigned char *)bomb.data;
     zlib.avail_out = 1 << 20;
@@ -273,15 +272,12 @@ static void test_bombs(struct echo *echo)
     deflate(&zlib, Z_SYNC_FLUSH);
     bomb.len = zlib.total_out - 4;
     deflateEnd(&zlib);
-    printf("# made a bomb of %zu bytes in %d ms\n", bomb.len, (int)(real_ms() - start_ms));
 
     size_t before = heap_used();
-    start_ms = real_ms();
     echo->longest = 0;
-    check(is_refused(echo, 0xc2, bomb.data, bomb.len, 1009) && echo->longest == 0 &&
-              real_ms() - start_ms < 1000,
-          "deflate: 512 MiB in half a megabyte end at the limit");
-    check(heap_used() < before + (256 << 10), "deflate: and leave no memory behind");
+    check(is_refused(echo, 0xc2, bomb.data, bomb.len, 1009) && echo->longest == 0,
+          "deflate: 64 MiB in 64 KiB end at the limit");
+    check(heap_grown(before) < 256 << 10, "deflate: and leave no memory behind");
 
     bytes_clear(&bomb);
     deflate_with(&bomb, zeros, 1 << 20, -15, Z_SYNC_FLUSH);

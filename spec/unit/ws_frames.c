@@ -80,7 +80,10 @@ static const struct frame_case cases[] = {
     {"takes 1014 as a close code", "88:\x03\xf6", "88:\x03\xf6", 1014},
     {"takes 3000 as a close code", "88:\x0b\xb8", "88:\x0b\xb8", 3000},
     {"takes 4999 as a close code", "88:\x13\x87", "88:\x13\x87", 4999},
-    {"refuses close code 0", "=88820000000000" "00", PROTOCOL, 1002},
+    {"refuses close code 0",
+     "=88820000000000"
+     "00",
+     PROTOCOL, 1002},
     {"refuses close code 999", "88:\x03\xe7", PROTOCOL, 1002},
     {"refuses close code 1004", "88:\x03\xec", PROTOCOL, 1002},
     {"refuses close code 1005", "88:\x03\xed", PROTOCOL, 1002},
@@ -91,7 +94,9 @@ static const struct frame_case cases[] = {
     {"refuses close code 5000", "88:\x13\x88", PROTOCOL, 1002},
     {"refuses close code 65535", "88:\xff\xff", PROTOCOL, 1002},
     {"refuses a close reason that is not UTF-8", "88:\x03\xe8\xff", INVALID, 1007},
-    {"closes when told to", "81:close|81:too late|88:\x0f\xa1", "81:close|88:\x0f\xa1" "as you wish",
+    {"closes when told to", "81:close|81:too late|88:\x0f\xa1",
+     "81:close|88:\x0f\xa1"
+     "as you wish",
      4001},
 };
 

@@ -21,8 +21,9 @@ static const struct request_case requests[] = {
              "Sec-WebSocket-Version: 13\r\n" KEY_LINE "\r\n",
      "HTTP/1.1 101 "},
     {"accepts lists over several lines",
-     REQUEST "Upgrade: h2c\r\nUpgrade: websocket\r\nConnection: keep-alive\r\nConnection: upgrade\r\n"
-             "Sec-WebSocket-Version: 13\r\n" KEY_LINE "\r\n",
+     REQUEST
+     "Upgrade: h2c\r\nUpgrade: websocket\r\nConnection: keep-alive\r\nConnection: upgrade\r\n"
+     "Sec-WebSocket-Version: 13\r\n" KEY_LINE "\r\n",
      "HTTP/1.1 101 "},
     {"asks for another version with 426",
      REQUEST "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 8\r\n" KEY_LINE
@@ -40,9 +41,8 @@ static const struct request_case requests[] = {
     {"refuses a missing Connection: upgrade",
      REQUEST "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" KEY_LINE "\r\n",
      "HTTP/1.1 400 "},
-    {"refuses a missing version", REQUEST "Upgrade: websocket\r\nConnection: Upgrade\r\n" KEY_LINE
-                                          "\r\n",
-     "HTTP/1.1 400 "},
+    {"refuses a missing version",
+     REQUEST "Upgrade: websocket\r\nConnection: Upgrade\r\n" KEY_LINE "\r\n", "HTTP/1.1 400 "},
     {"refuses a missing key", REQUEST UPGRADE_LINES "\r\n", "HTTP/1.1 400 "},
     {"refuses two keys", REQUEST UPGRADE_LINES KEY_LINE KEY_LINE "\r\n", "HTTP/1.1 400 "},
     {"refuses a key of 15 bytes",
@@ -213,11 +213,33 @@ static bool reads_early(struct echo *echo, enum cut cut)
     return is_well;
 }
 
+/* What follows an Upgrade is no HTTP, so it must not be read as a request. */
+static bool closes_when_refused(struct echo *echo)
+{
+    static const char request[] =
+        REQUEST UPGRADE_LINES "\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+    struct client client;
+    uint64_t before = echo->server.total_requests;
+    client_open(&client, echo, false, 0);
+    client_send(&client, request, sizeof(request) - 1, CUT_NONE);
+    UNTIL(&echo->loop, (client_read(&client), client.has_ended));
+    bool is_well = client.has_ended && echo->server.total_requests == before + 1;
+    client_close(&client);
+    return is_well;
+}
+
 static void test_early(struct echo *echo)
 {
     check(reads_early(echo, CUT_NONE) && reads_early(echo, CUT_BYTES) &&
               reads_early(echo, CUT_RANDOM),
           "handshake: frames that come with the request are read");
+    echo->is_late = true;
+    check(reads_early(echo, CUT_NONE) && reads_early(echo, CUT_BYTES) &&
+              reads_early(echo, CUT_RANDOM),
+          "handshake: and so they are when the handler takes its time");
+    check(closes_when_refused(echo), "handshake: refused later, nothing behind it is a request");
+    echo->is_late = false;
+    check(closes_when_refused(echo), "handshake: refused, nothing behind it is a request");
 
     struct client client;
     struct bytes bytes = {0};
@@ -229,7 +251,7 @@ static void test_early(struct echo *echo)
     shutdown(client.fd, SHUT_WR);
     UNTIL(&echo->loop, echo->server.count == 0);
     check(echo->messages == messages + 1 && echo->code == 1006,
-          "handshake: and so they are when the client leaves at once");
+          "handshake: frames are read when the client leaves at once");
     client_close(&client);
     bytes_deinit(&bytes);
 }

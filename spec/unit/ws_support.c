@@ -56,7 +56,7 @@ static void on_ws_close(struct websocket *ws, int code, const char *reason, size
         echo->ws = NULL;
 }
 
-static void on_request(struct request *rq)
+static void answer(struct request *rq)
 {
     static const struct ws_events events = {on_message, on_ws_drained, on_ws_close};
     struct echo *echo = rq->server->owner;
@@ -73,6 +73,25 @@ static void on_request(struct request *rq)
         echo->opened++;
     }
     request_done(rq);
+}
+
+static void on_answer(struct loop_job *job)
+{
+    struct echo *echo = container_of(job, struct echo, answer);
+    echo->waiting->user.task = NULL;
+    answer(echo->waiting);
+}
+
+static void on_request(struct request *rq)
+{
+    struct echo *echo = rq->server->owner;
+    if (!echo->is_late) {
+        answer(rq);
+        return;
+    }
+    rq->user.task = echo; /* as if a handler were parked */
+    echo->waiting = rq;
+    loop_defer_next(&echo->loop, &echo->answer);
 }
 
 static void ignore(struct request *rq)
@@ -106,8 +125,8 @@ void echo_init(struct echo *echo)
                                         .pong_ms = 10000,
                                         .close_ms = 5000,
                                         .deflate = true};
-    list_init(&echo->resume.link);
     echo->resume.run = on_resume;
+    echo->answer.run = on_answer;
 }
 
 void echo_deinit(struct echo *echo)
@@ -201,8 +220,7 @@ int client_shake_hands(struct client *client, const char *lines, struct bytes *h
     bytes_printf(&ask, "%s%s\r\n", HANDSHAKE, lines);
     client_send(client, ask.data, ask.len, CUT_NONE);
     bytes_deinit(&ask);
-    UNTIL(&client->echo->loop,
-          (client_read(client), head_length(client) > 0 || client->has_ended));
+    UNTIL(&client->echo->loop, (client_read(client), head_length(client) > 0 || client->has_ended));
     size_t len = head_length(client);
     if (len < 12)
         return 0;
@@ -240,8 +258,8 @@ int client_take(struct client *client, struct bytes *payload)
 int client_next(struct client *client, struct bytes *payload)
 {
     int first = -1;
-    UNTIL(&client->echo->loop, (client_read(client), (first = client_take(client, payload)) >= 0 ||
-                                                         client->has_ended));
+    UNTIL(&client->echo->loop,
+          (client_read(client), (first = client_take(client, payload)) >= 0 || client->has_ended));
     return first;
 }
 
@@ -276,4 +294,10 @@ size_t heap_used(void)
 {
     struct mallinfo2 info = mallinfo2();
     return info.uordblks + info.hblkhd;
+}
+
+size_t heap_grown(size_t before)
+{
+    size_t now = heap_used();
+    return now > before ? now - before : 0;
 }

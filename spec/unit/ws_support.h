@@ -1,5 +1,5 @@
-/* What the tests of WebSockets share: an echo server in the same thread, and a client made of a plain
- * socket that sends frames in any pieces. */
+/* What the tests of WebSockets share: an echo server in the same thread, and a client made of a
+ * plain socket that sends frames in any pieces. */
 #ifndef SPEC_WS_H
 #define SPEC_WS_H
 
@@ -16,13 +16,16 @@ struct echo {
     struct ws_offer offer;     /* of the last request */
     const char *protocol;      /* to choose */
     bool is_silent;            /* takes messages without sending them back */
-    bool pauses;               /* after each message, until the end of the turn */
+    bool is_late;              /* answers a request in the next turn but one */
+    struct request *waiting;
+    struct loop_job answer;
+    bool pauses; /* after each message, until the end of the turn */
     struct loop_job resume;
     struct websocket *ws; /* the last, NULL after its end */
-    uint32_t clients; /* open ends of ours */
+    uint32_t clients;     /* open ends of ours */
     int opened, messages, drained, closed;
     size_t longest;
-    int code;          /* given to on_close */
+    int code; /* given to on_close */
     char reason[128];
 };
 
@@ -61,7 +64,8 @@ uint32_t random_below(uint32_t limit);
 /* Appends a masked frame; `first` is its first byte. */
 void frame_append(struct bytes *bytes, unsigned first, const void *payload, size_t len);
 
-size_t heap_used(void); /* bytes; 0: unknown, as under a sanitizer */
+size_t heap_used(void);           /* bytes; under a sanitizer they say nothing */
+size_t heap_grown(size_t before); /* since then, 0 when it has not */
 
 void test_ws_handshake(void);
 void test_ws_frames(void);

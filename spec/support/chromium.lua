@@ -1,0 +1,53 @@
+-- A real browser without a screen.
+--
+--   local chromium = require "spec.support.chromium"
+--   if not chromium.exists() then return pending("chromium is missing") end
+--   local dom = chromium.dom("http://127.0.0.1:1234/")
+local command = require "spec.support.command"
+
+local chromium = {}
+
+local PATIENCE = 90
+local NAMES = {"chromium", "chromium-browser", "google-chrome"}
+local OPTIONS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+  .. " --disable-component-update --disable-sync --disable-extensions --disable-dev-shm-usage --hide-scrollbars"
+
+local function name()
+  for _, one in ipairs(NAMES) do
+    if command.exists(one) then return one end
+  end
+end
+
+function chromium.exists()
+  return name() ~= nil
+end
+
+-- In a home of its own, which is removed afterwards.
+local function run(options, url)
+  return command.run(('home=$(mktemp -d)\nHOME=$home %s %s --user-data-dir="$home/data" %s "%s"\ncode=$?\nrm -rf "$home"\nexit $code')
+    :format(name(), OPTIONS, options, url), PATIENCE)
+end
+
+---The page's elements as text, once it is loaded and its scripts have had `seconds` of their own clock.
+---@param url string
+---@param seconds number?
+---@return string
+---@async
+function chromium.dom(url, seconds)
+  local result = run(("--virtual-time-budget=%d --dump-dom"):format((seconds or 5) * 1000), url)
+  assert(result.code == 0, "chromium failed: " .. result.err)
+  return result.out
+end
+
+---A picture of the page.
+---@param url string
+---@param path string a PNG file
+---@param width integer pixels
+---@param height integer
+---@async
+function chromium.screenshot(url, path, width, height)
+  local result = run(("--screenshot='%s' --window-size=%d,%d"):format(path, width, height), url)
+  assert(result.code == 0, "chromium failed: " .. result.err)
+end
+
+return chromium

@@ -1,4 +1,6 @@
-/* A growable run of bytes. Growth doubles, so appending n bytes one by one copies at most 2n. */
+/* A growable run of bytes. Growth doubles, so appending n bytes one by one copies at most 2n; what
+ * is consumed leaves a gap in front, which is used again when it is at least as long as what
+ * remains, so that a queue costs no more. */
 #include "base/bytes.h"
 
 #include "base/alloc.h"
@@ -16,10 +18,26 @@ void bytes_init(struct bytes *bytes)
     bytes->data = NULL;
     bytes->len = 0;
     bytes->cap = 0;
+    bytes->gap = 0;
+}
+
+static void rewind_to(struct bytes *bytes, char *start)
+{
+    bytes->data = start;
+    bytes->cap += bytes->gap;
+    bytes->gap = 0;
+}
+
+static void close_gap(struct bytes *bytes)
+{
+    char *start = bytes->data - bytes->gap;
+    memmove(start, bytes->data, bytes->len);
+    rewind_to(bytes, start);
 }
 
 void bytes_deinit(struct bytes *bytes)
 {
+    bytes_clear(bytes);
     mem_free(bytes->data);
     bytes_init(bytes);
 }
@@ -35,16 +53,29 @@ static size_t grown_cap(const struct bytes *bytes, size_t extra)
     return cap;
 }
 
-static bool has_room(const struct bytes *bytes, size_t extra)
+/* Whether `extra` bytes fit; tries the gap. `*wanted` is what to grow by if not. */
+static bool has_room(struct bytes *bytes, size_t extra, size_t *wanted)
 {
-    return extra <= bytes->cap - bytes->len;
+    *wanted = extra;
+    if (extra <= bytes->cap - bytes->len)
+        return true;
+    if (bytes->gap == 0)
+        return false;
+    bool pays = bytes->gap >= bytes->len;
+    close_gap(bytes);
+    size_t room = bytes->cap - bytes->len;
+    if (extra > room)
+        return false;
+    *wanted = room + 1; /* it would fit, but then each small gap would be closed: grow instead */
+    return pays;
 }
 
 void bytes_reserve(struct bytes *bytes, size_t extra)
 {
-    if (has_room(bytes, extra))
+    size_t wanted;
+    if (has_room(bytes, extra, &wanted))
         return;
-    size_t cap = grown_cap(bytes, extra);
+    size_t cap = grown_cap(bytes, wanted);
     assert(cap && "a size of our own never comes near SIZE_MAX");
     bytes->data = mem_realloc(bytes->data, cap);
     bytes->cap = cap;
@@ -67,9 +98,10 @@ void bytes_append(struct bytes *bytes, const void *data, size_t len)
 
 int bytes_try_reserve(struct bytes *bytes, size_t extra)
 {
-    if (has_room(bytes, extra))
+    size_t wanted;
+    if (has_room(bytes, extra, &wanted))
         return 0;
-    size_t cap = grown_cap(bytes, extra);
+    size_t cap = grown_cap(bytes, wanted);
     char *moved = cap ? mem_try_realloc(bytes->data, cap) : NULL;
     if (!moved)
         return -ENOMEM;
@@ -121,13 +153,19 @@ void bytes_vprintf(struct bytes *bytes, const char *format, va_list args)
 void bytes_consume(struct bytes *bytes, size_t len)
 {
     assert(len <= bytes->len);
-    if (len == 0)
+    if (len == bytes->len) {
+        bytes_clear(bytes);
         return;
+    }
+    bytes->data += len;
     bytes->len -= len;
-    memmove(bytes->data, bytes->data + len, bytes->len);
+    bytes->cap -= len;
+    bytes->gap += len;
 }
 
 void bytes_clear(struct bytes *bytes)
 {
     bytes->len = 0;
+    if (bytes->gap > 0)
+        rewind_to(bytes, bytes->data - bytes->gap);
 }

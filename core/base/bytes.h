@@ -10,7 +10,8 @@
 struct bytes {
     char *data;
     size_t len; /* bytes in use */
-    size_t cap; /* bytes allocated */
+    size_t cap; /* bytes allocated, from `data` on */
+    size_t gap; /* bytes allocated before `data`: consumed */
 };
 
 void bytes_init(struct bytes *bytes);
@@ -24,7 +25,7 @@ void bytes_printf(struct bytes *bytes, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void bytes_vprintf(struct bytes *bytes, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
-void bytes_consume(struct bytes *bytes, size_t len); /* drop the first `len` bytes */
+void bytes_consume(struct bytes *bytes, size_t len); /* drop the first `len` bytes: moves none */
 void bytes_clear(struct bytes *bytes);               /* len = 0, keeps the storage */
 
 #endif

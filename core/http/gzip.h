@@ -7,7 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Whether bodies of this content type shrink enough to pay; from which length on is the caller's choice. */
+/* Whether bodies of this content type shrink enough to pay; from which length on is the caller's
+ * choice. */
 bool gzip_is_worthwhile(const char *content_type);
 /* Whether the value of an Accept-Encoding takes `coding` ("gzip", "br"). */
 bool coding_is_accepted(const char *accept_encoding, size_t len, const char *coding);

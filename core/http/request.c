@@ -66,7 +66,7 @@ void request_keep(struct request *rq)
 
 static void reset_bytes(struct bytes *bytes)
 {
-    if (bytes->cap > KEPT_CAPACITY)
+    if (bytes->cap + bytes->gap > KEPT_CAPACITY)
         bytes_deinit(bytes);
     else
         bytes_clear(bytes);

@@ -1,6 +1,5 @@
 /* The life of a WebSocket: how a session becomes one, what its connection tells, pings, and how it
- * ends. Here only the loop leads to on_close: no ws_... function that the application calls does.
- */
+ * ends. Only the loop leads to on_close, no ws_... function that the application calls does. */
 #include "http/websocket.h"
 
 #include "base/alloc.h"
@@ -137,6 +136,7 @@ static void ws_again(struct loop_job *job)
     if (ws->rest_at < session->rest.len)
         return; /* ws_resume or on_drained leads back here */
     bytes_deinit(&session->rest);
+    loop_cancel_job(&session->again); /* a callback may have asked for it */
     ws->rest_at = 0;
     if (!ws_must_wait(ws))
         conn_read_start(conn);

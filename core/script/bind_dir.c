@@ -1,5 +1,5 @@
-/* What folders hold. core.list_dir finds applications and blocks as long as it takes, which loading may;
- * core.file_type asks about one file for app:static. */
+/* What folders hold. core.list_dir finds applications and blocks as long as it takes, which loading
+ * may; core.file_type asks about one file for app:static. */
 #include "script/core.h"
 
 #include "net/file.h"
@@ -76,8 +76,9 @@ static int list_dir(lua_State *L)
     return 1;
 }
 
-/* core.file_type(root, path) -> "file" | "directory" | nil | nil, "busy": what lies at `path` beneath the folder
- * `root`, for a client that may not leave it; busy: too many files are open to look */
+/* core.file_type(root, path) -> "file" | "directory" | nil | nil, "busy": what lies at `path`
+ * beneath the folder `root`, for a client that may not leave it; busy: too many files are open to
+ * look */
 static int file_type(lua_State *L)
 {
     const char *root = luaL_checkstring(L, 1);

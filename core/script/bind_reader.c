@@ -14,6 +14,7 @@
 
 #define READER_TYPE "neap.reader"
 #define READ_MAX 64
+#define SETTLE_MS 20 /* what is there already comes before a timeout of 0 */
 
 enum reader_outcome { READER_NOTHING, READER_MESSAGES, READER_GAP, READER_CLOSED };
 
@@ -184,6 +185,8 @@ static int core_topic_wait(lua_State *L)
     reader->wait = wait;
     feed_open(&reader->feed, vm_of(L)->options.outlet, &reader_events, FEED_READER, choice.topics,
               choice.count, cursor, SLOW_GAP);
+    if (reader->feed.queued && timeout_ms < SETTLE_MS)
+        timeout_ms = SETTLE_MS;
     return task_park(L, timeout_ms);
 }
 

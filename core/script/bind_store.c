@@ -71,8 +71,10 @@ static int store_lua_get(lua_State *L)
     size_t len;
     const char *key = luaL_checklstring(L, 2, &len);
     struct bytes *out = scratch_push(L);
-    if (store_get(store, key, len, now_ms(L), out) < 0)
-        return 0;
+    if (store_get(store, key, len, now_ms(L), out) < 0) {
+        lua_pushnil(L);
+        return 1;
+    }
     value_push(L, out->data, out->len);
     return 1;
 }

@@ -109,6 +109,19 @@ int topic_choice_start(lua_State *L, struct topic_choice *choice, const char *cu
     return 0;
 }
 
+bool topic_choice_owes_gap(const struct topic_choice *choice)
+{
+    for (int i = 0; choice->is_foreign && i < choice->count; i++) {
+        uint64_t floor = 0;
+        struct message *message;
+        if (topic_read(choice->topics[i], 0, UINT64_MAX, &message, 1, &floor) > 0)
+            message_drop(message);
+        if (floor > 0)
+            return false;
+    }
+    return choice->is_foreign;
+}
+
 /* ---- methods ---- */
 
 static const char *text_option(lua_State *L, int index, const char *name, size_t *len)
@@ -286,6 +299,16 @@ static int core_topic(lua_State *L)
     return 1;
 }
 
+/* core.is_cursor(text) -> whether it looks like one that a topic gave out */
+static int core_is_cursor(lua_State *L)
+{
+    size_t len;
+    struct topic_choice choice;
+    const char *text = luaL_checklstring(L, 1, &len);
+    lua_pushboolean(L, topic_choice_start(L, &choice, text, len) == 0);
+    return 1;
+}
+
 struct listing {
     lua_State *L;
     struct topic *topics[1024];
@@ -337,5 +360,7 @@ int bind_topic(lua_State *L)
     lua_setfield(L, -2, "topic");
     lua_pushcfunction(L, core_topic_list);
     lua_setfield(L, -2, "topic_list");
+    lua_pushcfunction(L, core_is_cursor);
+    lua_setfield(L, -2, "is_cursor");
     return 0;
 }

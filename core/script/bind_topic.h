@@ -22,8 +22,12 @@ struct topic *topic_check(lua_State *L, int index); /* raises */
 /* Reads a topic, a name, or a list of either at `index`. Names are opened, and their userdatas
  * pushed: count on the stack growing. Raises. */
 void topic_choice_read(lua_State *L, int index, struct topic_choice *choice);
-/* Sets the cursor from text: 0, or -EINVAL. NULL: from now on. */
+/* Sets the cursor from text: 0, or -EINVAL. NULL: from now on. "0": from the oldest that is left.
+ */
 int topic_choice_start(lua_State *L, struct topic_choice *choice, const char *cursor, size_t len);
+/* Whether the subscriber has to be told of a gap by us: the cursor is foreign, and no topic has
+ * lost anything, so that its feed sees none. */
+bool topic_choice_owes_gap(const struct topic_choice *choice);
 /* The text of a cursor in this process. */
 void topic_push_cursor(lua_State *L, uint64_t seq);
 

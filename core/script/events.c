@@ -197,7 +197,7 @@ int reply_events(lua_State *L, struct request *rq, int index)
     guest_enter(&events->guest, &events_guest_events, rq);
     feed_open(&events->feed, vm_of(L)->options.outlet, &events_feed_events, FEED_SSE, choice.topics,
               choice.count, choice.cursor, -1);
-    if (choice.is_foreign)
+    if (topic_choice_owes_gap(&choice))
         write_gap(events, 0);
     guest_set_deadline(&events->guest, HEARTBEAT_MS);
     return 0;

@@ -22,6 +22,7 @@ struct watch {
     _Atomic uint32_t alarm_slice; /* the slice that it is meant for */
     _Atomic uint32_t alarm_ms;    /* how long that has been running */
     _Atomic uint32_t answered;    /* the slice in which the hook last ran */
+    _Atomic bool is_signalled;    /* a signal is on its way: send no second one */
     _Atomic uint32_t who_slice;   /* `who` is complete for this slice */
     char who[64];                 /* name of the task, copied by the signal handler */
     pthread_t thread;             /* the worker's */

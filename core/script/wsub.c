@@ -69,7 +69,7 @@ void wsub_open(struct wsock *wsock, const struct topic_choice *choice, bool is_e
     list_push(&wsock->subs, &sub->link);
     feed_open(&sub->feed, wsock->vm->options.outlet, &sub_events, FEED_WS, choice->topics,
               choice->count, choice->cursor, slow);
-    if (choice->is_foreign)
+    if (topic_choice_owes_gap(choice))
         on_gap(&sub->feed, 0);
 }
 

@@ -31,7 +31,7 @@ local WAIT_OPTIONS = {after = "string", timeout = "duration", limit = "number"}
 ---assert(items[1] == "hello" and cursor == news:cursor())
 ---```
 ---@async
----@param opts {after: string?, timeout: number|string?, limit: integer?}? after: a cursor (default: from now on); timeout: seconds or "25s" (default: for ever); limit: at most so many (default and most: 64)
+---@param opts {after: string?, timeout: number|string?, limit: integer?}? after: a cursor, or "0" for all that is left (default: from now on); timeout: seconds or "25s" (default: for ever); limit: at most so many (default and most: 64)
 ---@return any[]? items texts as they are, tables as tables; nil when there is none
 ---@return string cursor to go on with; or "timeout", "gap" (messages were lost), "closed"
 ---@return string? cursor to go on with, after nil
@@ -70,7 +70,7 @@ end
 ---for item in clock:messages{after = start} do assert(item == "tick") end
 ---```
 ---@async
----@param opts {after: string?}? after: a cursor (default: from now on)
+---@param opts {after: string?}? after: a cursor, or "0" for all that is left (default: from now on)
 ---@return fun(): any, string, boolean
 function Topic:messages(opts)
   return iterate(self, opts)
@@ -87,7 +87,7 @@ end
 
 local function serve(topics, req, opts)
   local how = transport(req)
-  if how == "websocket" then return require("neap.websocket").feed(topics, opts) end
+  if how == "websocket" then return require("neap.websocket").feed(topics, opts, req) end
   if how == "sse" then return res.events(topics, opts) end
   return res.poll(topics, opts)
 end

@@ -1,4 +1,5 @@
 -- WebSockets: what app:ws takes, and the methods of a socket that need no C.
+local abort = require "neap.abort"
 local core = require "neap.core"
 local options = require "neap.options"
 
@@ -68,11 +69,13 @@ end
 ---The response that feeds topics to a WebSocket in envelopes: what topic:serve returns for one.
 ---@param topics string|neap.Topic|(string|neap.Topic)[]
 ---@param opts {after: string?}?
+---@param req neap.Request
 ---@return neap.Response
-function websocket.feed(topics, opts)
-  local function open(ws, req)
-    ws:subscribe(topics, {envelope = true, after = opts and opts.after or req.query.after})
-  end
+function websocket.feed(topics, opts, req)
+  local after = opts and opts.after or req.query.after or req.headers["last-event-id"]
+  if after == "" then after = nil end
+  if after and not core.is_cursor(after) then abort.raise(400, "the cursor is none that this server gave out") end
+  local function open(ws) ws:subscribe(topics, {envelope = true, after = after}) end
   return setmetatable({status = 200, headers = {}, ws = {open = open}}, core.response)
 end
 

@@ -14,6 +14,7 @@
 
 #define TURN_LIMIT_NS (20 * NS_PER_S)
 #define SETTLE_NS (300 * NS_PER_MS)
+#define LATE_NS (2 * NS_PER_S)
 
 enum {
     OPEN_AT_ONCE = 128, /* connections, then the server must have answered the control connection */
@@ -250,14 +251,16 @@ static void run_others(void)
     printf("numbers %.0f %.0f %.0f %.0f %.0f %.0f\n", idle_us, idle_p99_us,
            histogram_us(&tally.probes, 0.5), histogram_us(&tally.probes, 0.99),
            histogram_us(&deliveries.latency, 0.99),
-           (double)(after.on_ns - before.on_ns) / 1e7 / bench.seconds);
+           (double)(after.on_ns - before.on_ns + after.waiting_ns - before.waiting_ns) / 1e7 /
+               bench.seconds);
 }
 
 /* A tenth of the subscribers reads no more: what does the server keep for them, what do the others
- * feel? */
+ * feel? Those may lack messages too, where the machine is too slow for the rate. */
 static void run_stalled(void)
 {
     int stalled = bench.count / 10;
+    deliveries.may_lack = true;
     open_until(bench.count);
     run_for(bench.seconds, bench.per_s, NULL);
     settle();
@@ -267,17 +270,16 @@ static void run_stalled(void)
     for (int i = 0; i < stalled; i++)
         conn_stall(bench.subscribers[i]);
     forget_latencies();
-    uint64_t wanted = deliveries.count;
-    wanted += run_for(bench.seconds * 2, bench.per_s, NULL) * (uint64_t)(bench.count - stalled);
-    bool has_all = conns_pump_to(&deliveries.count, wanted, TURN_LIMIT_NS);
+    uint64_t from = deliveries.count, wanted;
+    wanted = run_for(bench.seconds * 2, bench.per_s, NULL) * (uint64_t)(bench.count - stalled);
+    conns_pump_to(&deliveries.count, from + wanted, LATE_NS);
     uint64_t after = memory_read(bench.pids);
-    double others_p99_us = histogram_us(&deliveries.latency, 0.99);
-    if (!has_all || tally.closed)
-        errx(1, "those who read lack %llu deliveries, %llu were closed",
-             (unsigned long long)(wanted - deliveries.count), (unsigned long long)tally.closed);
+    if (tally.closed)
+        errx(1, "%llu of those who read were closed", (unsigned long long)tally.closed);
 
-    printf("numbers %.0f %.0f %.0f %d\n", (double)after - (double)before, all_p99_us, others_p99_us,
-           stalled);
+    double lacking = 1 - (double)(deliveries.count - from) / (double)wanted;
+    printf("numbers %.0f %.0f %.0f %.2f\n", (double)after - (double)before, all_p99_us,
+           histogram_us(&deliveries.latency, 0.99), lacking * 100);
 }
 
 /* --- the program ------------------------------------------------------------------------------ */

@@ -69,6 +69,10 @@ void message_delivered(const char *bytes, size_t size, bool is_deflated)
     static char last[MESSAGE_SIZE_MAX], inflated[MESSAGE_SIZE_MAX];
     static size_t last_size;
     static uint64_t published_ns;
+    if (deliveries.may_lack && size > 6 && memcmp(bytes, "{\"gap\"", 6) == 0) {
+        deliveries.gaps++;
+        return;
+    }
     if (size > MESSAGE_SIZE_MAX)
         errx(1, "a delivery has %zu bytes", size);
     if (size != last_size || memcmp(bytes, last, size) != 0) {

@@ -14,6 +14,8 @@
 struct deliveries {
     uint64_t count, deflated;
     size_t message_size;      /* what all of them must have */
+    bool may_lack;            /* a subscriber may be told that it has lost some */
+    uint64_t gaps;            /* how often one was */
     struct histogram latency; /* from just before the request to publish until it was read here */
 };
 extern struct deliveries deliveries;

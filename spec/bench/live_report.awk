@@ -31,7 +31,8 @@ function gather(name, server, which,    round) {
 }
 
 function median(name, server, which, scale, places) {
-  return gather(name, server, which) ? sprintf("%." places "f", quantile(0.5) / scale) : "-"
+  if (!gather(name, server, which)) return "-"
+  return sprintf("%." places "f", quantile(0.5) / scale)
 }
 
 # neap's deliveries per CPU second beside the reference's, with quartiles.
@@ -56,9 +57,17 @@ function begin(which, first,    s) {
   return 1
 }
 
-function cells_of(what, name, which, scale, places,    s) {
+function cells_of(name, which, scale, places,    s) {
   for (s = 1; s <= servers; s++)
-    if ((mode[name], server[s]) in has) cell(median(name, server[s], which, scale, places) what)
+    if ((mode[name], server[s]) in has) cell(median(name, server[s], which, scale, places))
+}
+
+# The p99 of deliveries; "-" where there are none: hello.
+function cells_p99(name,    s, text) {
+  for (s = 1; s <= servers; s++) if (("fan", server[s]) in has) {
+    text = median(name, server[s], 6, 1000, 1)
+    cell(text > 0 ? text : "-")
+  }
 }
 
 function heads(which, what,    s) {
@@ -72,11 +81,11 @@ function table_fan(    r, name) {
     name = row[r]
     if (mode[name] != "fan") continue
     line(); cell(name)
-    cells_of("", name, "per_s", 1, 0)
+    cells_of(name, "per_s", 1, 0)
     cell(reference[name] ~ /^=/ ? substr(reference[name], 2) : reference[name])
     cell(ratio(name))
     cell(bar[name] > 0 ? ">= " bar[name] : "-")
-    cells_of("", name, 6, 1000, 1)
+    cells_p99(name)
   }
   table_print()
   printf "\nWhile driven, the servers waited for their core %.1f%% of the time they used it.\n", waiting / on * 100
@@ -89,7 +98,7 @@ function table_memory(    r, name) {
     name = row[r]
     if (mode[name] != "memory") continue
     line(); cell(name)
-    cells_of("", name, 1, 1, 0)
+    cells_of(name, 1, 1, 0)
     cell(bar[name] > 0 ? "<= " bar[name] : "-")
   }
   table_print()
@@ -123,12 +132,13 @@ function table_others(    s, name) {
 function table_stalled(    s, name) {
   name = "stalled"
   if (!begin("stalled", "a tenth stalled")) return
-  cell("memory more, KiB"); cell("bar"); cell("others' p99 ms before"); cell("others' p99 ms then")
+  cell("memory more, KiB"); cell("bar"); cell("others' p99 ms before"); cell("others' p99 ms then"); cell("they lack")
   for (s = 1; s <= servers; s++) {
     if (!((name, server[s]) in has)) continue
     line(); cell(server[s])
     cell(median(name, server[s], 1, 1024, 0)); cell(server[s] == "neap" ? "<= " bar[name] : "-")
     cell(median(name, server[s], 2, 1000, 1)); cell(median(name, server[s], 3, 1000, 1))
+    cell(median(name, server[s], 4, 1, 2) "%")
   }
   table_print()
 }

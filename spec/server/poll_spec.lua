@@ -5,15 +5,14 @@ local live = require "spec.support.live"
 local server = require "spec.support.server"
 local task = require "neap.task"
 
-local APP = live.APP:gsub("return app$", [[
+local APP = live.app [[
   app:get("/dressed/:topics", function(req)
     local response = neap.res.poll(names(req), options(req))
     response:header("X-Handler", "one")
     return response
   end)
   app:get("/wrong/:topics", function(req) return neap.res.poll(names(req), {limit = 0}) end)
-  app:on_send(function(req, response) response:header("X-Sent", req.path) end)
-  return app]])
+  app:on_send(function(req, response) response:header("X-Sent", req.path) end)]]
 
 local function items(answer)
   assert.equal(200, answer.status)

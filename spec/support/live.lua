@@ -1,6 +1,6 @@
 -- An application with topics, and the questions that specs ask it.
 --
---   local s = server.start {app = live.APP}
+--   local s = server.start {app = live.APP}         -- or live.app [[ app:get(...) ]]
 --   local admin = live.open(s)
 --   local cursor, subscribers = admin:publish("news", "hello", {key = "k"})
 --   admin:stats("news").polls   admin:cursor()   admin:close_topic("news")
@@ -66,6 +66,13 @@ live.APP = [[
   app:get("/cursor", function() return {cursor = neap.topic("any"):cursor(), worker = neap.worker} end)
   app:get("/end", function() return "end" end)
   return app]]
+
+---The application with more routes.
+---@param more string Lua
+---@return string
+function live.app(more)
+  return (live.APP:gsub("return app$", function() return more .. "\n  return app" end))
+end
 
 ---@class spec.Admin
 ---@field conn spec.Connection

@@ -29,6 +29,26 @@ static void check(bool is_ok, const char *sentence)
 
 /* ---- bytes ---- */
 
+/* A queue that always holds `held` bytes. */
+static bool is_queue(size_t held)
+{
+    struct bytes bytes = {0};
+    unsigned char in = 0;
+    unsigned char out = 0;
+    bool is_right = true;
+    for (size_t i = 0; i < 5000; i++) {
+        bytes_append(&bytes, &in, 1);
+        in++;
+        if (bytes.len <= held)
+            continue;
+        is_right = is_right && (unsigned char)bytes.data[0] == out++;
+        bytes_consume(&bytes, 1);
+    }
+    is_right = is_right && bytes.len == held && bytes.cap + bytes.gap <= 4 * held + 64;
+    bytes_deinit(&bytes);
+    return is_right;
+}
+
 static void test_bytes(void)
 {
     struct bytes bytes;
@@ -44,6 +64,11 @@ static void test_bytes(void)
     bytes_consume(&bytes, 9995);
     check(bytes.len == 5 && memcmp(bytes.data, "56789", 5) == 0, "bytes: drops from the front");
 
+    bytes_append_text(&bytes, "abc");
+    bytes_consume(&bytes, 3);
+    check(bytes.len == 5 && memcmp(bytes.data, "89abc", 5) == 0,
+          "bytes: takes more behind what is left");
+
     bytes_clear(&bytes);
     bytes_append_text(&bytes, "n=");
     bytes_printf(&bytes, "%d %s", 42, "of many");
@@ -58,6 +83,9 @@ static void test_bytes(void)
     check(bytes.len == 300 && bytes.data[299] == '7',
           "bytes: prints more than fits, and can be used again after deinit");
     bytes_deinit(&bytes);
+
+    check(is_queue(0) && is_queue(1) && is_queue(63) && is_queue(100) && is_queue(1000),
+          "bytes: as a queue keeps the order and stays small");
     bytes_printf(&bytes, "%063d", 7);
     check(bytes.len == 63, "bytes: prints exactly what fits");
     bytes_printf(&bytes, "%s", "");

@@ -229,6 +229,45 @@ static void test_too_large(struct echo *echo)
     free(data);
 }
 
+/* Frames of any kind, with some bytes changed. Whatever they are, each WebSocket ends once, and the
+ * server lives on. */
+static void append_noise(struct bytes *bytes)
+{
+    static const unsigned char firsts[] = {0x81, 0x82, 0x01, 0x02, 0x00, 0x80,
+                                           0x89, 0x8a, 0x88, 0xc1, 0x41};
+    char payload[300];
+    size_t frames = 1 + random_below(6);
+    for (size_t i = 0; i < frames; i++) {
+        size_t len = random_below(4) ? random_below(20) : random_below(sizeof(payload));
+        for (size_t j = 0; j < len; j++)
+            payload[j] = (char)(random_below(8) ? 'a' + random_below(26) : random_below(256));
+        frame_append(bytes, firsts[random_below(sizeof(firsts))], payload, len);
+    }
+    for (uint32_t changes = random_below(3); changes > 0; changes--)
+        bytes->data[random_below((uint32_t)bytes->len)] = (char)random_below(256);
+}
+
+static void test_noise(struct echo *echo)
+{
+    int opened = echo->opened;
+    int closed = echo->closed;
+    struct bytes bytes = {0};
+    for (int i = 0; i < 3000; i++) {
+        struct client client;
+        bytes_clear(&bytes);
+        append_noise(&bytes);
+        echo->pauses = random_below(2);
+        client_open(&client, echo, false, 0);
+        client_shake_hands(&client, random_below(2) ? DEFLATE_LINE : "", NULL);
+        client_send(&client, bytes.data, bytes.len, CUT_RANDOM);
+        client_close(&client);
+    }
+    echo->pauses = false;
+    check(echo->opened == opened + 3000 && echo->closed == closed + 3000,
+          "websocket: 3,000 times noise, and each ends once");
+    bytes_deinit(&bytes);
+}
+
 void test_ws_frames(void)
 {
     struct echo echo;
@@ -237,5 +276,6 @@ void test_ws_frames(void)
     test_cases(&echo);
     test_sizes(&echo);
     test_too_large(&echo);
+    test_noise(&echo);
     echo_deinit(&echo);
 }

@@ -129,7 +129,7 @@ static void push_error_of(lua_State *L, lua_State *co)
     lua_xmove(co, L, 1);
 }
 
-static int resume_continue(lua_State *L, int status, lua_KContext ctx);
+static int resume_continue(lua_State *L, int status, lua_KContext mode);
 
 /* Runs `co` until it yields to us, ends, or parks: then we park too, and do not come back from
  * here. */

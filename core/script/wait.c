@@ -7,6 +7,7 @@
 #include "script/vm.h"
 
 #include <lauxlib.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The marks: their addresses are what lies on top of a parked coroutine's stack. */
@@ -74,12 +75,13 @@ static void push_where(lua_State *L)
     lua_pushliteral(L, "");
 }
 
-static int refuse(lua_State *L, const char *why)
+static _Noreturn void refuse(lua_State *L, const char *why)
 {
     push_where(L);
     lua_pushstring(L, why);
     lua_concat(L, 2);
-    return lua_error(L);
+    lua_error(L);
+    abort(); /* lua_error does not say that it never returns */
 }
 
 struct wait *task_wait(lua_State *L)

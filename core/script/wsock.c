@@ -46,20 +46,34 @@ static void queue_put(struct wsock *wsock, const char *data, size_t len, bool is
     ws_pause(wsock->ws);
 }
 
+static size_t queue_len(const struct wsock *wsock)
+{
+    return wsock->queue.len - wsock->taken;
+}
+
+/* Idle sockets hold no buffer. */
+static void queue_clear(struct wsock *wsock)
+{
+    bytes_deinit(&wsock->queue);
+    wsock->taken = 0;
+}
+
 int wsock_push_message(lua_State *L, struct wsock *wsock)
 {
     struct queued queued;
-    if (wsock->queue.len == 0)
+    if (queue_len(wsock) == 0)
         return 0;
-    memcpy(&queued, wsock->queue.data, sizeof(queued));
-    lua_pushlstring(L, wsock->queue.data + sizeof(queued), queued.len);
+    const char *at = wsock->queue.data + wsock->taken;
+    memcpy(&queued, at, sizeof(queued));
+    lua_pushlstring(L, at + sizeof(queued), queued.len);
     lua_pushstring(L, queued.is_text ? "text" : "binary");
-    bytes_consume(&wsock->queue, sizeof(queued) + queued.len);
-    if (wsock->queue.len == 0)
-        bytes_deinit(&wsock->queue); /* idle sockets hold no buffer */
-    if (wsock->is_paused && wsock->queue.len <= WSOCK_QUEUE_MAX && wsock->ws) {
-        wsock->is_paused = false;
-        ws_resume(wsock->ws);
+    wsock->taken += sizeof(queued) + queued.len;
+    if (queue_len(wsock) == 0) {
+        queue_clear(wsock);
+        if (wsock->is_paused && wsock->ws) {
+            wsock->is_paused = false;
+            ws_resume(wsock->ws);
+        }
     }
     return 2;
 }
@@ -82,13 +96,13 @@ static int callbacks_next(lua_State *L, int status, lua_KContext context)
     struct wsock *wsock = (struct wsock *)context; /* lives as long as its task */
     for (;;) {
         lua_settop(L, 1);
-        if (wsock->queue.len > 0 && push_callback(L, wsock, "message")) {
+        if (queue_len(wsock) > 0 && push_callback(L, wsock, "message")) {
             lua_pushvalue(L, 1);
             wsock_push_message(L, wsock);
             lua_callk(L, 3, 0, context, callbacks_next);
             continue;
         }
-        bytes_deinit(&wsock->queue);
+        queue_clear(wsock);
         if (!wsock->owes_close)
             return 0;
         wsock->owes_close = false;
@@ -143,7 +157,7 @@ void wsock_task_begins(struct wsock *wsock, struct task *task)
 void wsock_task_ended(struct wsock *wsock)
 {
     wsock->task = NULL;
-    if (wsock->has_callbacks && (wsock->queue.len > 0 || wsock->owes_close))
+    if (wsock->has_callbacks && (queue_len(wsock) > 0 || wsock->owes_close))
         start_callbacks(wsock, true);
     else if (!wsock->ws)
         wsock_free(wsock);

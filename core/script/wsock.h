@@ -33,6 +33,7 @@ struct wsock {
     struct vm *vm;
     slot_handle handle;
     struct bytes queue;  /* received: for each message its length, its kind, its bytes */
+    size_t taken;        /* of the queue */
     struct wait *reader; /* in ws:recv */
     struct list writers; /* in ws:send */
     struct list subs;

@@ -88,7 +88,7 @@ local function try_all(path)
   local example = parse(read(path))
   local s = start(example.run)
   local behind = {}
-  local stop <close> = setmetatable({}, {__close = function()
+  local _ <close> = setmetatable({}, {__close = function()
     for _, one in ipairs(behind) do one:__close() end
   end})
   for _, one in ipairs(example.tries) do behind[#behind + 1] = try(s, one.command, one.expected) end

@@ -13,6 +13,7 @@ local APP = [[
   app:get("/api/numbers", function() return {1, 2, 3} end)
   return app]]
 
+local LOGGED = {"--set", "timeouts.drain=1", "--set", "log.access=true"}
 local PICTURES = 12
 
 local PAGE = [[
@@ -78,12 +79,12 @@ describe("a browser", function()
 
   it("loads a page with all that belongs to it, and uses its connections again", function()
     if not chromium.exists() then return pending("chromium is missing") end
-    local s = server.start {app = APP, files = files(), args = {"--set", "timeouts.drain=1", "--set", "log.access=true"}}
+    local s = server.start {app = APP, files = files(), args = LOGGED}
     assert(os.execute(("cd '%s/public' && printf 'from gzip' | gzip >packed.txt.gz"):format(s.dir)))
     local dom = chromium.dom(("http://127.0.0.1:%d/"):format(s.port))
     local said = dom:match('<p id="result">(.-)</p>')
-    assert.equal(("style true; scripts first second; pictures %d; text Grüße; json 1+2+3; range 206 h1; large 3000000 null; "
-      .. "packed from gzip gzip; missing 404"):format(PICTURES), said)
+    assert.equal(("style true; scripts first second; pictures %d; text Grüße; json 1+2+3; range 206 h1; "
+      .. "large 3000000 null; packed from gzip gzip; missing 404"):format(PICTURES), said)
 
     local clients, requests = {}, 0
     for client in s:log():gmatch('"msg":"asked"[^\n]-"client":(%d+)') do
@@ -101,9 +102,10 @@ describe("a browser", function()
 
   it("asks again for what may have changed, and is told that it has not", function()
     if not chromium.exists() then return pending("chromium is missing") end
-    local s = server.start {app = APP, args = {"--set", "timeouts.drain=1", "--set", "log.access=true"}, files = {
+    local s = server.start {app = APP, args = LOGGED, files = {
       ["public/a.txt"] = "first",
-      ["public/index.html"] = [[<!doctype html><title>t</title><link rel="icon" href="data:,"><p id="result">no</p><script>
+      ["public/index.html"] = [[<!doctype html><title>t</title><link rel="icon" href="data:,"><p id="result">no</p>
+        <script>
         (async function () {
           const one = await (await fetch("a.txt")).text();
           const two = await (await fetch("a.txt")).text();

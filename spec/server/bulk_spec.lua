@@ -98,7 +98,7 @@ describe("a gigabyte", function()
 
   it_with_curl("waits outside while the handler takes its time", function()
     local s = start()
-    local sending <close> = command.start(("exec curl -sS -T '%s/big.bin' http://127.0.0.1:%d/slow"):format(s.dir, s.port))
+    local _ <close> = command.start(("exec curl -sS -T '%s/big.bin' http://127.0.0.1:%d/slow"):format(s.dir, s.port))
     local deadline = task.now() + SLOW_SECONDS
     while task.now() < deadline do
       assert.equal(200, (s:get("/written")))
@@ -109,13 +109,15 @@ describe("a gigabyte", function()
 
   it_with_curl("goes out as a stream", function()
     local s = start()
-    assert.equal(tostring(SIZE), curl(("-o /dev/null -w '%%{size_download}' http://127.0.0.1:%d/stream"):format(s.port)))
+    local size = curl(("-o /dev/null -w '%%{size_download}' http://127.0.0.1:%d/stream"):format(s.port))
+    assert.equal(tostring(SIZE), size)
     assert_frugal(s)
   end)
 
   it_with_curl("goes out as a file", function()
     local s = start()
-    assert.equal(tostring(SIZE), curl(("-o /dev/null -w '%%{size_download}' http://127.0.0.1:%d/file"):format(s.port)))
+    local size = curl(("-o /dev/null -w '%%{size_download}' http://127.0.0.1:%d/file"):format(s.port))
+    assert.equal(tostring(SIZE), size)
     assert_frugal(s)
   end)
 

@@ -67,7 +67,8 @@ describe("connections", function()
   local function it_measured(name, need_fds, fn)
     it(name, function()
       if not memory.is_measurable() then return pending("memory is not measured with " .. memory.sanitizer()) end
-      if fd_limit() < need_fds then return pending(("needs %d open files; ulimit -n says %d"):format(need_fds, fd_limit())) end
+      local most = fd_limit()
+      if most < need_fds then return pending(("needs %d open files; ulimit -n says %d"):format(need_fds, most)) end
       fn()
     end)
   end

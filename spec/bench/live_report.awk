@@ -66,7 +66,7 @@ function cells_of(name, which, scale, places,    s) {
 function cells_p99(name,    s, text) {
   for (s = 1; s <= servers; s++) if (("fan", server[s]) in has) {
     text = median(name, server[s], 6, 1000, 1)
-    cell(text > 0 ? text : "-")
+    cell(text + 0 > 0 ? text : "-")
   }
 }
 

@@ -76,7 +76,8 @@ local APP = [[
   return app]]
 
 local function part(name, content, extra)
-  return ('--%s\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n'):format(BOUNDARY, name, extra or "", content)
+  local head = ('Content-Disposition: form-data; name="%s"%s'):format(name, extra or "")
+  return ("--%s\r\n%s\r\n\r\n%s\r\n"):format(BOUNDARY, head, content)
 end
 local CLOSE = "--" .. BOUNDARY .. "--\r\n"
 
@@ -96,8 +97,8 @@ describe("a multipart form", function()
   end
 
   it("has fields and files", function()
-    local body = part("note", "hello") .. part("file", ("x"):rep(100000), '; filename="a b.txt"\r\nContent-Type: text/plain')
-      .. part("empty", "") .. part("nl", "\r\n--" .. BOUNDARY:sub(1, 5) .. "\r\n") .. CLOSE
+    local body = part("note", "hello")
+      .. part("file", ("x"):rep(100000), '; filename="a b.txt"\r\nContent-Type: text/plain') .. part("empty", "") .. part("nl", "\r\n--" .. BOUNDARY:sub(1, 5) .. "\r\n") .. CLOSE
     assert.same({
       {name = "note", bytes = 5, first = "hello"},
       {name = "file", filename = "a b.txt", type = "text/plain", bytes = 100000},
@@ -108,7 +109,8 @@ describe("a multipart form", function()
 
   it("is understood however it is cut", function()
     local body = part("a", "1\r\n-") .. part("b", "\r\n--XbOuNdArY") .. CLOSE
-    local head = ("POST /parts HTTP/1.1\r\nHost: a\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"):format(TYPE, #body)
+    local head = ("POST /parts HTTP/1.1\r\nHost: a\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n")
+      :format(TYPE, #body)
     local seen = {}
     http.each_way(s, head .. body .. http.END, function(answers)
       seen[#seen + 1] = answers[1].body
@@ -121,8 +123,9 @@ describe("a multipart form", function()
   it("of curl arrives byte for byte", function()
     if not command.exists "curl" then return pending("curl is missing") end
     assert(os.execute(("head -c 3000000 /dev/urandom >'%s/up.bin'"):format(s.dir)))
-    local sent = command.run(("curl -sS -F note=hi -F 'file=@%s/up.bin;filename=\"x \\\"y\\\".bin\"' http://127.0.0.1:%d/parts")
-      :format(s.dir, s.port))
+    local name = [["x \"y\".bin"]]
+    local sent = command.run(("curl -sS -F note=hi -F 'file=@%s/up.bin;filename=%s' http://127.0.0.1:%d/parts")
+      :format(s.dir, name, s.port))
     local parts = json.decode(sent.out)
     assert.equal("hi", parts[1].first)
     assert.equal(3000000, parts[2].bytes)
@@ -172,7 +175,8 @@ describe("a multipart form", function()
 
   it("that is malformed is 400, and told once", function()
     for name, body in pairs {
-      ["nothing"] = "", ["no boundary"] = "hello", ["another boundary"] = (part("a", "1") .. CLOSE):gsub(BOUNDARY, "other"),
+      ["nothing"] = "", ["no boundary"] = "hello",
+      ["another boundary"] = (part("a", "1") .. CLOSE):gsub(BOUNDARY, "other"),
       ["no end"] = part("a", "1"), ["no end of headers"] = "--" .. BOUNDARY .. "\r\nContent-Disposition: form-data",
       ["no name"] = ("--%s\r\nContent-Disposition: form-data\r\n\r\nx\r\n%s"):format(BOUNDARY, CLOSE),
       ["no disposition"] = ("--%s\r\nX-A: b\r\n\r\nx\r\n%s"):format(BOUNDARY, CLOSE),
@@ -228,7 +232,8 @@ describe("a multipart form", function()
       for _ = 1, 5 do post("/count", body) end
       return s:cpu() - before
     end
-    for name, piece in pairs {near = "\r\n--" .. BOUNDARY:sub(1, -2), dashes = "\r\n-", lines = "\r\n", returns = "\r"} do
+    local near = "\r\n--" .. BOUNDARY:sub(1, -2)
+    for name, piece in pairs {near = near, dashes = "\r\n-", lines = "\r\n", returns = "\r"} do
       local small = cpu_of(part("a", piece:rep(300000 // #piece)) .. CLOSE)
       local large = cpu_of(part("a", piece:rep(2400000 // #piece)) .. CLOSE)
       assert.is_true(large <= 20 * math.max(small, 0.03), ("%s: %.2f s, 8 times: %.2f s"):format(name, small, large))

@@ -24,8 +24,8 @@ end
 
 -- In a home of its own, which is removed afterwards.
 local function run(options, url)
-  return command.run(('home=$(mktemp -d)\nHOME=$home %s %s --user-data-dir="$home/data" %s "%s"\ncode=$?\nrm -rf "$home"\nexit $code')
-    :format(name(), OPTIONS, options, url), PATIENCE)
+  local start = ('HOME=$home %s %s --user-data-dir="$home/data" %s "%s"'):format(name(), OPTIONS, options, url)
+  return command.run(("home=$(mktemp -d)\n%s\ncode=$?\nrm -rf $home\nexit $code"):format(start), PATIENCE)
 end
 
 ---The page's elements as text, once it is loaded and its scripts have had `seconds` of their own clock.

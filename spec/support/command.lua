@@ -46,8 +46,8 @@ function command.start(text)
   local file = assert(io.open(self.dir .. "/run", "w"))
   file:write(("echo $$ >'%s/pid'\n%s\n"):format(self.dir, text))
   file:close()
-  assert(os.execute(("cd '%s' && { (setsid sh ./run >out 2>err </dev/null; echo $? >rc.new; mv rc.new rc) & } >/dev/null 2>&1")
-    :format(self.dir)))
+  local behind = "(setsid sh ./run >out 2>err </dev/null; echo $? >rc.new; mv rc.new rc) &"
+  assert(os.execute(("cd '%s' && { %s } >/dev/null 2>&1"):format(self.dir, behind)))
   return self
 end
 
@@ -61,7 +61,9 @@ function Command:wait(seconds)
     if task.now() > deadline then error("this takes too long: " .. read(self.dir .. "/run"), 2) end
     task.sleep(POLL_SECONDS)
   end
-  self.result = {code = tonumber(read(self.dir .. "/rc")), out = read(self.dir .. "/out"), err = read(self.dir .. "/err")}
+  self.result = {
+    code = tonumber(read(self.dir .. "/rc")), out = read(self.dir .. "/out"), err = read(self.dir .. "/err"),
+  }
   return self.result
 end
 

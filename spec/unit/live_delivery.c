@@ -391,6 +391,29 @@ static void test_crowd(void)
     place_close(&crowd.place);
 }
 
+static void publish_and_close(struct reader *reader)
+{
+    publish(crowd.topics[0], "more"); /* so the topic's channel waits for its turn ... */
+    feed_close(&reader->feed);        /* ... and has nobody left */
+}
+
+static void test_last_one(void)
+{
+    struct reader reader = {.on_call = publish_and_close};
+    place_open(&crowd.place);
+    crowd.topics[0] = topic_with(crowd.place.hub, "t", 8, SLOW_GAP);
+    for (int i = 0; i < 3; i++) {
+        reader_open(&reader, crowd.place.outlet, crowd.topics[0], UINT64_MAX);
+        publish(crowd.topics[0], "x");
+        settle(&crowd.place.loop);
+    }
+    check(reader.calls == 3 && reader.seqs.count == 3,
+          "callbacks: the last feed of a topic may publish there and close");
+    reader_end(&reader);
+    topic_drop(crowd.topics[0]);
+    place_close(&crowd.place);
+}
+
 static void open_again(struct feed *feed, bool is_slow)
 {
     struct reader *reader = container_of(feed, struct reader, feed);
@@ -436,6 +459,7 @@ void test_delivery(void)
     test_joined(2);
     test_cursor_of_feed();
     test_crowd();
+    test_last_one();
     test_open_again();
 }
 
@@ -476,16 +500,43 @@ static void test_merged(void)
         in_order = reader.seqs.all[i] == (uint64_t)i + 2;
     check(in_order && reader.calls == 3, "several topics: many messages come in batches of 64");
 
+    bool went_on = true;
     for (int i = 0; i < 3; i++) {
-        check(reader.ended == 0, "several topics: a feed goes on while one of them is open");
+        went_on = went_on && reader.ended == 0;
         topic_close(topics[i]);
         settle(&place.loop);
     }
-    check(reader.ended == 1, "several topics: it ends when all are closed");
+    check(went_on && reader.ended == 1, "several topics: a feed ends when all are closed");
     reader_end(&reader);
     for (int i = 0; i < 3; i++)
         topic_drop(topics[i]);
     topic_drop(other);
+    place_close(&place);
+}
+
+/* Large messages of one topic between small ones of another: where reading one stops, the other has
+ * to wait. */
+static void test_merged_large(void)
+{
+    struct place place;
+    struct reader reader = {.takes = 0};
+    struct topic *topics[2];
+    static char large[40001];
+    place_open(&place);
+    topics[0] = topic_with(place.hub, "a", 100, SLOW_GAP);
+    topics[1] = topic_with(place.hub, "b", 100, SLOW_GAP);
+    memset(large, 'x', sizeof(large) - 1);
+    for (int i = 0; i < 20; i++)
+        publish(topics[i % 2], i % 2 ? "x" : large);
+    feed_open(&reader.feed, place.outlet, &reader_events, FEED_SSE, topics, 2, 0, -1);
+    settle(&place.loop);
+    bool in_order = reader.seqs.count == 20;
+    for (int i = 0; in_order && i < 20; i++)
+        in_order = reader.seqs.all[i] == (uint64_t)i + 1;
+    check(in_order && reader.calls == 10, "several topics: large messages do not change the order");
+    reader_end(&reader);
+    topic_drop(topics[0]);
+    topic_drop(topics[1]);
     place_close(&place);
 }
 
@@ -562,6 +613,7 @@ static void test_merged_latest(void)
 void test_several(void)
 {
     test_merged();
+    test_merged_large();
     test_merged_gap();
     test_merged_latest();
 }

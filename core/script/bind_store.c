@@ -154,6 +154,22 @@ static int store_lua_incr(lua_State *L)
     return 1;
 }
 
+/* Gets the bytes that are stored, when they are the data at index 3; nil there: none are. Equal
+ * tables may have different bytes, so they are compared as data. */
+static bool find_expected(lua_State *L, struct store *store, const char *key, size_t len,
+                          struct bytes *present)
+{
+    bytes_clear(present);
+    if (store_get(store, key, len, now_ms(L), present) < 0) {
+        bytes_clear(present);
+        return lua_isnil(L, 3);
+    }
+    value_push(L, present->data, present->len);
+    bool is_expected = value_equal(L, 3, -1);
+    lua_pop(L, 1);
+    return is_expected;
+}
+
 /* cas(key, expected, value [, {ttl=}]) -> true | nil, "changed" | nil, "full"; expected nil: absent
  */
 static int store_lua_cas(lua_State *L)
@@ -163,15 +179,17 @@ static int store_lua_cas(lua_State *L)
     const char *key = luaL_checklstring(L, 2, &len);
     luaL_checkany(L, 4);
     uint64_t ttl_ms = ttl_option(L, 5);
-    struct store_value expected = {0};
-    if (!lua_isnil(L, 3)) {
-        struct bytes *old = check_value(L, 3);
-        expected = (struct store_value){old->data, old->len};
-    }
+    struct bytes *present = scratch_push(L);
     struct bytes *value = check_value(L, 4);
-    return push_result(L,
-                       store_cas(store, key, len, expected,
-                                 (struct store_value){value->data, value->len}, now_ms(L), ttl_ms));
+    int err = -EAGAIN;
+    while (err == -EAGAIN && find_expected(L, store, key, len, present)) {
+        struct store_value expected = {0};
+        if (!lua_isnil(L, 3))
+            expected = (struct store_value){present->data, present->len};
+        err = store_cas(store, key, len, expected, (struct store_value){value->data, value->len},
+                        now_ms(L), ttl_ms); /* -EAGAIN: another worker was faster; look again */
+    }
+    return push_result(L, err);
 }
 
 /* delete(key) -> true | nil, "absent" */

@@ -201,6 +201,41 @@ void value_push(lua_State *L, const char *data, size_t len)
     push_tagged(L, &reader, take_tag(&reader));
 }
 
+/* ---- comparing ---- */
+
+/* Whether everything in the table `a` is in `b`; `count` gets how much that is. */
+static bool is_within(lua_State *L, int a, int b, size_t *count)
+{
+    *count = 0;
+    for (lua_pushnil(L); lua_next(L, a); lua_pop(L, 1)) {
+        lua_pushvalue(L, -2);
+        lua_rawget(L, b); /* stack: key, value of a, value of b */
+        if (!value_equal(L, -2, -1)) {
+            lua_pop(L, 3);
+            return false;
+        }
+        lua_pop(L, 1);
+        ++*count;
+    }
+    return true;
+}
+
+bool value_equal(lua_State *L, int a, int b)
+{
+    size_t count;
+    size_t other = 0;
+    if (lua_type(L, a) != LUA_TTABLE || lua_type(L, b) != LUA_TTABLE)
+        return lua_rawequal(L, a, b);
+    a = lua_absindex(L, a);
+    b = lua_absindex(L, b);
+    luaL_checkstack(L, 6, "the data is too deep");
+    if (!is_within(L, a, b, &count))
+        return false;
+    for (lua_pushnil(L); lua_next(L, b); lua_pop(L, 1))
+        other++;
+    return count == other;
+}
+
 /* ---- numbers ---- */
 
 int value_read_number(const char *data, size_t len, struct value_number *out)

@@ -18,6 +18,9 @@ int value_write(lua_State *L, int index, struct bytes *out, char error[VALUE_ERR
 /* Pushes the value that value_write made. Raises only when memory runs out. */
 void value_push(lua_State *L, const char *data, size_t len);
 
+/* Whether two values on the stack are the same data: tables by content. */
+bool value_equal(lua_State *L, int a, int b);
+
 /* A number among them, for changing one without a Lua state. */
 struct value_number {
     bool is_integer;

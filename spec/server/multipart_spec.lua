@@ -98,7 +98,8 @@ describe("a multipart form", function()
 
   it("has fields and files", function()
     local body = part("note", "hello")
-      .. part("file", ("x"):rep(100000), '; filename="a b.txt"\r\nContent-Type: text/plain') .. part("empty", "") .. part("nl", "\r\n--" .. BOUNDARY:sub(1, 5) .. "\r\n") .. CLOSE
+      .. part("file", ("x"):rep(100000), '; filename="a b.txt"\r\nContent-Type: text/plain') .. part("empty", "")
+      .. part("nl", "\r\n--" .. BOUNDARY:sub(1, 5) .. "\r\n") .. CLOSE
     assert.same({
       {name = "note", bytes = 5, first = "hello"},
       {name = "file", filename = "a b.txt", type = "text/plain", bytes = 100000},

@@ -59,6 +59,11 @@ function ws.request(path, fields, first)
   return table.concat(lines, "\r\n") .. "\r\n\r\n"
 end
 
+---A socket on a connection that is behind its handshake.
+function ws.on(conn)
+  return setmetatable({conn = conn}, Socket)
+end
+
 ---Asks for a WebSocket: the connection, and the answer.
 ---@async
 function ws.ask(s, path, fields, first)

@@ -224,23 +224,30 @@ static void remember(struct parcels *parcels, const struct feed *feed, bool is_c
     }
 }
 
-struct parcel *parcel_merged(struct parcels *parcels, const struct feed *feed, uint64_t head,
-                             bool is_conflated)
+static void merge_all(struct parcel *parcel, const struct feed *feed, uint64_t head,
+                      bool is_conflated)
 {
-    struct parcel *parcel = &parcels->several;
-    struct merge merge = {.to = head};
+    struct merge merge;
     struct reading reading = {.from = feed->cursor,
                               .max = PARCEL_MESSAGES,
                               .max_bytes = PARCEL_BYTES,
                               .head = head,
                               .is_conflated = is_conflated};
-    if (is_like_last(parcels, feed, is_conflated))
-        return parcel;
-    parcel_empty(parcel);
+    merge.count = 0;
+    merge.to = head;
     for (uint8_t i = 0; i < feed->count; i++)
         if (topic_last(feed->in.seats[i].channel->topic) > feed->cursor)
             merge_seat(&merge, &feed->in.seats[i], i, &reading);
     parcel_fill(parcel, merge.picks, merge.count, merge.to);
+}
+
+struct parcel *parcel_merged(struct parcels *parcels, const struct feed *feed, uint64_t head,
+                             bool is_conflated)
+{
+    if (is_like_last(parcels, feed, is_conflated))
+        return &parcels->several;
+    parcel_empty(&parcels->several);
+    merge_all(&parcels->several, feed, head, is_conflated);
     remember(parcels, feed, is_conflated);
-    return parcel;
+    return &parcels->several;
 }

@@ -1,22 +1,15 @@
-/* Stores: named data shared by all workers. The shelf owns the stores and counts their bytes; each
- * store is a table behind one lock. */
-#include "live/store.h"
+/* Stores: a table behind one lock each. A store belongs to the shelf and lives as long. */
+#include "live/store_state.h"
 
 #include "base/alloc.h"
-#include "base/hash.h"
-#include "base/list.h"
-#include "base/table.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #define SWEEP_WITH_SET 2     /* buckets looked at with each change: more than one new entry needs */
 #define SWEEP_WHEN_FULL 1024 /* before a change is refused */
 #define SWEEP_NOW_AND_THEN 4096
-#define MALLOC_COST \
-    16 /* of each allocation, beside what was asked for; and its place in the table */
+#define MALLOC_COST 16 /* of each allocation, beside what was asked for */
 
 struct entry {
     struct table_link link;
@@ -24,24 +17,6 @@ struct entry {
     size_t key_len;
     size_t len;
     char data[]; /* the key, then the value */
-};
-
-struct store {
-    struct list link; /* in the shelf */
-    struct shelf *shelf;
-    pthread_mutex_t lock;
-    struct table entries;
-    size_t sweep_place;
-    size_t name_len;
-    char name[];
-};
-
-struct shelf {
-    uint64_t limit;
-    _Atomic uint64_t used;
-    struct hash_seed seed;
-    pthread_mutex_t lock; /* guards the list */
-    struct list stores;
 };
 
 /* What a change needs to know. */
@@ -54,48 +29,9 @@ struct change {
     struct entry *present; /* NULL: none */
 };
 
-/* ---- the shelf ---- */
+/* ---- life ---- */
 
-struct shelf *shelf_new(uint64_t memory_limit)
-{
-    struct shelf *shelf = mem_calloc(sizeof(*shelf));
-    shelf->limit = memory_limit;
-    hash_seed_init(&shelf->seed);
-    pthread_mutex_init(&shelf->lock, NULL);
-    list_init(&shelf->stores);
-    return shelf;
-}
-
-void shelf_free(struct shelf *shelf)
-{
-    struct list *link;
-    while ((link = list_shift(&shelf->stores)) != NULL) {
-        struct store *store = container_of(link, struct store, link);
-        store_clear(store);
-        table_deinit(&store->entries);
-        pthread_mutex_destroy(&store->lock);
-        mem_free(store);
-    }
-    pthread_mutex_destroy(&shelf->lock);
-    mem_free(shelf);
-}
-
-uint64_t shelf_used(const struct shelf *shelf)
-{
-    return atomic_load_explicit(&shelf->used, memory_order_relaxed);
-}
-
-static struct store *find_store(struct shelf *shelf, const char *name, size_t len)
-{
-    list_each (link, &shelf->stores) {
-        struct store *store = container_of(link, struct store, link);
-        if (store->name_len == len && memcmp(store->name, name, len) == 0)
-            return store;
-    }
-    return NULL;
-}
-
-static struct store *add_store(struct shelf *shelf, const char *name, size_t len)
+struct store *store_new(struct shelf *shelf, const char *name, size_t len)
 {
     struct store *store = mem_calloc(sizeof(*store) + len + 1);
     store->shelf = shelf;
@@ -103,42 +39,24 @@ static struct store *add_store(struct shelf *shelf, const char *name, size_t len
     memcpy(store->name, name, len);
     pthread_mutex_init(&store->lock, NULL);
     table_init(&store->entries);
-    list_push(&shelf->stores, &store->link);
+    list_init(&store->link);
     return store;
 }
 
-struct store *shelf_store(struct shelf *shelf, const char *name, size_t len)
+void store_free(struct store *store)
 {
-    pthread_mutex_lock(&shelf->lock);
-    struct store *store = find_store(shelf, name, len);
-    if (store == NULL)
-        store = add_store(shelf, name, len);
-    pthread_mutex_unlock(&shelf->lock);
-    return store;
+    store_clear(store);
+    pthread_mutex_destroy(&store->lock);
+    mem_free(store);
 }
 
-/* ---- what entries take ---- */
+/* ---- entries, under the store's lock ---- */
 
+/* With its place in the table. */
 static uint64_t entry_cost(size_t key_len, size_t len)
 {
     return sizeof(struct entry) + key_len + len + MALLOC_COST + sizeof(struct table_link *);
 }
-
-/* Exchanges one cost for another. Only growth can be refused. */
-static int shelf_charge(struct shelf *shelf, uint64_t before, uint64_t after)
-{
-    uint64_t used = atomic_load_explicit(&shelf->used, memory_order_relaxed);
-    uint64_t wanted;
-    do {
-        wanted = used - before + after;
-        if (after > before && wanted > shelf->limit)
-            return -ENOSPC;
-    } while (!atomic_compare_exchange_weak_explicit(&shelf->used, &used, wanted,
-                                                    memory_order_relaxed, memory_order_relaxed));
-    return 0;
-}
-
-/* ---- entries, under the store's lock ---- */
 
 static void entry_remove(struct store *store, struct entry *entry)
 {
@@ -351,14 +269,9 @@ void store_keys(struct store *store, uint64_t now_ms, struct bytes *out)
     pthread_mutex_unlock(&store->lock);
 }
 
-void shelf_sweep(struct shelf *shelf, uint64_t now_ms)
+void store_sweep(struct store *store, uint64_t now_ms)
 {
-    pthread_mutex_lock(&shelf->lock);
-    list_each (link, &shelf->stores) {
-        struct store *store = container_of(link, struct store, link);
-        pthread_mutex_lock(&store->lock);
-        sweep(store, now_ms, SWEEP_NOW_AND_THEN);
-        pthread_mutex_unlock(&store->lock);
-    }
-    pthread_mutex_unlock(&shelf->lock);
+    pthread_mutex_lock(&store->lock);
+    sweep(store, now_ms, SWEEP_NOW_AND_THEN);
+    pthread_mutex_unlock(&store->lock);
 }

@@ -26,6 +26,7 @@ struct reader {
     int limit;
     uint64_t cursor;
     enum reader_outcome outcome;
+    bool wants_cursors;
 };
 
 static void reader_end(struct reader *reader, enum reader_outcome outcome)
@@ -83,19 +84,32 @@ static int push_nothing(lua_State *L, const char *why, uint64_t cursor)
     return 3;
 }
 
+/* A list of the cursors behind each message. */
+static int push_cursors(lua_State *L, const struct reader *reader)
+{
+    lua_createtable(L, reader->count, 0);
+    for (int i = 0; i < reader->count; i++) {
+        topic_push_cursor(L, reader->messages[i]->seq);
+        lua_rawseti(L, -2, i + 1);
+    }
+    return 1;
+}
+
 static int push_messages(lua_State *L, struct reader *reader)
 {
     lua_createtable(L, reader->count, 0);
     for (int i = 0; i < reader->count; i++) {
         const struct message *message = reader->messages[i];
+        int top = lua_gettop(L);
         if (message->form == MESSAGE_JSON)
-            lua_settop(L, lua_gettop(L) - json_push_decoded(L, message->data, message->len) + 1);
+            json_push_decoded(L, message->data, message->len);
         else
             lua_pushlstring(L, message->data, message->len);
+        lua_settop(L, top + 1);
         lua_rawseti(L, -2, i + 1);
     }
     topic_push_cursor(L, reader->cursor);
-    return 2;
+    return reader->wants_cursors ? push_cursors(L, reader) + 2 : 2;
 }
 
 static int wait_finish(lua_State *L, struct wait *wait)
@@ -156,8 +170,8 @@ static void start_option(lua_State *L, struct topic_choice *choice)
     lua_pop(L, 1);
 }
 
-/* core.topic_wait(topics, {after=, timeout=, limit=}) -> items, cursor | nil, "timeout" | "gap" |
- * "closed", cursor */
+/* core.topic_wait(topics, {after=, timeout=, limit=, cursors=}) -> items, cursor [, a cursor for each]
+ * | nil, "timeout" | "gap" | "closed", cursor */
 static int core_topic_wait(lua_State *L)
 {
     struct topic_choice choice;
@@ -169,6 +183,8 @@ static int core_topic_wait(lua_State *L)
     luaL_checktype(L, 2, LUA_TTABLE);
     uint64_t timeout_ms = timeout_option(L);
     int limit = limit_option(L);
+    bool wants_cursors = lua_getfield(L, 2, "cursors") == LUA_TBOOLEAN;
+    lua_pop(L, 1);
     start_option(L, &choice);
     uint64_t cursor = choice.cursor;
     bool is_foreign = choice.is_foreign;
@@ -178,6 +194,7 @@ static int core_topic_wait(lua_State *L)
 
     struct reader *reader = reader_push(L);
     reader->limit = limit;
+    reader->wants_cursors = wants_cursors;
     struct wait *wait = task_wait(L);
     wait->undo = wait_undo;
     wait->finish = wait_finish;

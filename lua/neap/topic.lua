@@ -42,12 +42,12 @@ end
 local function iterate(source, opts)
   opts = options.check(opts, {after = "string"}, "messages", 3)
   local after = opts.after or (source.names and source.names[1] or source):cursor()
-  local items, at, cursor, had_gap = {}, 0, after, false
+  local items, cursors, at, cursor, had_gap = {}, {}, 0, after, false
   return function()
-    while not items[at + 1] do
-      local got, why, place = core.topic_wait(source.names or source, {after = cursor})
+    while not cursors[at + 1] do
+      local got, why, place = core.topic_wait(source.names or source, {after = cursor, cursors = true})
       if got then
-        items, at, cursor = got, 0, why
+        items, cursors, at, cursor = got, place, 0, why
       elseif why == "gap" then
         had_gap, cursor = true, place
       else
@@ -57,7 +57,7 @@ local function iterate(source, opts)
     at = at + 1
     local is_gap = had_gap
     had_gap = false
-    return items[at], cursor, is_gap
+    return items[at], cursors[at], is_gap
   end
 end
 
@@ -162,6 +162,9 @@ local TOPIC_OPTIONS = {keep = "number", bytes = "size", ttl = "duration", slow =
 ---@param opts {keep: integer?, bytes: integer|string?, ttl: number|string?, slow: "gap"|"latest"|"close"|nil, binary: boolean?}? keep: messages (default 64); bytes: of payload (default "256KB"); ttl: seconds or "60s" (default "60s"); slow: what a client gets that fell out of the log (default "gap": a marker, then the oldest left)
 ---@return neap.Topic
 function topic.open(name, opts)
+  if type(name) ~= "string" or name == "" or #name > 255 or not utf8.len(name) then
+    error("a topic's name is 1 to 255 bytes of UTF-8", 2)
+  end
   return core.topic(name, opts and options.check(opts, TOPIC_OPTIONS, "neap.topic", 2))
 end
 

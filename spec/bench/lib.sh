@@ -62,9 +62,9 @@ await() { # name
   die "$name did not start"
 }
 
-start_neap() { # app
+start_neap() { # app [options...]
   [ -x "$neap" ] || die "no $neap: build it first, name another with NEAP=, or leave it out with -s"
-  start neap "$neap" run "$here/$1" --listen 127.0.0.1:0 --workers 1
+  start neap "$neap" run "$here/$1" --listen 127.0.0.1:0 --workers 1 "${@:2}"
 }
 
 start_nginx() { # name configuration

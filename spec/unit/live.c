@@ -160,6 +160,7 @@ int main(int argc, char **argv)
     test_parts();
     test_topic();
     test_delivery();
+    test_callbacks();
     test_several();
     test_slicing();
     test_model();

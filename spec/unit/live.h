@@ -53,6 +53,7 @@ uint32_t random_below(uint32_t *state, uint32_t limit);
 void test_parts(void);
 void test_topic(void);
 void test_delivery(void);
+void test_callbacks(void);
 void test_several(void);
 void test_slicing(void);
 void test_model(void);

@@ -13,6 +13,8 @@ struct session;
 struct guest_events {
     /* Bytes from the peer, valid during the call. NULL: they are kept for the next request. */
     void (*on_data)(struct guest *guest, const char *data, size_t len);
+    /* Goes on with what it had put aside (session_put_early); NULL when it never does. */
+    void (*on_early)(struct guest *guest);
     /* The peer ended its side or reset it. The connection is closed after this. */
     void (*on_gone)(struct guest *guest, int err);
     void (*on_drained)(struct guest *guest); /* what was written has left; may be NULL */

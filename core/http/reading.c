@@ -3,6 +3,8 @@
  * session_feed go on with the next request. */
 #include "http/session_state.h"
 
+#include "base/alloc.h"
+
 #include <string.h>
 
 #define BODY_HIGH_WATER 65536 /* body bytes kept for a handler that is not reading */
@@ -35,7 +37,7 @@ static void session_on_head(struct session *session)
     loop_clear_deadline(session->server->loop, &session->deadline);
     if (rq->stage == REQUEST_BODY && !rq->expects_continue)
         session_watch_body(session);
-    if (rq->has_upgrade && session->unfed > 0)
+    if (rq->has_upgrade && session->server->unfed > 0)
         rq->wants_close = true;             /* bytes for a protocol that we do not switch to */
     session->server->events.on_request(rq); /* may end it: rq can be gone after this */
     if (session->request == rq)
@@ -65,10 +67,10 @@ static void session_on_body(struct session *session)
 static void session_stash(struct session *session, const char *data, size_t len)
 {
     struct request *rq = session->request;
-    bytes_append(&session->rest, data, len);
+    session_put_early(session, data, len);
     if (rq && rq->has_upgrade && rq->answer == ANSWER_NONE)
         rq->wants_close = true; /* see session_on_head */
-    if (session->rest.len >= REST_HIGH_WATER)
+    if (session_early(session) >= REST_HIGH_WATER)
         conn_read_stop(&session->conn);
 }
 
@@ -137,7 +139,8 @@ static void session_give_guest(struct session *session, const char *data, size_t
 
 static void session_feed(struct session *session, const char *data, size_t len)
 {
-    session->is_feeding = true;
+    struct http_server *server = session->server;
+    server->feeding = session;
     while (len > 0 && session->conn.state == CONN_OPEN) {
         struct request *rq = session->request;
         if (session->guest) {
@@ -167,11 +170,11 @@ static void session_feed(struct session *session, const char *data, size_t len)
         enum parse_result result = parser_feed(rq, data, len, &used);
         data += used;
         len -= used;
-        session->unfed = len;
+        server->unfed = len;
         session_on_parsed(session, result, was_head); /* rq can be gone after this */
     }
-    session->is_feeding = false;
-    session->unfed = 0;
+    server->feeding = NULL;
+    server->unfed = 0;
 }
 
 void session_on_data(struct conn *conn, const char *data, size_t len)
@@ -181,7 +184,7 @@ void session_on_data(struct conn *conn, const char *data, size_t len)
         session_give_guest(session, data, len); /* may close */
         return;
     }
-    if (session->rest.len > 0) {
+    if (session_early(session) > 0) {
         session_stash(session, data, len);
         return;
     }
@@ -190,19 +193,59 @@ void session_on_data(struct conn *conn, const char *data, size_t len)
     conn_uncork(conn);
 }
 
-void session_again(struct loop_job *job)
+/* ---- what came early ---- */
+
+/* The request before was answered: on with what came behind it. */
+static void session_again(struct session *session)
 {
-    struct session *session = container_of(job, struct session, again);
-    if (session->conn.state != CONN_OPEN || session->guest ||
-        (session->request && session->request->stage == REQUEST_WHOLE))
+    bool is_answering = session->request && session->request->stage == REQUEST_WHOLE;
+    if (session->conn.state != CONN_OPEN || is_answering)
         return;
-    struct bytes rest = session->rest;
-    bytes_init(&session->rest);
+    struct bytes bytes = session->early->bytes;
+    bytes_init(&session->early->bytes);
+    session_drop_early(session);
     conn_cork(&session->conn);
-    session_feed(session, rest.data, rest.len);
+    session_feed(session, bytes.data, bytes.len);
     conn_uncork(&session->conn);
-    bytes_deinit(&rest);
-    if (session->conn.state == CONN_OPEN && session->rest.len < REST_HIGH_WATER &&
+    bytes_deinit(&bytes);
+    if (session->conn.state == CONN_OPEN && session_early(session) < REST_HIGH_WATER &&
         !session->conn.is_gone)
         conn_read_start(&session->conn);
+}
+
+static void early_again(struct loop_job *job)
+{
+    struct session *session = container_of(job, struct early, again)->session; /* early is gone
+                                                                                  after this */
+    if (!session->guest)
+        session_again(session);
+    else if (session->guest->events->on_early)
+        session->guest->events->on_early(session->guest);
+}
+
+void session_put_early(struct session *session, const char *data, size_t len)
+{
+    if (!session->early) {
+        session->early = mem_calloc(sizeof(*session->early));
+        session->early->session = session;
+        session->early->again.run = early_again;
+        list_init(&session->early->again.link);
+    }
+    bytes_append(&session->early->bytes, data, len);
+}
+
+void session_defer_early(struct session *session)
+{
+    if (session->early)
+        loop_defer(session->server->loop, &session->early->again);
+}
+
+void session_drop_early(struct session *session)
+{
+    if (!session->early)
+        return;
+    loop_cancel_job(&session->early->again);
+    bytes_deinit(&session->early->bytes);
+    mem_free(session->early);
+    session->early = NULL;
 }

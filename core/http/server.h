@@ -28,9 +28,11 @@ struct http_server {
     void *owner;
     struct list idle; /* sessions between requests, oldest first */
     struct list busy;
-    uint32_t count;       /* sessions */
-    uint32_t crowd;       /* the most there were since memory was last given back */
-    struct deadline trim; /* gives it back, some time after a crowd has left */
+    uint32_t count;          /* sessions */
+    struct session *feeding; /* whose bytes are being read below us, or NULL */
+    size_t unfed;            /* bytes it still has behind what it is looking at */
+    uint32_t crowd;          /* the most there were since memory was last given back */
+    struct deadline trim;    /* gives it back, some time after a crowd has left */
     struct slots requests;
     struct request *free_requests[64];
     uint32_t free_count;

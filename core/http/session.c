@@ -61,7 +61,7 @@ struct request *session_begin(struct session *session)
 static void session_finish(struct session *session, bool is_clean)
 {
     loop_clear_deadline(session->server->loop, &session->deadline);
-    bytes_deinit(&session->rest);
+    session_drop_early(session);
     if (is_clean)
         conn_finish(&session->conn);
     else
@@ -72,18 +72,20 @@ static void session_finish(struct session *session, bool is_clean)
 void session_next(struct session *session)
 {
     struct request *rq = session->request;
-    bool wants_close = rq->wants_close || session->server->is_draining;
+    struct http_server *server = session->server;
+    bool wants_close = rq->wants_close || server->is_draining;
+    bool is_feeding = server->feeding == session;
     session->request = NULL;
     rq->session = NULL;
     request_drop(rq);
     if (wants_close) {
-        session_finish(session, session->rest.len == 0 && session->unfed == 0);
+        session_finish(session, session_early(session) == 0 && !(is_feeding && server->unfed > 0));
         return;
     }
     session_set_idle(session);
-    if (session->rest.len > 0)
-        loop_defer(session->server->loop, &session->again);
-    else if (!session->is_feeding)
+    if (session_early(session) > 0)
+        session_defer_early(session);
+    else if (!is_feeding)
         conn_read_start(&session->conn);
 }
 
@@ -178,8 +180,8 @@ static void session_on_drained(struct conn *conn)
             session->guest->events->on_drained(session->guest);
     } else if (session->request)
         session->server->events.on_writable(session->request);
-    else if (session->rest.len > 0)
-        loop_defer(session->server->loop, &session->again);
+    else if (session_early(session) > 0)
+        session_defer_early(session);
     else
         conn_read_start(conn);
 }
@@ -193,9 +195,8 @@ static void session_on_closed(struct conn *conn)
     struct guest *guest = session->guest;
     session_abandon(session);
     loop_clear_deadline(server->loop, &session->deadline);
-    loop_cancel_job(&session->again);
     list_remove(&session->link);
-    bytes_deinit(&session->rest);
+    session_drop_early(session);
     mem_free(session);
     if (guest) {
         mem_free(guest->path);
@@ -248,8 +249,6 @@ int session_open(struct http_server *server, int fd, bool is_unix)
     session->server = server;
     list_init(&session->link);
     deadline_init(&session->deadline, session_on_due);
-    list_init(&session->again.link);
-    session->again.run = session_again;
     int err = conn_open(&session->conn, server->loop, fd, is_unix, &session_events);
     if (err) {
         mem_free(session);

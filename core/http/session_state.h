@@ -16,11 +16,16 @@ struct session {
     struct guest *guest;     /* who has the connection instead; see guest.h */
     struct list link;        /* in server->idle or server->busy */
     struct deadline deadline;
-    struct bytes rest;     /* came in behind the request that is being answered */
-    struct loop_job again; /* goes on with `rest` */
-    uint8_t blank;         /* CR LF bytes seen before a request line */
-    bool is_feeding;       /* session_feed is at work below us */
-    size_t unfed;          /* bytes it still has behind what it is looking at */
+    struct early *early; /* what came in before its time; NULL: nothing */
+    uint8_t blank;       /* CR LF bytes seen before a request line */
+};
+
+/* Bytes behind the request that is being answered, or that a guest cannot take yet. Made when there
+ * are some, so an idle connection carries a pointer only. */
+struct early {
+    struct bytes bytes;
+    struct loop_job again; /* goes on with them */
+    struct session *session;
 };
 
 static inline struct session *session_of(struct conn *conn)
@@ -36,7 +41,13 @@ void session_refuse(struct session *session, int status);
 
 /* reading.c: */
 void session_on_data(struct conn *conn, const char *data, size_t len);
-void session_again(struct loop_job *job);         /* goes on with what came in early */
+void session_put_early(struct session *session, const char *data, size_t len);
+void session_drop_early(struct session *session);
+void session_defer_early(struct session *session); /* it is taken at the end of this turn */
+static inline size_t session_early(const struct session *session)
+{
+    return session->early ? session->early->bytes.len : 0;
+}
 void session_watch_body(struct session *session); /* from here on the body has to come at a rate */
 
 #endif

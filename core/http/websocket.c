@@ -38,8 +38,7 @@ static void part(struct websocket *ws)
     session->guest = NULL;
     ws->guest.session = NULL;
     loop_clear_deadline(session->server->loop, &session->deadline);
-    loop_cancel_job(&session->again);
-    bytes_deinit(&session->rest);
+    session_drop_early(session);
 }
 
 /* Calls on_close and frees it. What becomes of the connection was decided before. `reason` may be
@@ -114,30 +113,27 @@ static void go_on(struct websocket *ws)
     struct session *session = ws->guest.session;
     if (ws->is_paused || session->conn.state != CONN_OPEN)
         return;
-    if (session->rest.len > 0)
-        loop_defer(session->server->loop, &session->again);
+    if (session_early(session) > 0)
+        session_defer_early(session);
     else
         conn_read_start(&session->conn);
 }
 
-/* Reads what came too early. Where it stops is remembered, nothing is moved: there may be ten
- * thousand messages in it, each taken by itself. */
-static void ws_again(struct loop_job *job)
+/* Reads what came too early: there may be ten thousand messages in it, each taken by itself. */
+static void ws_on_early(struct guest *guest)
 {
-    struct session *session = container_of(job, struct session, again);
-    struct websocket *ws = ws_of(session->guest);
+    struct websocket *ws = ws_of(guest);
+    struct session *session = guest->session;
     struct conn *conn = &session->conn;
     conn_cork(conn);
-    size_t used = ws_read(ws, session->rest.data + ws->rest_at, session->rest.len - ws->rest_at);
+    size_t used = ws_read(ws, session->early->bytes.data, session->early->bytes.len);
     conn_uncork(conn);
     if (!session->guest)
         return;
-    ws->rest_at += (uint32_t)used;
-    if (ws->rest_at < session->rest.len)
+    bytes_consume(&session->early->bytes, used);
+    if (session_early(session) > 0)
         return; /* ws_resume or on_drained leads back here */
-    bytes_deinit(&session->rest);
-    loop_cancel_job(&session->again); /* a callback may have asked for it */
-    ws->rest_at = 0;
+    session_drop_early(session);
     if (!ws_must_wait(ws))
         conn_read_start(conn);
 }
@@ -181,7 +177,7 @@ static void ws_on_data(struct guest *guest, const char *data, size_t len)
     struct websocket *ws = ws_of(guest);
     size_t used = 0;
     hear(ws);
-    if (session->rest.len == 0) {
+    if (session_early(session) == 0) {
         conn_cork(conn);
         used = ws_read(ws, data, len);
         conn_uncork(conn);
@@ -189,17 +185,17 @@ static void ws_on_data(struct guest *guest, const char *data, size_t len)
     if (!session->guest || conn->state != CONN_OPEN)
         return;
     if (used < len)
-        bytes_append(&session->rest, data + used, len - used);
-    if (session->rest.len > 0 || ws_must_wait(ws))
+        session_put_early(session, data + used, len - used);
+    if (session_early(session) > 0 || ws_must_wait(ws))
         conn_read_stop(conn);
 }
 
 static void ws_on_gone(struct guest *guest, int err)
 {
     struct session *session = guest->session;
-    if (err == UV_EOF && !list_is_empty(&session->again.link)) {
-        loop_cancel_job(&session->again);
-        ws_again(&session->again); /* it said something before it left */
+    if (err == UV_EOF && session->early && !list_is_empty(&session->early->again.link)) {
+        loop_cancel_job(&session->early->again);
+        ws_on_early(guest); /* it said something before it left */
     }
     if (session->guest)
         ws_end(ws_of(guest), WSLAY_CODE_ABNORMAL_CLOSURE, "", 0);
@@ -257,6 +253,7 @@ static void ws_on_due(struct guest *guest)
 
 static const struct guest_events ws_guest_events = {
     .on_data = ws_on_data,
+    .on_early = ws_on_early,
     .on_gone = ws_on_gone,
     .on_drained = ws_on_drained,
     .on_due = ws_on_due,
@@ -283,7 +280,6 @@ struct websocket *ws_accept(struct request *rq, const struct ws_options *options
     ws->window_bits = ws_shake_hands(rq, protocol, options->deflate);
     guest_enter(&ws->guest, &ws_guest_events, rq);
     hear(ws);
-    session->again.run = ws_again;
     if (options->ping_ms)
         guest_set_deadline(&ws->guest, options->ping_ms);
     go_on(ws); /* what came behind the handshake is read at the end of this turn */

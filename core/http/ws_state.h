@@ -45,7 +45,6 @@ struct websocket {
     struct ws_pong *pong;       /* NULL: none is owed */
     uint64_t id;
     uint32_t heard_ms;   /* when bytes came last: the low half of the loop's clock */
-    uint32_t rest_at;    /* how much of the session's `rest` was read */
     uint8_t state;       /* enum ws_state */
     uint8_t window_bits; /* the most we may compress with; 0: permessage-deflate was not agreed on
                           */

@@ -68,11 +68,7 @@ int shelf_charge(struct shelf *shelf, uint64_t before, uint64_t after)
 void shelf_sweep(struct shelf *shelf, uint64_t now_ms)
 {
     pthread_mutex_lock(&shelf->lock);
-    list_each (link, &shelf->stores) {
-        struct store *store = container_of(link, struct store, link);
-        pthread_mutex_lock(&store->lock);
-        sweep(store, now_ms, SWEEP_NOW_AND_THEN);
-        pthread_mutex_unlock(&store->lock);
-    }
+    list_each (link, &shelf->stores)
+        store_sweep(container_of(link, struct store, link), now_ms);
     pthread_mutex_unlock(&shelf->lock);
 }

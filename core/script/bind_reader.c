@@ -170,8 +170,8 @@ static void start_option(lua_State *L, struct topic_choice *choice)
     lua_pop(L, 1);
 }
 
-/* core.topic_wait(topics, {after=, timeout=, limit=, cursors=}) -> items, cursor [, a cursor for each]
- * | nil, "timeout" | "gap" | "closed", cursor */
+/* core.topic_wait(topics, {after=, timeout=, limit=, cursors=}) -> items, cursor, a cursor for each
+ * when cursors = true | nil, "timeout" | "gap" | "closed", cursor */
 static int core_topic_wait(lua_State *L)
 {
     struct topic_choice choice;

@@ -22,6 +22,15 @@ local Topic = core.topic_methods
 
 local WAIT_OPTIONS = {after = "string", timeout = "duration", limit = "number"}
 
+local function wait_options(opts, name, level)
+  opts = options.check(opts, WAIT_OPTIONS, name, level + 1)
+  if opts.after and not core.is_cursor(opts.after) then error(name .. ": `after` is no cursor that a topic gave out", level + 1) end
+  if opts.limit and (math.type(opts.limit) ~= "integer" or opts.limit < 1) then
+    error(name .. ": `limit` is how many messages at most, from 1", level + 1)
+  end
+  return opts
+end
+
 ---Waits for messages behind a cursor.
 ---```lua
 ---local news = neap.topic("news")
@@ -36,7 +45,7 @@ local WAIT_OPTIONS = {after = "string", timeout = "duration", limit = "number"}
 ---@return string cursor to go on with; or "timeout", "gap" (messages were lost), "closed"
 ---@return string? cursor to go on with, after nil
 function Topic:wait(opts)
-  return core.topic_wait(self, options.check(opts, WAIT_OPTIONS, "topic:wait", 2))
+  return core.topic_wait(self, wait_options(opts, "topic:wait", 2))
 end
 
 local function iterate(source, opts)
@@ -117,7 +126,7 @@ end
 ---assert(why == "timeout")
 ---```
 function Topics:wait(opts)
-  return core.topic_wait(self.names, options.check(opts, WAIT_OPTIONS, "topics:wait", 2))
+  return core.topic_wait(self.names, wait_options(opts, "topics:wait", 2))
 end
 
 ---As topic:messages, for several topics.
@@ -151,6 +160,7 @@ end
 
 local topic = {}
 
+local SLOW = {gap = true, latest = true, close = true}
 local TOPIC_OPTIONS = {keep = "number", bytes = "size", ttl = "duration", slow = "string", binary = "boolean"}
 
 ---Opens a topic: finds it, or makes it. Options change it; without them it stays as it is.
@@ -165,7 +175,12 @@ function topic.open(name, opts)
   if type(name) ~= "string" or name == "" or #name > 255 or not utf8.len(name) then
     error("a topic's name is 1 to 255 bytes of UTF-8", 2)
   end
-  return core.topic(name, opts and options.check(opts, TOPIC_OPTIONS, "neap.topic", 2))
+  opts = opts and options.check(opts, TOPIC_OPTIONS, "neap.topic", 2)
+  if opts and opts.keep and (math.type(opts.keep) ~= "integer" or opts.keep < 1 or opts.keep > 1000000) then
+    error("neap.topic: `keep` is 1 to 1,000,000 messages", 2)
+  end
+  if opts and opts.slow and not SLOW[opts.slow] then error('neap.topic: `slow` is "gap", "latest" or "close"', 2) end
+  return core.topic(name, opts)
 end
 
 ---Several topics as one.

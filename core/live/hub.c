@@ -22,10 +22,7 @@ static uint64_t coarse_ms(void)
 
 struct hub *hub_new(void)
 {
-    struct hub *hub = aligned_alloc(_Alignof(struct hub), sizeof(*hub));
-    if (hub == NULL)
-        abort();
-    memset(hub, 0, sizeof(*hub));
+    struct hub *hub = mem_calloc(sizeof(*hub));
     hash_seed_init(&hub->seed);
     struct hash_seed epoch;
     hash_seed_init(&epoch);
@@ -51,7 +48,7 @@ void hub_free(struct hub *hub)
     table_deinit(&hub->topics);
     pthread_mutex_destroy(&hub->names);
     pthread_mutex_destroy(&hub->publish);
-    free(hub);
+    mem_free(hub);
 }
 
 uint64_t hub_epoch(const struct hub *hub)

@@ -44,8 +44,8 @@ struct hub {
     /* The highest floor of the topics that were removed, by hash of the name: where one with the
      * same name begins, so that old cursors are gaps. */
     uint64_t collected[HUB_COLLECTED];
-    /* Written with every message, so not beside what only changes now and then. */
-    _Alignas(64) pthread_mutex_t publish;
+    char apart[64]; /* from what follows, which is written with every message */
+    pthread_mutex_t publish;
     _Atomic uint64_t head;
 };
 
@@ -56,9 +56,9 @@ struct message *message_new(const struct topic *topic, const struct publication 
 struct topic *topic_new(struct hub *hub, const char *name, size_t len, uint64_t floor);
 void topic_free(struct topic *topic);
 void topic_set_options(struct topic *topic, const struct topic_options *options, bool is_new);
-/* Of an own turn: nothing in it and nobody there. Under the lock of names. */
+/* Whether it can be removed: nothing in it and nobody there. Under the lock of names. */
 bool topic_is_over(struct topic *topic, uint64_t now_ms);
-/* Frees what is too old. */
+/* Removes what is too old. */
 void topic_expire(struct topic *topic, uint64_t now_ms);
 /* Reads under the lock what was asked for, after what is too old was removed. */
 void topic_pick(struct topic *topic, struct reading *reading);

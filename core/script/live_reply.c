@@ -39,13 +39,18 @@ static const char *push_query_after(lua_State *L, const struct request *rq, size
     return NULL;
 }
 
-/* "If-None-Match: "cursor"" as browsers send it back from ETag. */
-static const char *header_cursor(const struct request *rq, size_t *len)
+/* What an EventSource that comes back has seen last. Its address still has the ?after= that it
+ * began with, so this goes before everything. */
+static const char *last_event_id(const struct request *rq, size_t *len)
 {
     const char *text = request_header(rq, "last-event-id", 13, len);
-    if (text)
-        return *len > 0 ? text : NULL;
-    text = request_header(rq, "if-none-match", 13, len);
+    return text && *len > 0 ? text : NULL;
+}
+
+/* "If-None-Match: "cursor"" as browsers send it back from ETag. */
+static const char *entity_tag(const struct request *rq, size_t *len)
+{
+    const char *text = request_header(rq, "if-none-match", 13, len);
     if (!text || *len < 2)
         return NULL;
     if (*len > 2 && text[0] == 'W' && text[1] == '/') {
@@ -62,12 +67,14 @@ void live_choice_read(lua_State *L, struct request *rq, int index, const char *n
                       struct topic_choice *choice)
 {
     size_t len = 0;
+    const char *after = last_event_id(rq, &len);
     reply_field(L, index, "after");
-    const char *after = lua_tolstring(L, -1, &len);
+    if (!after)
+        after = lua_tolstring(L, -1, &len);
     if (!after)
         after = push_query_after(L, rq, &len);
     if (!after || len == 0)
-        after = header_cursor(rq, &len);
+        after = entity_tag(rq, &len);
     if (topic_choice_start(L, choice, after, len) < 0)
         raise_bad_cursor(L);
     reply_field(L, index, name);

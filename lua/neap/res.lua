@@ -229,8 +229,9 @@ end
 local POLL_OPTIONS = {after = "string", timeout = "duration", limit = "number"}
 
 ---A long-poll: the core holds the request until there are messages behind the client's cursor, and answers with
----`{"cursor": ..., "items": [...]}`; 204 when the time is over, 410 when the topic is closed. The cursor is `after`, or
----what the client sends as ?after=, If-None-Match or Last-Event-ID; without one, only what comes from now on.
+---`{"cursor": ..., "items": [...]}`; 204 when the time is over, 410 when the topic is closed. The cursor is what the
+---client sends as Last-Event-ID, or `after`, or what it sends as ?after= or If-None-Match; without one, only what comes
+---from now on.
 ---```lua
 ---app:get("/news", function(req) return neap.res.poll("news", {timeout = "20s"}) end)
 ---```

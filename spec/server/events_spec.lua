@@ -164,6 +164,9 @@ describe("an event stream of a topic", function()
     stream = events(nil, "?after=0")
     assert.equal("1", stream:event().data)
     stream:close()
+    stream = events(("Last-Event-ID: %s\r\n"):format(first), "?after=0") -- as when it comes back
+    assert.equal("2", stream:event().data)
+    stream:close()
   end)
 
   it("says that there is a gap, whose id one may resume from", function()

@@ -199,7 +199,7 @@ describe("clients of others", function()
     admin:publish_many("numbers", 1, 6)
     admin:publish("closed", "words")
     admin:close_topic("closed")
-    local dom = chromium.dom(("http://127.0.0.1:%d/page"):format(s.port), 20)
+    local dom = chromium.dom(("http://127.0.0.1:%d/page"):format(s.port), 2)
     assert.equal("open v1.echo permessage-deflate; echo true; echo true; close 3000 true; feed 123456; events 123456 true; "
       .. "poll 123456 true; last words; over; end", dom:match('<p id="result">(.-)</p>'))
     admin:close()

@@ -73,9 +73,9 @@ struct hub *outlet_hub(const struct outlet *outlet);
 void feed_open(struct feed *feed, struct outlet *outlet, const struct feed_events *events,
                enum feed_kind kind, struct topic *const *topics, int count, uint64_t cursor,
                int slow);
-void feed_close(struct feed *feed);  /* idempotent, from anywhere, also inside its callbacks */
-void feed_resume(struct feed *feed); /* there is room again: deliver, at the end of this turn; from
-                                        anywhere */
+/* Both from anywhere on the loop's thread, also inside callbacks, and idempotent. */
+void feed_close(struct feed *feed);
+void feed_resume(struct feed *feed); /* there is room again: deliver, at the end of this turn */
 /* The newest cursor from which resuming misses nothing: feed->cursor, or further on when its topics
  * had nothing since. */
 uint64_t feed_cursor(const struct feed *feed);

@@ -163,13 +163,14 @@ static void on_signal(struct loop *loop, int number)
 
 /* --- workers --- */
 
-static void sweep_topics(struct server *server)
+static void sweep_live(struct server *server)
 {
     uint64_t now_ms = loop_now_ms(&server->loop);
     if (now_ms - server->swept_ms < SWEEP_MS)
         return;
     server->swept_ms = now_ms;
     hub_sweep(server->hub, now_ms);
+    shelf_sweep(server->shelf, now_ms);
 }
 
 static void on_tick(struct deadline *deadline)
@@ -178,7 +179,7 @@ static void on_tick(struct deadline *deadline)
     for (int i = 0; i < server->worker_count; i++)
         if (server->workers[i])
             worker_watch(server->workers[i]);
-    sweep_topics(server);
+    sweep_live(server);
     loop_set_deadline(&server->loop, &server->tick, WATCHDOG_TICK_MS);
 }
 

@@ -188,7 +188,7 @@ static int core_topic_wait(lua_State *L)
     start_option(L, &choice);
     uint64_t cursor = choice.cursor;
     bool is_foreign = choice.is_foreign;
-    topic_choice_read(L, 1, &choice);
+    topic_choice_check(L, 1);
     if (is_foreign)
         return push_nothing(L, "gap", cursor);
 
@@ -200,8 +200,10 @@ static int core_topic_wait(lua_State *L)
     wait->finish = wait_finish;
     wait->source = reader;
     reader->wait = wait;
+    topic_choice_open(L, 1, &choice);
     feed_open(&reader->feed, vm_of(L)->options.outlet, &reader_events, FEED_READER, choice.topics,
               choice.count, cursor, SLOW_GAP);
+    topic_choice_drop(&choice);
     if (reader->feed.queued && timeout_ms < SETTLE_MS)
         timeout_ms = SETTLE_MS;
     return task_park(L, timeout_ms);

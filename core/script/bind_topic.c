@@ -26,11 +26,16 @@ struct topic *topic_check(lua_State *L, int index)
     return *(struct topic **)luaL_checkudata(L, index, TOPIC_TYPE);
 }
 
-static void push_topic(lua_State *L, const char *name, size_t len,
-                       const struct topic_options *options)
+static void check_name(lua_State *L, const char *name, size_t len)
 {
     if (len == 0 || len > NAME_MAX_LENGTH || !utf8_is_valid(name, len))
         luaL_error(L, "a topic's name is 1 to %d bytes of UTF-8", NAME_MAX_LENGTH);
+}
+
+static void push_topic(lua_State *L, const char *name, size_t len,
+                       const struct topic_options *options)
+{
+    check_name(L, name, len);
     struct topic **box = lua_newuserdatauv(L, sizeof(*box), 0);
     *box = NULL;
     luaL_setmetatable(L, TOPIC_TYPE);
@@ -55,37 +60,61 @@ void topic_push_cursor(lua_State *L, uint64_t seq)
 
 /* ---- several topics ---- */
 
-static void choose(lua_State *L, int index, struct topic_choice *choice)
+static void check_one(lua_State *L, int index)
 {
-    if (lua_type(L, index) == LUA_TSTRING) {
-        size_t len;
-        const char *name = lua_tolstring(L, index, &len);
-        push_topic(L, name, len, NULL);
-        index = lua_gettop(L);
-    }
-    if (choice->count == TOPICS_MAX)
-        luaL_error(L, "at most %d topics in one subscription", TOPICS_MAX);
-    struct topic *topic = topic_check(L, index);
-    for (int i = 0; i < choice->count; i++)
-        if (choice->topics[i] == topic)
-            return;
-    choice->topics[choice->count++] = topic;
-}
-
-void topic_choice_read(lua_State *L, int index, struct topic_choice *choice)
-{
-    choice->count = 0;
-    index = lua_absindex(L, index);
-    if (lua_type(L, index) != LUA_TTABLE) {
-        choose(L, index, choice);
+    size_t len;
+    if (lua_type(L, index) != LUA_TSTRING) {
+        topic_check(L, index);
         return;
     }
-    luaL_checkstack(L, 2 * TOPICS_MAX + 2, "too many topics");
-    for (lua_Integer i = 1; lua_rawgeti(L, index, i) != LUA_TNIL; i++)
-        choose(L, lua_gettop(L), choice);
-    lua_pop(L, 1);
-    if (choice->count == 0)
-        luaL_error(L, "no topic is named");
+    const char *name = lua_tolstring(L, index, &len);
+    check_name(L, name, len);
+}
+
+void topic_choice_check(lua_State *L, int index)
+{
+    if (lua_type(L, index) != LUA_TTABLE) {
+        check_one(L, index);
+        return;
+    }
+    lua_Integer count = (lua_Integer)lua_rawlen(L, index);
+    if (count == 0 || count > TOPICS_MAX)
+        luaL_error(L, "a subscription is to 1 to %d topics", TOPICS_MAX);
+    for (lua_Integer i = 1; i <= count; i++) {
+        lua_rawgeti(L, index, i);
+        check_one(L, lua_gettop(L));
+        lua_pop(L, 1);
+    }
+}
+
+static void open_one(lua_State *L, int index, struct topic_choice *choice)
+{
+    size_t len;
+    const char *name = lua_type(L, index) == LUA_TSTRING ? lua_tolstring(L, index, &len) : NULL;
+    struct topic *topic = name ? topic_open(hub_of(L), name, len, NULL)
+                               : topic_hold(*(struct topic **)lua_touserdata(L, index));
+    choice->topics[choice->count++] = topic; /* twice the same does no harm: see feed_open */
+}
+
+void topic_choice_open(lua_State *L, int index, struct topic_choice *choice)
+{
+    choice->count = 0;
+    if (lua_type(L, index) != LUA_TTABLE) {
+        open_one(L, index, choice);
+        return;
+    }
+    lua_Integer count = (lua_Integer)lua_rawlen(L, index);
+    for (lua_Integer i = 1; i <= count; i++) {
+        lua_rawgeti(L, index, i);
+        open_one(L, lua_gettop(L), choice);
+        lua_pop(L, 1);
+    }
+}
+
+void topic_choice_drop(struct topic_choice *choice)
+{
+    while (choice->count > 0)
+        topic_drop(choice->topics[--choice->count]);
 }
 
 int topic_choice_start(lua_State *L, struct topic_choice *choice, const char *cursor, size_t len)

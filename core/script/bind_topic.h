@@ -11,17 +11,18 @@
 
 /* What somebody subscribes to, and from where. */
 struct topic_choice {
-    struct topic *topics[TOPICS_MAX]; /* the references are the userdatas', which are on the stack
-                                       */
+    struct topic *topics[TOPICS_MAX]; /* held from topic_choice_open to topic_choice_drop */
     int count;
     uint64_t cursor;
     bool is_foreign; /* the cursor given was of another epoch, or none that we gave out: a gap */
 };
 
 struct topic *topic_check(lua_State *L, int index); /* raises */
-/* Reads a topic, a name, or a list of either at `index`. Names are opened, and their userdatas
- * pushed: count on the stack growing. Raises. */
-void topic_choice_read(lua_State *L, int index, struct topic_choice *choice);
+/* A topic, a name, or a list of either at `index`: first checked, which may raise, then opened,
+ * which does not; nothing may raise until the references are dropped. */
+void topic_choice_check(lua_State *L, int index);
+void topic_choice_open(lua_State *L, int index, struct topic_choice *choice);
+void topic_choice_drop(struct topic_choice *choice);
 /* Sets the cursor from text: 0, or -EINVAL. NULL: from now on. "0": from the oldest that is left.
  */
 int topic_choice_start(lua_State *L, struct topic_choice *choice, const char *cursor, size_t len);

@@ -183,13 +183,15 @@ static int ws_lua_subscribe(lua_State *L)
     int slow = slow_policy(L, is_envelope);
     lua_getfield(L, 3, "after");
     const char *after = lua_isnil(L, -1) ? NULL : luaL_checklstring(L, -1, &len);
-    topic_choice_read(L, 2, &choice);
+    topic_choice_check(L, 2);
     if (topic_choice_start(L, &choice, after, len) < 0)
         return luaL_argerror(L, 3, "after: no cursor that a topic gave out");
     struct wsock *wsock = wsock_check(L);
     if (!wsock || !wsock->ws)
         return push_closed(L, wsock);
+    topic_choice_open(L, 2, &choice);
     wsub_open(wsock, &choice, is_envelope, slow);
+    topic_choice_drop(&choice);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -198,9 +200,11 @@ static int ws_lua_subscribe(lua_State *L)
 static int ws_lua_unsubscribe(lua_State *L)
 {
     struct topic_choice choice;
-    topic_choice_read(L, 2, &choice);
+    topic_choice_check(L, 2);
     struct wsock *wsock = wsock_check(L);
+    topic_choice_open(L, 2, &choice);
     lua_pushboolean(L, wsock && wsub_close(wsock, choice.topics[0]));
+    topic_choice_drop(&choice);
     return 1;
 }
 

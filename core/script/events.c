@@ -159,46 +159,64 @@ static bool is_over(const struct topic_choice *choice)
     return true;
 }
 
-static void write_retry(lua_State *L, int index, struct request *rq)
+/* How long the client waits before it comes back, in ms; 0: its own default. */
+static uint64_t retry_of(lua_State *L, int index)
 {
     reply_field(L, index, "retry");
-    if (!lua_isnil(L, -1)) {
-        char line[48];
-        int len = snprintf(line, sizeof(line), "retry: %llu\n\n",
-                           (unsigned long long)duration_check(L, -1));
-        response_write(rq, line, (size_t)len);
-    } else {
-        response_write(rq, ":\n\n", 3); /* the head leaves, and the browser says that it is open */
-    }
+    uint64_t retry_ms = lua_isnil(L, -1) ? 0 : duration_check(L, -1);
     lua_pop(L, 1);
+    return retry_ms;
+}
+
+/* The head leaves with it, and the browser says that it is open. */
+static void write_beginning(struct request *rq, uint64_t retry_ms)
+{
+    char line[48];
+    int len = snprintf(line, sizeof(line), "retry: %llu\n\n", (unsigned long long)retry_ms);
+    if (retry_ms > 0)
+        response_write(rq, line, (size_t)len);
+    else
+        response_write(rq, ":\n\n", 3);
+}
+
+/* EventSource does not come back after this. */
+static void answer_over(lua_State *L, struct request *rq, int index)
+{
+    response_begin(rq, 204);
+    reply_headers(L, rq, index, "content-type");
+    response_send(rq, "", 0);
+}
+
+static void start(struct request *rq, const struct topic_choice *choice)
+{
+    struct vm *vm = rq->server->owner;
+    struct events *events = mem_calloc(sizeof(*events));
+    events->is_chunked = rq->framing == FRAMING_CHUNKED;
+    guest_enter(&events->guest, &events_guest_events, rq);
+    feed_open(&events->feed, vm->options.outlet, &events_feed_events, FEED_SSE, choice->topics,
+              choice->count, choice->cursor, -1);
+    if (topic_choice_owes_gap(choice))
+        write_gap(events, 0);
+    guest_set_deadline(&events->guest, HEARTBEAT_MS);
 }
 
 int reply_events(lua_State *L, struct request *rq, int index)
 {
     struct topic_choice choice;
-    live_choice_read(L, rq, index, "events", &choice);
-    if (is_over(&choice)) {
-        response_begin(rq, 204); /* EventSource does not come back after this */
-        reply_headers(L, rq, index, "content-type");
-        response_send(rq, "", 0);
-        return 0;
-    }
+    int topics = live_choice_read(L, rq, index, "events", &choice);
+    uint64_t retry_ms = retry_of(L, index);
     response_begin(rq, 200);
-    reply_headers(L, rq, index, NULL);
+    reply_headers(L, rq, index, NULL); /* the last that raises */
     response_header(rq, "x-accel-buffering", 17, "no", 2);
-    if (!response_stream(rq, -1))
-        return 0;
-    write_retry(L, index, rq);
-    if (!rq->session)
-        return 0;
 
-    struct events *events = mem_calloc(sizeof(*events));
-    events->is_chunked = rq->framing == FRAMING_CHUNKED;
-    guest_enter(&events->guest, &events_guest_events, rq);
-    feed_open(&events->feed, vm_of(L)->options.outlet, &events_feed_events, FEED_SSE, choice.topics,
-              choice.count, choice.cursor, -1);
-    if (topic_choice_owes_gap(&choice))
-        write_gap(events, 0);
-    guest_set_deadline(&events->guest, HEARTBEAT_MS);
+    topic_choice_open(L, topics, &choice);
+    if (is_over(&choice)) {
+        answer_over(L, rq, index);
+    } else if (response_stream(rq, -1)) {
+        write_beginning(rq, retry_ms);
+        if (rq->session)
+            start(rq, &choice);
+    }
+    topic_choice_drop(&choice);
     return 0;
 }

@@ -11,6 +11,8 @@
 #include <string.h>
 
 #define PIECES_MAX 64
+#define QUERY_SMALL 512 /* queries up to this size are decoded on the stack */
+#define QUERY_FIELDS 100
 
 static int raise_bad_cursor(lua_State *L)
 {
@@ -27,9 +29,14 @@ static const char *push_query_after(lua_State *L, const struct request *rq, size
 {
     struct uri_query query;
     struct uri_field field;
-    struct bytes *buffer = scratch_push(L);
-    bytes_reserve(buffer, rq->query.len + 1);
-    uri_query_init(&query, request_at(rq, rq->query), rq->query.len, buffer->data, 100);
+    char small[QUERY_SMALL];
+    char *buffer = small;
+    if (rq->query.len > sizeof(small)) {
+        struct bytes *large = scratch_push(L);
+        bytes_reserve(large, rq->query.len);
+        buffer = large->data;
+    }
+    uri_query_init(&query, request_at(rq, rq->query), rq->query.len, buffer, QUERY_FIELDS);
     while (uri_query_next(&query, &field) > 0)
         if (field.name_len == 5 && memcmp(field.name, "after", 5) == 0) {
             *len = field.value_len;
@@ -63,8 +70,8 @@ static const char *entity_tag(const struct request *rq, size_t *len)
     return text + 1;
 }
 
-void live_choice_read(lua_State *L, struct request *rq, int index, const char *name,
-                      struct topic_choice *choice)
+int live_choice_read(lua_State *L, struct request *rq, int index, const char *name,
+                     struct topic_choice *choice)
 {
     size_t len = 0;
     const char *after = last_event_id(rq, &len);
@@ -78,24 +85,27 @@ void live_choice_read(lua_State *L, struct request *rq, int index, const char *n
     if (topic_choice_start(L, choice, after, len) < 0)
         raise_bad_cursor(L);
     reply_field(L, index, name);
-    topic_choice_read(L, lua_gettop(L), choice);
+    int topics = lua_gettop(L);
+    topic_choice_check(L, topics);
+    return topics;
 }
 
+/* A message without its encoding (no memory) is not taken: the feed tries again later. */
 int live_send(struct batch *batch, enum message_encoding which, live_send_fn send, void *to)
 {
     message_encode_fn make = encoding_maker(which);
     size_t ends[PIECES_MAX];
-    if (batch->count == 1) {
-        const struct blob *blob = message_encoded(batch->messages[0], which, make);
-        ends[0] = blob->len;
-        return send(to, blob->data, ends, 1);
-    }
-    const struct bytes *joined = batch_joined(batch, which, make);
     size_t end = 0;
     int count = batch->count < PIECES_MAX ? batch->count : PIECES_MAX;
     for (int i = 0; i < count; i++) {
-        end += message_encoded(batch->messages[i], which, make)->len;
+        const struct blob *blob = message_encoded(batch->messages[i], which, make);
+        if (!blob)
+            return 0;
+        end += blob->len;
         ends[i] = end;
+        if (batch->count == 1)
+            return send(to, blob->data, ends, 1);
     }
-    return send(to, joined->data, ends, count);
+    const struct bytes *joined = batch_joined(batch, which, make);
+    return joined ? send(to, joined->data, ends, count) : 0;
 }

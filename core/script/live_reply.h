@@ -17,10 +17,10 @@ int reply_events(lua_State *L, struct request *rq, int index); /* ... `events` *
 /* ---- what both use: live_reply.c ---- */
 
 /* Reads topics and cursor of the object at `index` (its field `name` and `after`) and of the
- * request: ?after=, If-None-Match, Last-Event-ID. Pushes userdatas. Raises {status=400} for a bad
- * cursor. */
-void live_choice_read(lua_State *L, struct request *rq, int index, const char *name,
-                      struct topic_choice *choice);
+ * request: ?after=, If-None-Match, Last-Event-ID. Where the topics are on the stack, checked, for
+ * topic_choice_open. Raises {status=400} for a bad cursor. */
+int live_choice_read(lua_State *L, struct request *rq, int index, const char *name,
+                     struct topic_choice *choice);
 /* Sends messages of a batch in one encoding, by a function like conn_write_pieces: how many were
  * taken. */
 typedef int (*live_send_fn)(void *to, const char *data, const size_t *ends, int count);

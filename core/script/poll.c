@@ -180,34 +180,28 @@ static uint16_t limit_of(lua_State *L, int index)
     return limit < LIMIT_MAX ? (uint16_t)limit : LIMIT_MAX;
 }
 
-/* Keeps the header lines for whatever status will follow. */
-static void keep_lines(lua_State *L, struct request *rq, int index, struct poll *poll)
-{
-    const struct bytes *head = &rq->server->head;
-    response_begin(rq, 200);
-    size_t start = head->len;
-    reply_headers(L, rq, index, NULL);
-    poll->lines_len = (uint32_t)(head->len - start);
-    if (poll->lines_len > 0)
-        poll->lines = mem_strndup(head->data + start, poll->lines_len);
-}
-
 int reply_poll(lua_State *L, struct request *rq, int index)
 {
     struct topic_choice choice;
+    const struct bytes *head = &rq->server->head;
     uint64_t timeout_ms = timeout_of(L, index);
     uint16_t limit = limit_of(L, index);
-    live_choice_read(L, rq, index, "poll", &choice);
+    int topics = live_choice_read(L, rq, index, "poll", &choice);
     response_begin(rq, 200);
-    reply_headers(L, rq, index, NULL); /* raises here, while there is nothing to lose */
+    size_t start = head->len;
+    reply_headers(L, rq, index, NULL); /* the last that raises */
 
     struct poll *poll = mem_calloc(sizeof(*poll));
-    keep_lines(L, rq, index, poll);
+    poll->lines_len = (uint32_t)(head->len - start); /* kept for whatever status will follow */
+    if (poll->lines_len > 0)
+        poll->lines = mem_strndup(head->data + start, poll->lines_len);
     poll->limit = limit;
     poll->had_gap = choice.is_foreign;
     guest_enter(&poll->guest, &poll_guest_events, rq);
+    topic_choice_open(L, topics, &choice);
     feed_open(&poll->feed, vm_of(L)->options.outlet, &poll_feed_events, FEED_POLL, choice.topics,
               choice.count, choice.cursor, SLOW_GAP);
+    topic_choice_drop(&choice);
     guest_set_deadline(&poll->guest, choice.is_foreign ? 0 : timeout_ms);
     return 0;
 }

@@ -74,7 +74,9 @@ end
 function websocket.feed(topics, opts, req)
   local after = opts and opts.after or req.query.after or req.headers["last-event-id"]
   if after == "" then after = nil end
-  if after and not core.is_cursor(after) then abort.raise(400, "the cursor is none that this server gave out", nil, 2) end
+  if after and not core.is_cursor(after) then
+    abort.raise(400, "the cursor is none that this server gave out", nil, 2)
+  end
   local function open(ws) ws:subscribe(topics, {envelope = true, after = after}) end
   return setmetatable({status = 200, headers = {}, ws = {open = open}}, core.response)
 end

@@ -308,6 +308,25 @@ describe("an event stream of a topic", function()
     stream:close()
   end)
 
+  it("gives a slow client the newest of each key when the topic says so", function()
+    admin:set(topic, {keep = 20, bytes = "1MB", slow = "latest"})
+    local stream = events()
+    for i = 1, 300 do admin:publish_many(topic, i * 10 - 9, i * 10, 2000) end
+    for i = 1, 10 do admin:publish(topic, tostring(3000 + i), {key = "k" .. i % 2}) end
+    local last, by_key = 0, {}
+    repeat
+      local event = stream:event()
+      if event.event ~= "gap" then
+        local number = tonumber(event.data:match("^(%d+)"))
+        assert.is_true(number > last)
+        last = number
+        if number > 3000 then by_key[number % 2] = number end
+      end
+    until last == 3010
+    assert.same({[0] = 3010, [1] = 3009}, by_key)
+    stream:close()
+  end)
+
   it("is what topic:serve gives to EventSource", function()
     admin:publish(topic, "x")
     local stream = open(s, ("/serve/%s?after=0"):format(topic))

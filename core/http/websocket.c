@@ -92,7 +92,11 @@ static struct websocket *ws_of(struct guest *guest)
 static void hear(struct websocket *ws)
 {
     ws->heard_ms = (uint32_t)loop_now_ms(conn_of(ws)->loop);
+    if (!ws->awaits_pong)
+        return;
     ws->awaits_pong = false;
+    if (ws->state == WS_OPEN)
+        guest_set_deadline(&ws->guest, ws->options->ping_ms);
 }
 
 bool ws_must_wait(struct websocket *ws)

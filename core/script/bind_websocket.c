@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define WS_TYPE "neap.websocket"
+#define BURST_MAX 262144 /* after so much that left at once, others get their turn */
 
 struct ws_box {
     slot_handle handle;
@@ -89,9 +90,16 @@ static bool kind_arg(lua_State *L, int index)
     return luaL_checkoption(L, index, "text", kinds) == 0;
 }
 
+/* Whether what is sent can still arrive. A failed write is told to the socket later in this turn.
+ */
+static bool is_writable(const struct wsock *wsock)
+{
+    return wsock && wsock->ws && !ws_conn(wsock->ws)->is_broken;
+}
+
 static int push_sent(lua_State *L, const struct wsock *wsock)
 {
-    if (!wsock || !wsock->ws)
+    if (!is_writable(wsock))
         return push_closed(L, wsock);
     lua_pushboolean(L, 1);
     return 1;
@@ -103,6 +111,16 @@ static int send_finish(lua_State *L, struct wait *wait)
     return push_sent(L, wsock_check(L));
 }
 
+/* The client is quick: after a burst, others get their turn. */
+static int send_at_once(lua_State *L, struct wsock *wsock, size_t len)
+{
+    wsock->burst += len < BURST_MAX ? (uint32_t)len : BURST_MAX;
+    if (wsock->burst < BURST_MAX)
+        return push_sent(L, wsock);
+    wsock->burst = 0;
+    return task_yield_then(L, send_finish);
+}
+
 /* ws:send(data [, kind]) -> true | nil, "closed"; parks while much is unsent */
 static int ws_lua_send(lua_State *L)
 {
@@ -110,11 +128,11 @@ static int ws_lua_send(lua_State *L)
     struct wsock *wsock = wsock_check(L);
     const char *data = luaL_checklstring(L, 2, &len);
     bool is_text = kind_arg(L, 3);
-    if (!wsock || !wsock->ws)
+    if (!is_writable(wsock))
         return push_closed(L, wsock);
     ws_send(wsock->ws, data, len, is_text);
     if (ws_unsent(wsock->ws) <= CONN_HIGH_WATER)
-        return push_sent(L, wsock);
+        return send_at_once(L, wsock, len);
     struct wait *wait = task_wait(L);
     wait->finish = send_finish;
     wait->source = wsock;
@@ -129,7 +147,7 @@ static int ws_lua_try_send(lua_State *L)
     struct wsock *wsock = wsock_check(L);
     const char *data = luaL_checklstring(L, 2, &len);
     bool is_text = kind_arg(L, 3);
-    if (!wsock || !wsock->ws)
+    if (!is_writable(wsock))
         return push_closed(L, wsock);
     bool has_room = ws_unsent(wsock->ws) <= CONN_HIGH_WATER;
     if (has_room)

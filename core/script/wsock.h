@@ -40,6 +40,7 @@ struct wsock {
     struct task *task; /* at work for it: open, message, close or the whole handler */
     char *reason;      /* of the end */
     uint32_t reason_len;
+    uint32_t burst; /* bytes that left at once since the sender last let others run */
     uint16_t code;
     bool is_paused;
     bool has_callbacks; /* callback style */

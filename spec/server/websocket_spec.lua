@@ -536,10 +536,12 @@ describe("a WebSocket's handler", function()
   it("pings a silent client", function()
     local socket = ws.open(s, "/ping")
     local from = task.now()
-    local frame = socket:next_frame()
-    assert.equal(ws.PING, frame.opcode)
+    for _ = 1, 3 do -- an answered ping does not make the next one late
+      local frame = socket:next_frame()
+      assert.equal(ws.PING, frame.opcode)
+      socket:frame(ws.PONG, frame.payload)
+    end
     assert.is_true(task.now() - from < 5)
-    socket:frame(ws.PONG, frame.payload)
     socket:close()
   end)
 

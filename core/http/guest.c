@@ -14,7 +14,7 @@ void guest_enter(struct guest *guest, const struct guest_events *events, struct 
     *guest = (struct guest){
         .events = events,
         .session = session,
-        .route = rq->user.route,
+        .route = (uint16_t)rq->user.route,
         .is_http10 = rq->is_http10,
         .is_head = rq->is_head,
         .wants_close = rq->wants_close,
@@ -50,8 +50,7 @@ struct request *guest_leave(struct guest *guest)
     session->request = rq;
     session->guest = NULL;
     guest->session = NULL;
-    loop_clear_deadline(session->server->loop, &session->deadline);
-    return rq;
+    return rq; /* the deadline moves on when it is answered: see session_set_idle */
 }
 
 struct conn *guest_conn(struct guest *guest)

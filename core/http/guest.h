@@ -27,14 +27,16 @@ struct guest {
     const struct guest_events *events;
     struct session *session; /* NULL: has none (any more) */
     char *path;              /* of the request, while there is an access log */
-    int route;
+    uint16_t route;
     bool is_http10;
     bool is_head;
     bool wants_close;
+    bool has_gap; /* for its owner, as is the next: they fill what would be padding */
+    uint8_t limit;
 };
 
-/* Takes the connection over from a request whose handler has returned. The request goes on without
- * one: its request_done comes as always. */
+/* Takes the connection over from a request whose handler has returned. Set a deadline, or clear the
+ * request's. The request goes on without one: its request_done comes as always. */
 void guest_enter(struct guest *guest, const struct guest_events *events, struct request *rq);
 /* Gives the connection back, to answer: a new request of the same kind, for response_... and then
  * request_done. The guest gets no more calls. */

@@ -34,7 +34,9 @@ static void session_hold_body(struct session *session)
 static void session_on_head(struct session *session)
 {
     struct request *rq = session->request;
-    loop_clear_deadline(session->server->loop, &session->deadline);
+    if (rq->stage == REQUEST_BODY) /* else the idle deadline stays where it is, moved later after
+                                      the answer */
+        loop_clear_deadline(session->server->loop, &session->deadline);
     if (rq->stage == REQUEST_BODY && !rq->expects_continue)
         session_watch_body(session);
     if (rq->has_upgrade && session->server->unfed > 0)

@@ -286,6 +286,8 @@ struct websocket *ws_accept(struct request *rq, const struct ws_options *options
     hear(ws);
     if (options->ping_ms)
         guest_set_deadline(&ws->guest, options->ping_ms);
+    else
+        guest_clear_deadline(&ws->guest);
     go_on(ws); /* what came behind the handshake is read at the end of this turn */
     if (server->is_draining)
         ws_close(ws, WSLAY_CODE_GOING_AWAY, NULL, 0);

@@ -8,6 +8,8 @@
 
 #include <lauxlib.h>
 
+#define ROUTES_MAX 65535 /* a guest keeps the number in 16 bits */
+
 void app_free(struct app *app)
 {
     if (!app)
@@ -64,6 +66,8 @@ static void routes_read(lua_State *L, struct app *app)
     lua_getfield(L, 1, "routes");
     luaL_checktype(L, -1, LUA_TTABLE);
     app->count = (int)lua_rawlen(L, -1);
+    if (app->count > ROUTES_MAX)
+        luaL_error(L, "an application has at most %d routes", ROUTES_MAX);
     app->routes = mem_calloc(sizeof(struct route) * ((size_t)app->count + 1));
     for (int i = 1; i <= app->count; i++) {
         lua_rawgeti(L, -1, i);

@@ -19,12 +19,9 @@
 #define LIMIT_MAX 64
 
 struct poll {
-    struct guest guest;
+    struct guest guest; /* with its own: limit, has_gap */
     struct feed feed;
     char *lines; /* header lines of the handler and on_send; NULL: none */
-    uint32_t lines_len;
-    uint16_t limit;
-    bool had_gap;
 };
 
 static void poll_free(struct poll *poll)
@@ -57,10 +54,11 @@ static struct request *begin_answer(struct poll *poll, int status, uint64_t curs
     struct hub *hub = hub_of(poll); /* before it has left */
     struct request *rq = guest_leave(&poll->guest);
     response_begin(rq, status);
-    response_lines(rq, poll->lines, poll->lines_len);
+    if (poll->lines)
+        response_lines(rq, poll->lines, strlen(poll->lines));
     if (status < 500)
         add_cursor(rq, hub, cursor);
-    if (poll->had_gap)
+    if (poll->guest.has_gap)
         response_header(rq, "topic-gap", 9, "1", 1);
     poll_free(poll);
     return rq;
@@ -105,7 +103,7 @@ static void answer_items(struct poll *poll, struct message *const *messages, int
 static int on_messages(struct feed *feed, struct batch *batch)
 {
     struct poll *poll = container_of(feed, struct poll, feed);
-    int count = batch->count < poll->limit ? batch->count : poll->limit;
+    int count = batch->count < poll->guest.limit ? batch->count : poll->guest.limit;
     uint64_t cursor = count == batch->count ? batch->head : batch->messages[count - 1]->seq;
     answer_items(poll, batch->messages, count, cursor); /* the poll is gone after this */
     return count;
@@ -116,7 +114,7 @@ static void on_gap(struct feed *feed, uint64_t cursor)
 {
     (void)cursor;
     struct poll *poll = container_of(feed, struct poll, feed);
-    poll->had_gap = true;
+    poll->guest.has_gap = true;
     guest_set_deadline(&poll->guest, 0);
 }
 
@@ -141,7 +139,7 @@ static void on_due(struct guest *guest)
     struct poll *poll = container_of(guest, struct poll, guest);
     if (poll->feed.queued) /* what is there comes first, also with timeout = 0 */
         guest_set_deadline(&poll->guest, 1);
-    else if (poll->had_gap)
+    else if (poll->guest.has_gap)
         answer_items(poll, NULL, 0, feed_cursor(&poll->feed)); /* so that nothing is missed */
     else
         answer_empty(poll, 204);
@@ -170,14 +168,14 @@ static uint64_t timeout_of(lua_State *L, int index)
     return timeout_ms - timeout_ms * (uint64_t)(random() % (JITTER_PERCENT + 1)) / 100;
 }
 
-static uint16_t limit_of(lua_State *L, int index)
+static uint8_t limit_of(lua_State *L, int index)
 {
     reply_field(L, index, "limit");
     lua_Integer limit = luaL_optinteger(L, -1, LIMIT_MAX);
     if (limit < 1)
         luaL_error(L, "res.poll: limit is how many messages at most, from 1");
     lua_pop(L, 1);
-    return limit < LIMIT_MAX ? (uint16_t)limit : LIMIT_MAX;
+    return limit < LIMIT_MAX ? (uint8_t)limit : LIMIT_MAX;
 }
 
 int reply_poll(lua_State *L, struct request *rq, int index)
@@ -185,19 +183,18 @@ int reply_poll(lua_State *L, struct request *rq, int index)
     struct topic_choice choice;
     const struct bytes *head = &rq->server->head;
     uint64_t timeout_ms = timeout_of(L, index);
-    uint16_t limit = limit_of(L, index);
+    uint8_t limit = limit_of(L, index);
     int topics = live_choice_read(L, rq, index, "poll", &choice);
     response_begin(rq, 200);
     size_t start = head->len;
     reply_headers(L, rq, index, NULL); /* the last that raises */
 
     struct poll *poll = mem_calloc(sizeof(*poll));
-    poll->lines_len = (uint32_t)(head->len - start); /* kept for whatever status will follow */
-    if (poll->lines_len > 0)
-        poll->lines = mem_strndup(head->data + start, poll->lines_len);
-    poll->limit = limit;
-    poll->had_gap = choice.is_foreign;
+    if (head->len > start) /* kept for whatever status will follow */
+        poll->lines = mem_strndup(head->data + start, head->len - start);
     guest_enter(&poll->guest, &poll_guest_events, rq);
+    poll->guest.limit = limit;
+    poll->guest.has_gap = choice.is_foreign;
     topic_choice_open(L, topics, &choice);
     feed_open(&poll->feed, vm_of(L)->options.outlet, &poll_feed_events, FEED_POLL, choice.topics,
               choice.count, choice.cursor, SLOW_GAP);

@@ -239,9 +239,12 @@ local POLL_OPTIONS = {after = "string", timeout = "duration", limit = "number"}
 ---@param opts {after: string?, timeout: number|string?, limit: integer?}? timeout: seconds or "25s" (default 25 s, less up to a tenth); limit: messages in one answer (default and most: 64)
 ---@return neap.Response
 function res.poll(topics, opts)
-  opts = options.check(opts, POLL_OPTIONS, "res.poll", 2)
   local response = new(200, {})
-  response.poll, response.after, response.timeout, response.limit = topics, opts.after, opts.timeout, opts.limit
+  response.poll = topics
+  if opts then
+    opts = options.check(opts, POLL_OPTIONS, "res.poll", 2)
+    response.after, response.timeout, response.limit = opts.after, opts.timeout, opts.limit
+  end
   return response
 end
 

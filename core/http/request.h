@@ -73,7 +73,12 @@ struct request {
     struct span path;       /* raw */
     struct span query;      /* without the '?' */
     struct span host;       /* the authority: Host's value, or the target's own */
+    /* headers and params are not cleared between requests: their counts say what is there */
     struct header_span headers[REQUEST_MAX_HEADERS + 1]; /* the last is only ever begun */
+    struct {
+        const char *name;
+        struct span value; /* in the decoded path */
+    } params[ROUTER_MAX_PARAMS];
     uint16_t header_count;
     bool has_value; /* the header that is arriving has its value begun */
     const struct http_limits *limits;
@@ -112,10 +117,6 @@ struct request {
     uint64_t started_ns;
 
     uint16_t param_count;
-    struct {
-        const char *name;
-        struct span value; /* in the decoded path */
-    } params[ROUTER_MAX_PARAMS];
     uint32_t allow; /* methods that would have matched */
     struct request_user user;
 };

@@ -17,6 +17,7 @@
 #define TIMEOUT_MS 25000
 #define JITTER_PERCENT 10 /* so that clients that came together do not come back together */
 #define LIMIT_MAX 64
+#define BODY_FIRST 512 /* bytes; most answers fit */
 
 struct poll {
     struct guest guest; /* with its own: limit, has_gap */
@@ -80,6 +81,7 @@ static void answer_items(struct poll *poll, struct message *const *messages, int
     char text[CURSOR_SIZE];
     struct bytes body = {0};
     size_t len = cursor_format(text, hub_epoch(hub_of(poll)), cursor);
+    bytes_reserve(&body, BODY_FIRST);
     bytes_append_text(&body, "{\"cursor\":\"");
     bytes_append(&body, text, len);
     bytes_append_text(&body, "\",\"items\":[");

@@ -241,10 +241,13 @@ local POLL_OPTIONS = {after = "string", timeout = "duration", limit = "number"}
 function res.poll(topics, opts)
   local response = new(200, {})
   response.poll = topics
-  if opts then
-    opts = options.check(opts, POLL_OPTIONS, "res.poll", 2)
-    response.after, response.timeout, response.limit = opts.after, opts.timeout, opts.limit
+  for name, value in pairs(opts or {}) do
+    if name ~= "after" or type(value) ~= "string" then -- the usual one needs no look: this is a hot path
+      opts = options.check(opts, POLL_OPTIONS, "res.poll", 2)
+      break
+    end
   end
+  if opts then response.after, response.timeout, response.limit = opts.after, opts.timeout, opts.limit end
   return response
 end
 

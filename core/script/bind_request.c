@@ -7,6 +7,7 @@
 #include "script/app.h"
 #include "script/duration.h"
 #include "script/handler.h"
+#include "script/request_box.h"
 #include "script/task.h"
 #include "script/vm.h"
 
@@ -14,33 +15,15 @@
 #include <string.h>
 
 #define REQUEST_TYPE "neap.request"
-#define HEADERS_TYPE "neap.headers"
-#define CHUNK_DEFAULT 65536
-
-struct request_box {
-    slot_handle handle;
-    struct http_server *server;
-};
 
 void request_push(lua_State *L, struct request *rq)
 {
-    struct request_box *box = lua_newuserdatauv(L, sizeof(*box), 0);
-    box->handle = rq->handle;
-    box->server = rq->server;
-    luaL_setmetatable(L, REQUEST_TYPE);
-}
-
-static struct request *box_open(lua_State *L, const struct request_box *box)
-{
-    struct request *rq = request_find(box->server, box->handle);
-    if (!rq)
-        luaL_error(L, "this request is over: keep what you need from it in locals before it ends");
-    return rq;
+    request_box_push(L, rq, REQUEST_TYPE);
 }
 
 struct request *request_check(lua_State *L, int index)
 {
-    return box_open(L, luaL_checkudata(L, index, REQUEST_TYPE));
+    return request_box_open(L, luaL_checkudata(L, index, REQUEST_TYPE));
 }
 
 void request_release(lua_State *L, struct request *rq)
@@ -84,11 +67,6 @@ static const char *const field_names[] = {
 };
 #define FIELD_COUNT (sizeof(field_names) / sizeof(*field_names))
 
-static void push_span(lua_State *L, const struct request *rq, struct span span)
-{
-    lua_pushlstring(L, request_at(rq, span), span.len);
-}
-
 static void push_params(lua_State *L, const struct request *rq)
 {
     size_t len;
@@ -98,14 +76,6 @@ static void push_params(lua_State *L, const struct request *rq)
         lua_pushlstring(L, path + rq->params[i].value.offset, rq->params[i].value.len);
         lua_setfield(L, -2, rq->params[i].name);
     }
-}
-
-static void push_headers(lua_State *L, const struct request *rq)
-{
-    struct request_box *box = lua_newuserdatauv(L, sizeof(*box), 0);
-    box->handle = rq->handle;
-    box->server = rq->server;
-    luaL_setmetatable(L, HEADERS_TYPE);
 }
 
 /* Either end of the connection: `want_port` or its host. */
@@ -186,11 +156,11 @@ static bool push_field(lua_State *L, struct request *rq, enum field field)
         text = request_path(rq, &len);
         lua_pushlstring(L, text, len);
         return false;
-    case FIELD_RAW_PATH: push_span(L, rq, rq->path); return false;
-    case FIELD_RAW_QUERY: push_span(L, rq, rq->query); return false;
+    case FIELD_RAW_PATH: request_push_span(L, rq, rq->path); return false;
+    case FIELD_RAW_QUERY: request_push_span(L, rq, rq->query); return false;
     case FIELD_PARAMS: push_params(L, rq); return true;
-    case FIELD_HEADERS: push_headers(L, rq); return true;
-    case FIELD_AUTHORITY: push_span(L, rq, rq->host); return false;
+    case FIELD_HEADERS: request_push_headers(L, rq); return true;
+    case FIELD_AUTHORITY: request_push_span(L, rq, rq->host); return false;
     case FIELD_PEER_IP: push_end(L, rq, true, false); return true;
     case FIELD_PEER_PORT: push_end(L, rq, true, true); return true;
     case FIELD_PORT: push_end(L, rq, false, true); return true;
@@ -206,7 +176,7 @@ static bool push_field(lua_State *L, struct request *rq, enum field field)
 }
 
 /* Pushes the table of what was made once; creates it. */
-static void push_cache(lua_State *L, struct request *rq)
+void request_push_cache(lua_State *L, struct request *rq)
 {
     if (rq->user.cache_ref) {
         lua_rawgeti(L, LUA_REGISTRYINDEX, rq->user.cache_ref);
@@ -220,7 +190,7 @@ static void push_cache(lua_State *L, struct request *rq)
 /* Keeps the value on top under the key at 2. */
 static int keep_value(lua_State *L, struct request *rq)
 {
-    push_cache(L, rq);
+    request_push_cache(L, rq);
     lua_pushvalue(L, 2);
     lua_pushvalue(L, -3);
     lua_rawset(L, -3);
@@ -265,71 +235,6 @@ static int request_newindex(lua_State *L)
     return 0;
 }
 
-/* ---- headers ---- */
-
-/* headers[name] -> the first value, or nil; headers:all(name) -> list */
-static int headers_index(lua_State *L)
-{
-    struct request *rq = box_open(L, luaL_checkudata(L, 1, HEADERS_TYPE));
-    size_t name_len;
-    size_t len;
-    const char *name = luaL_checklstring(L, 2, &name_len);
-    if (name_len == 3 && memcmp(name, "all", 3) == 0) {
-        lua_pushvalue(L, lua_upvalueindex(1));
-        return 1;
-    }
-    const char *value = request_header(rq, name, name_len, &len);
-    if (!value)
-        return 0;
-    lua_pushlstring(L, value, len);
-    return 1;
-}
-
-static int headers_all(lua_State *L)
-{
-    struct request *rq = box_open(L, luaL_checkudata(L, 1, HEADERS_TYPE));
-    size_t len;
-    const char *name = luaL_checklstring(L, 2, &len);
-    lua_newtable(L);
-    for (int i = 0, count = 0; i < rq->header_count; i++) {
-        const struct header_span *header = &rq->headers[i];
-        if (header->name.len != len || strncasecmp(request_at(rq, header->name), name, len) != 0)
-            continue;
-        push_span(L, rq, header->value);
-        lua_rawseti(L, -2, ++count);
-    }
-    return 1;
-}
-
-/* Iterates over name (in lower case), value; the control is the number of the header. */
-static int headers_next(lua_State *L)
-{
-    struct request *rq = box_open(L, luaL_checkudata(L, 1, HEADERS_TYPE));
-    lua_Integer i = lua_tointeger(L, lua_upvalueindex(1));
-    if (i >= rq->header_count)
-        return 0;
-    lua_pushinteger(L, i + 1);
-    lua_replace(L, lua_upvalueindex(1));
-    const struct header_span *header = &rq->headers[i];
-    const char *name = request_at(rq, header->name);
-    luaL_Buffer lower;
-    luaL_buffinit(L, &lower);
-    for (uint32_t at = 0; at < header->name.len; at++)
-        luaL_addchar(&lower, name[at] >= 'A' && name[at] <= 'Z' ? name[at] + 32 : name[at]);
-    luaL_pushresult(&lower);
-    push_span(L, rq, header->value);
-    return 2;
-}
-
-static int headers_pairs(lua_State *L)
-{
-    luaL_checkudata(L, 1, HEADERS_TYPE);
-    lua_pushinteger(L, 0);
-    lua_pushcclosure(L, headers_next, 1);
-    lua_pushvalue(L, 1);
-    return 2;
-}
-
 /* req:header(name) -> the first value, or nil */
 static int request_get_header(lua_State *L)
 {
@@ -344,132 +249,13 @@ static int request_get_header(lua_State *L)
     return 1;
 }
 
-/* ---- the body ---- */
-
-static int push_body_error(lua_State *L, const struct request *rq)
-{
-    lua_pushnil(L);
-    lua_pushstring(L, rq->body_error ? rq->body_error : "aborted");
-    return 2;
-}
-
-static void reader_undo(struct wait *wait)
-{
-    struct request *rq = wait->source;
-    rq->user.reader = NULL;
-    rq->is_wanted = false;
-}
-
-/* Waits for body bytes; `finish` pushes them. */
-static int park_reader(lua_State *L, struct request *rq, bool reads_all,
-                       int (*finish)(lua_State *L, struct wait *wait))
-{
-    if (rq->user.reader)
-        return luaL_error(L, "another task is reading this body");
-    struct wait *wait = task_wait(L);
-    wait->undo = reader_undo;
-    wait->finish = finish;
-    wait->source = rq;
-    rq->user.reader = wait;
-    rq->user.reads_all = reads_all;
-    return task_park(L, WAIT_FOREVER);
-}
-
-void request_wake_reader(struct request *rq)
-{
-    struct wait *wait = rq->user.reader;
-    bool is_over = rq->stage != REQUEST_BODY || !rq->user.task;
-    if (!wait || (!is_over && (rq->user.reads_all || rq->body.len == 0)))
-        return;
-    rq->user.reader = NULL;
-    rq->is_wanted = false;
-    wait_wake(wait, 0);
-}
-
-/* Pushes the whole body and keeps it, so that it can be asked for again. */
-static int push_whole_body(lua_State *L, struct request *rq)
-{
-    if (rq->stage != REQUEST_WHOLE)
-        return push_body_error(L, rq);
-    lua_pushlstring(L, rq->body.data ? rq->body.data : "", rq->body.len);
-    bytes_deinit(&rq->body);
-    push_cache(L, rq);
-    lua_pushvalue(L, -2);
-    lua_setfield(L, -2, "\1body");
-    lua_pop(L, 1);
-    return 1;
-}
-
-static int body_finish(lua_State *L, struct wait *wait)
-{
-    (void)wait;
-    return push_whole_body(L, request_check(L, 1));
-}
-
-static uint64_t limit_arg(lua_State *L, int index, const struct request *rq)
-{
-    return lua_isnoneornil(L, index) ? handler_body_limit(rq) : size_check(L, index);
-}
-
-/* req:body([limit]) -> string | nil, "too_large" | "aborted" | "timeout" | "invalid" */
-static int request_body(lua_State *L)
-{
-    struct request *rq = request_check(L, 1);
-    uint64_t limit = limit_arg(L, 2, rq);
-    if (rq->user.cache_ref) {
-        push_cache(L, rq);
-        if (lua_getfield(L, -1, "\1body") == LUA_TSTRING)
-            return 1;
-        lua_pop(L, 2);
-    }
-    if (rq->user.has_chunks)
-        return luaL_error(L, "a part of this body was already read in chunks");
-    request_read_body(rq, limit);
-    if (rq->stage != REQUEST_BODY)
-        return push_whole_body(L, rq);
-    return park_reader(L, rq, true, body_finish);
-}
-
-static int push_chunk(lua_State *L, struct request *rq, size_t most)
-{
-    if (rq->body.len == 0 && rq->stage == REQUEST_WHOLE)
-        return 0;
-    if (rq->body.len == 0 || rq->stage == REQUEST_BROKEN)
-        return push_body_error(L, rq);
-    size_t len = rq->body.len < most ? rq->body.len : most;
-    lua_pushlstring(L, rq->body.data, len);
-    bytes_consume(&rq->body, len);
-    return 1;
-}
-
-static int chunk_finish(lua_State *L, struct wait *wait)
-{
-    (void)wait;
-    return push_chunk(L, request_check(L, 1), (size_t)luaL_optinteger(L, 2, CHUNK_DEFAULT));
-}
-
-/* req:read_chunk([n]) -> string of up to n bytes | nil at the end | nil, error */
-static int request_read_chunk(lua_State *L)
-{
-    struct request *rq = request_check(L, 1);
-    lua_Integer most = luaL_optinteger(L, 2, CHUNK_DEFAULT);
-    luaL_argcheck(L, most > 0, 2, "at least one byte");
-    rq->user.has_chunks = true;
-    request_read_body(rq, handler_body_limit(rq));
-    if (rq->body.len > 0 || rq->stage != REQUEST_BODY) {
-        rq->is_wanted = false;
-        return push_chunk(L, rq, (size_t)most);
-    }
-    return park_reader(L, rq, false, chunk_finish);
-}
-
 /* ---- the rest ---- */
 
 /* req:is_connected() -> boolean */
 static int request_is_connected(lua_State *L)
 {
     struct request_box *box = luaL_checkudata(L, 1, REQUEST_TYPE);
-    struct request *rq = request_find(box->server, box->handle);
+    struct request *rq = request_box_find(box);
     lua_pushboolean(L, rq && rq->session && !rq->is_disconnected && !request_conn(rq)->is_broken);
     return 1;
 }
@@ -494,7 +280,7 @@ static int request_after(lua_State *L)
 static int request_tostring(lua_State *L)
 {
     struct request_box *box = luaL_checkudata(L, 1, REQUEST_TYPE);
-    struct request *rq = request_find(box->server, box->handle);
+    struct request *rq = request_box_find(box);
     if (!rq) {
         lua_pushliteral(L, "request (over)");
         return 1;
@@ -502,23 +288,10 @@ static int request_tostring(lua_State *L)
     size_t method_len;
     const char *method = request_method(rq, &method_len);
     lua_pushfstring(L, "request (%s ", method);
-    push_span(L, rq, rq->path);
+    request_push_span(L, rq, rq->path);
     lua_pushliteral(L, ")");
     lua_concat(L, 3);
     return 1;
-}
-
-static void make_headers_type(lua_State *L)
-{
-    luaL_newmetatable(L, HEADERS_TYPE);
-    lua_pushcfunction(L, headers_all);
-    lua_pushcclosure(L, headers_index, 1);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, headers_pairs);
-    lua_setfield(L, -2, "__pairs");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-    lua_pop(L, 1);
 }
 
 /* Stack: core, class, methods, getters. */
@@ -551,7 +324,7 @@ int bind_request(lua_State *L)
         lua_setfield(L, -2, field_names[i]);
     }
     lua_newtable(L); /* stack: core, class, methods, getters */
-    make_headers_type(L);
+    request_make_headers_type(L);
     make_request_type(L);
     lua_setfield(L, -3, "getters");
     lua_setfield(L, -2, "methods");

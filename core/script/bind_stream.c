@@ -3,7 +3,7 @@
 #include "script/bind_stream.h"
 
 #include "http/response.h"
-#include "http/session.h"
+#include "script/request_box.h"
 #include "script/task.h"
 
 #include <lauxlib.h>
@@ -11,24 +11,15 @@
 #define STREAM_TYPE "neap.stream"
 #define BURST_MAX 262144 /* after so much that left at once, others get their turn */
 
-struct stream_box {
-    slot_handle handle;
-    struct http_server *server;
-};
-
 void stream_push(lua_State *L, struct request *rq)
 {
-    struct stream_box *box = lua_newuserdatauv(L, sizeof(*box), 0);
-    box->handle = rq->handle;
-    box->server = rq->server;
-    luaL_setmetatable(L, STREAM_TYPE);
+    request_box_push(L, rq, STREAM_TYPE);
 }
 
 /* The request that is being answered, or NULL when its client has gone or its answer has ended. */
 static struct request *stream_open(lua_State *L)
 {
-    struct stream_box *box = luaL_checkudata(L, 1, STREAM_TYPE);
-    struct request *rq = request_find(box->server, box->handle);
+    struct request *rq = request_box_find(luaL_checkudata(L, 1, STREAM_TYPE));
     if (!rq || !rq->session || rq->is_disconnected || rq->answer != ANSWER_STARTED)
         return NULL;
     return request_conn(rq)->is_broken ? NULL : rq; /* a failed write is told to the session later

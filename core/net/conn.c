@@ -49,7 +49,6 @@ int conn_open(struct conn *conn, struct loop *loop, int fd, bool is_unix,
     (void)err;
     deadline_init(&conn->stall, on_stall_due);
     list_init(&conn->stopped_link);
-    list_push(&loop->conns, &conn->link);
     tally_add(TALLY_CONN, 1);
     return 0;
 }
@@ -172,7 +171,6 @@ void conn_close(struct conn *conn)
             loop_cancel_job(&conn->outbox->file->again);
     }
     loop_clear_deadline(conn->loop, &conn->stall);
-    list_remove(&conn->link);
     uv_close(&conn->uv.handle, on_uv_closed);
 }
 

@@ -51,7 +51,6 @@ struct conn {
     const struct conn_events *events;
     struct conn_outbox *outbox; /* NULL while everything has been sent */
     struct deadline stall;      /* write stall; while lingering: its end */
-    struct list link;           /* in loop->conns */
     struct list stopped_link;   /* in loop->stopped or loop->swept */
     uint32_t stall_ms;          /* allowed without progress while bytes wait; 0: for ever */
     uint32_t lingered;          /* bytes discarded while lingering */

@@ -205,7 +205,6 @@ int loop_init(struct loop *loop, void *owner)
     deadlines_init(&loop->deadlines);
     list_init(&loop->jobs);
     list_init(&loop->later);
-    list_init(&loop->conns);
     list_init(&loop->stopped);
     list_init(&loop->swept);
     bytes_init(&loop->cork);

@@ -48,7 +48,6 @@ struct loop {
     char *read_buffer;                     /* LOOP_READ_SIZE, shared by all connections */
     struct conn *corked;                   /* whose bytes are in `cork`, or NULL */
     struct bytes cork;
-    struct list conns;   /* every open connection */
     struct list stopped; /* those not reading: to be looked at in this round of the sweep ... */
     struct list swept;   /* ... or in the next */
     struct deadline sweep;

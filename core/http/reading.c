@@ -34,8 +34,8 @@ static void session_hold_body(struct session *session)
 static void session_on_head(struct session *session)
 {
     struct request *rq = session->request;
-    if (rq->stage == REQUEST_BODY) /* else the idle deadline stays where it is, moved later after
-                                      the answer */
+    /* Without a body the deadline stays where it is: the answer moves it later, which is cheap. */
+    if (rq->stage == REQUEST_BODY)
         loop_clear_deadline(session->server->loop, &session->deadline);
     if (rq->stage == REQUEST_BODY && !rq->expects_continue)
         session_watch_body(session);

@@ -17,17 +17,7 @@ describe("the framing of a request", function()
   setup(function() s = server.start {app = http.APP, workers = 1, env = {NEAP_LIMITS_BODY = "1000"}} end)
   teardown(server.stop_all)
 
-  local function refuses(cases)
-    for _, case in ipairs(cases) do
-      it("refuses " .. case[1], function() http.refuses(s, case[2], case[3] or 400) end)
-    end
-  end
-
-  local function accepts(cases)
-    for _, case in ipairs(cases) do
-      it("takes " .. case[1], function() http.accepts(s, case[2], case[3]) end)
-    end
-  end
+  local refuses, accepts = http.tables(it, function() return s end)
 
   describe("with Content-Length", function()
     accepts {

@@ -12,17 +12,7 @@ describe("the Host of a request", function()
   setup(function() s = server.start {app = http.APP, workers = 1} end)
   teardown(server.stop_all)
 
-  local function refuses(cases)
-    for _, case in ipairs(cases) do
-      it("refuses " .. case[1], function() http.refuses(s, case[2], 400) end)
-    end
-  end
-
-  local function accepts(cases)
-    for _, case in ipairs(cases) do
-      it("takes " .. case[1], function() http.accepts(s, case[2], case[3]) end)
-    end
-  end
+  local refuses, accepts = http.tables(it, function() return s end)
 
   accepts {
     {"a name", host "Host: example.org\r\n", "/ example.org"},

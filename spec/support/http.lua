@@ -287,4 +287,24 @@ http.APP = [[
   app:any("/*rest", function(req) return req.raw_path .. " " .. req.raw_query end)
   return app]]
 
+---Two functions that make a test of each row {what, bytes, ...} of a table: requests that are refused with a status
+---(default 400), and requests that are taken with an answer's body.
+---@param it function busted's, which only spec files can see
+---@param current fun(): spec.Server the server, once the tests run
+---@return fun(cases: table) refuses
+---@return fun(cases: table) accepts
+function http.tables(it, current)
+  local function refuses(cases)
+    for _, case in ipairs(cases) do
+      it("refuses " .. case[1], function() http.refuses(current(), case[2], case[3] or 400) end)
+    end
+  end
+  local function accepts(cases)
+    for _, case in ipairs(cases) do
+      it("takes " .. case[1], function() http.accepts(current(), case[2], case[3]) end)
+    end
+  end
+  return refuses, accepts
+end
+
 return http

@@ -2,7 +2,10 @@
 -- floor, is named here.
 local core = require "neap.core"
 
-local FLOORS = {"base", "net", "http", "live", "script"}
+local FLOORS = {"base", "net", "http", "live", "client", "script"}
+
+-- Rooms on the same storey: none may include another.
+local ROOMS = {http = true, live = true, client = true}
 
 -- The libraries that only some floors may know. llhttp's types show in http/request.h, libuv's in net/*.h.
 local LIBRARIES = {
@@ -10,6 +13,8 @@ local LIBRARIES = {
   {pattern = "^lauxlib%.h$", floors = {script = true}}, {pattern = "^uv%.h$", floors = {net = true}},
   {pattern = "^llhttp%.h$", floors = {http = true}}, {pattern = "^wslay/", floors = {http = true}},
   {pattern = "^zlib%.h$", floors = {http = true}}, {pattern = "^yyjson%.h$", floors = {script = true}},
+  {pattern = "^hiredis/", floors = {client = true}}, {pattern = "^curl/", floors = {client = true}},
+  {pattern = "^sqlite3%.h$", floors = {client = true}}, {pattern = "^libpq%-fe%.h$", floors = {client = true}},
 }
 
 local level = {top = #FLOORS + 1}
@@ -66,6 +71,8 @@ describe("the floors of core", function()
         if include.is_ours then
           local mine, theirs = floor_of(path), floor_of(include.name)
           assert(level[theirs], ("%s includes %s, which is on no floor"):format(path, include.name))
+          assert(theirs == mine or not (ROOMS[theirs] and ROOMS[mine]),
+            ("%s includes %s: these rooms do not know each other"):format(path, include.name))
           assert(level[theirs] <= level[mine],
             ("%s includes %s: %s is above %s"):format(path, include.name, theirs, mine))
         end

@@ -1,0 +1,1 @@
+/* Keeps this room from being empty until its first resident is in. */

@@ -13,7 +13,7 @@
 #endif
 
 enum { FOR_CONFIG = 1, FOR_LISTEN = 2 }; /* groups of options */
-enum args { ARGS_NONE, ARGS_APP, ARGS_SCRIPT, ARGS_TEST };
+enum args { ARGS_NONE, ARGS_APP, ARGS_SCRIPT, ARGS_TEST, ARGS_CONTROL };
 
 struct command {
     const char *name;
@@ -29,6 +29,9 @@ static const char app_help[] =
     "  DIR            a folder with app.lua, or one whose subfolders are apps: each is\n"
     "                 served at /<name>, and / is `welcome`\n"
     "  Without either, the folder apps/ is meant.\n";
+
+static const char pid_help[] =
+    "  --pid PID      which server; default: the only one, or the only one of this folder\n";
 
 static const struct command commands[] = {
     {"run", ARGS_APP, FOR_CONFIG | FOR_LISTEN, "[options] [FILE|DIR]", "serve an application",
@@ -48,6 +51,11 @@ static const struct command commands[] = {
      "  --filter=P     only those whose name matches the Lua pattern P\n"
      "  --tags=A,B     only those tagged #A or #B\n"
      "  The last line on stdout is: N passed, N failed, N skipped\n"},
+    {"ps", ARGS_CONTROL, FOR_CONFIG, "[--pid PID]", "list the tasks of a running server", pid_help},
+    {"topics", ARGS_CONTROL, FOR_CONFIG, "[--pid PID]", "list the topics of a running server",
+     pid_help},
+    {"errors", ARGS_CONTROL, FOR_CONFIG, "[--pid PID] [ID]",
+     "list what failed lately in a running server, or show one", pid_help},
     {"config", ARGS_NONE, FOR_CONFIG | FOR_LISTEN, "[options]",
      "print the settings and where each came from", ""},
     {"types", ARGS_NONE, 0, "", "write .luarc.json, so that editors know neap's types", ""},
@@ -223,6 +231,14 @@ static enum cli_result check_args(const struct cli *cli, const struct command *c
     return CLI_WRONG;
 }
 
+/* Options that the Lua side of the command reads. */
+static bool is_for_lua(const struct command *command, const char *word)
+{
+    if (command->args == ARGS_CONTROL)
+        return strncmp(word, "--pid", 5) == 0;
+    return command->args == ARGS_TEST && !is_help(word);
+}
+
 /* Reads what follows the command. Arguments that are not ours are moved to the front of `argv`. */
 static enum cli_result parse_command(struct cli *cli, const struct command *command, char **argv)
 {
@@ -232,7 +248,7 @@ static enum cli_result parse_command(struct cli *cli, const struct command *comm
     for (int i = 0; argv[i]; i++) {
         bool is_ours = command->args != ARGS_SCRIPT || cli->arg_count == 0; /* after FILE all is the
                                                                                script's */
-        bool is_plain = argv[i][0] != '-' || (command->args == ARGS_TEST && !is_help(argv[i]));
+        bool is_plain = argv[i][0] != '-' || is_for_lua(command, argv[i]);
         if (is_ours && is_help(argv[i])) {
             print_help(command);
             return CLI_DONE;

@@ -198,6 +198,7 @@ void config_free(struct config *config)
             mem_free(config->sources[i]);
     }
     mem_free(config->sources);
+    mem_free(config->state);
     mem_free(config->file);
     mem_free(config->environment);
 }

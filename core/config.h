@@ -62,6 +62,7 @@ struct config {
     } compress;
     struct config_list trusted_proxies;
     struct config_list secrets;
+    char *state; /* owned; the folder of the control socket */
 
     char *file;        /* the config.lua that was read, or NULL */
     char *environment; /* which block of it applies besides `default` */
@@ -74,6 +75,7 @@ enum config_type {
     CONFIG_DURATION, /* uint64_t, milliseconds */
     CONFIG_BOOL,     /* bool */
     CONFIG_CHOICE,   /* uint64_t, index into the words of `choices` */
+    CONFIG_TEXT,     /* char *, owned */
     CONFIG_LIST,     /* struct config_list */
     CONFIG_SECRETS   /* struct config_list that is never shown */
 };

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #define RESERVED_FILES 100 /* descriptors kept for files, logs and outgoing connections */
 
@@ -79,12 +80,28 @@ static int check_proxies(const struct config_list *proxies, struct bytes *error)
     return 0;
 }
 
+/* A folder of our own, in what the system empties when it starts. */
+static char *default_state(void)
+{
+    char path[200];
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    if (runtime && *runtime)
+        snprintf(path, sizeof path, "%s/neap", runtime);
+    else
+        snprintf(path, sizeof path, "/tmp/neap-%u", (unsigned)getuid());
+    return mem_strdup(path);
+}
+
 int config_finish(struct config *config, struct bytes *error)
 {
     if (config->workers == 0)
         config->workers = count_cores();
     if (config->limits.connections == 0)
         config->limits.connections = allowed_connections();
+    if (config->state[0] == '\0') {
+        mem_free(config->state);
+        config->state = default_state();
+    }
     if (config->limits.header_line > config->limits.header_bytes)
         config->limits.header_line = config->limits.header_bytes;
     if (check_listen(&config->listen, config->sources[0], error) ||
@@ -117,6 +134,10 @@ static struct setting make_setting(const struct config_key *key, const void *slo
         setting.type = SETTING_LIST;
         setting.items = ((const struct config_list *)slot)->items;
         setting.count = ((const struct config_list *)slot)->count;
+        return setting;
+    case CONFIG_TEXT:
+        setting.type = SETTING_TEXT;
+        setting.text = *(char *const *)slot;
         return setting;
     case CONFIG_BOOL:
         setting.type = SETTING_BOOL;

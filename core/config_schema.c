@@ -34,6 +34,10 @@ static const char *const formats[] = {"auto", "pretty", "json", NULL}; /* as enu
     {                                                              \
         key, CONFIG_CHOICE, fallback, AT(member), doc, words, 0, 0 \
     }
+#define TEXT(key, fallback, member, doc)                        \
+    {                                                           \
+        key, CONFIG_TEXT, fallback, AT(member), doc, NULL, 0, 0 \
+    }
 #define LIST(key, fallback, member, doc)                        \
     {                                                           \
         key, CONFIG_LIST, fallback, AT(member), doc, NULL, 0, 0 \
@@ -88,6 +92,9 @@ const struct config_key config_keys[] = {
     BOOL("compress.enabled", "true", compress.enabled,
          "compress answers for clients that accept it"),
     SIZE("compress.min", "1KB", compress.min, "smaller answers are sent as they are", 1, 0),
+
+    TEXT("state", "", state,
+         "folder of the control socket (default: neap in $XDG_RUNTIME_DIR, or /tmp/neap-UID)"),
 
     LIST("trusted_proxies", "", trusted_proxies,
          "addresses (10.0.0.0/8) whose forwarded headers count"),

@@ -140,6 +140,12 @@ static void set_list(struct config_list *list, int index, const char *text)
         list_add(list, text, strlen(text));
 }
 
+static void set_text(char **slot, const char *text)
+{
+    mem_free(*slot);
+    *slot = mem_strdup(text);
+}
+
 static void set_source(struct config *config, const struct config_key *key, const char *where)
 {
     char **slot = &config->sources[key - config_keys];
@@ -163,6 +169,8 @@ int config_set(struct config *config, const char *name, int index, const char *v
 
     if (is_list)
         set_list(slot, index, value);
+    else if (key->type == CONFIG_TEXT)
+        set_text(slot, value);
     else if (key->type != CONFIG_BOOL) {
         if (set_number(key, slot, value, where, error))
             return -1;
@@ -197,6 +205,8 @@ void config_show_value(const struct config *config, const struct config_key *key
     const void *slot = config_at(config, key);
     if (key->type == CONFIG_BOOL) {
         bytes_append_text(text, *(const bool *)slot ? "true" : "false");
+    } else if (key->type == CONFIG_TEXT) {
+        bytes_append_text(text, *(char *const *)slot);
     } else if (key->type == CONFIG_SECRETS) {
         size_t count = ((const struct config_list *)slot)->count;
         if (count > 0)

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/tally.h"
+#include "control.h"
 #include "live/store.h"
 #include "live/topic.h"
 #include "net/signals.h"
@@ -46,6 +47,7 @@ struct server {
     struct shelf *shelf; /* all stores */
     uint64_t swept_ms;   /* when topics nobody uses were last looked for */
     struct sockets sockets;
+    struct control control;
     struct setting *settings; /* for Lua */
     struct worker **workers;  /* NULL once joined */
     int worker_count;
@@ -211,11 +213,13 @@ static void on_booted(struct worker *worker, const struct generation_result *res
 
 static void print_ready(struct server *server)
 {
-    printf("neap: listening on ");
-    sockets_print(&server->sockets, stdout);
-    printf(" (%d worker%s, generation 1)\n", server->worker_count,
-           server->worker_count == 1 ? "" : "s");
+    struct bytes listening;
+    bytes_init(&listening);
+    sockets_describe(&server->sockets, &listening);
+    printf("neap: listening on %.*s (%d worker%s, generation 1)\n", (int)listening.len,
+           listening.data, server->worker_count, server->worker_count == 1 ? "" : "s");
     fflush(stdout);
+    bytes_deinit(&listening);
 }
 
 static void on_serving(struct worker *worker, int err)
@@ -289,6 +293,40 @@ static int start_workers(struct server *server)
     return 0;
 }
 
+/* --- the control socket --- */
+
+static struct worker *next_worker(void *owner, int *place)
+{
+    struct server *server = owner;
+    while (*place < server->worker_count) {
+        struct worker *worker = server->workers[(*place)++];
+        if (worker)
+            return worker;
+    }
+    return NULL;
+}
+
+static void on_reload(void *owner, struct inquiry *inquiry)
+{
+    (void)owner;
+    inquiry_finish(inquiry, "this server cannot reload: restart it");
+}
+
+static const struct control_events control_events = {.next_worker = next_worker,
+                                                     .reload = on_reload};
+
+static void open_control(struct server *server)
+{
+    struct bytes listening;
+    bytes_init(&listening);
+    sockets_describe(&server->sockets, &listening);
+    bytes_append(&listening, "", 1);
+    server->control.events = &control_events;
+    server->control.owner = server;
+    control_open(&server->control, &server->loop, server->config->state, listening.data);
+    bytes_deinit(&listening);
+}
+
 /* --- life --- */
 
 /* What the end must prove: that nothing is open any more. */
@@ -318,6 +356,8 @@ static int start(struct server *server)
     if (server->options.cli->is_serving)
         loop_set_deadline(&server->loop, &server->limit, server->config->timeouts.startup);
     loop_set_deadline(&server->loop, &server->tick, WATCHDOG_TICK_MS);
+    if (server->options.cli->is_serving)
+        open_control(server);
     if (start_workers(server) == 0)
         return 0;
     signals_stop(&server->signals);
@@ -361,6 +401,7 @@ int server_run(const struct server_options *options)
     } else {
         server.exit_code = EXIT_FAILED;
     }
+    control_close(&server.control);
     loop_clear_deadline(&server.loop, &server.limit);
     loop_clear_deadline(&server.loop, &server.tick);
     loop_deinit(&server.loop);

@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -76,12 +77,12 @@ const int *sockets_of(const struct sockets *sockets, int worker)
     return &sockets->fds[(size_t)worker * sockets->listen->count];
 }
 
-void sockets_print(const struct sockets *sockets, FILE *out)
+void sockets_describe(const struct sockets *sockets, struct bytes *text)
 {
     char url[160];
     for (size_t i = 0; i < sockets->listen->count; i++) {
         address_url(&sockets->addresses[i], url, sizeof url);
-        fprintf(out, "%s%s", i ? ", " : "", url);
+        bytes_printf(text, "%s%s", i ? ", " : "", url);
     }
 }
 

@@ -3,10 +3,9 @@
 #ifndef SOCKETS_H
 #define SOCKETS_H
 
+#include "base/bytes.h"
 #include "config.h"
 #include "net/address.h"
-
-#include <stdio.h>
 
 struct sockets {
     const struct config_list *listen;
@@ -20,8 +19,8 @@ struct sockets {
 int sockets_bind(struct sockets *sockets, const struct config_list *listen, int workers);
 const int *sockets_of(const struct sockets *sockets, int worker); /* one fd per address; it closes
                                                                      them */
-void sockets_print(const struct sockets *sockets, FILE *out);     /* "http://127.0.0.1:8080,
-                                                                     unix:/tmp/a" */
+/* "http://127.0.0.1:8080, unix:/tmp/a" */
+void sockets_describe(const struct sockets *sockets, struct bytes *text);
 void sockets_deinit(struct sockets *sockets); /* removes the files of UNIX sockets */
 
 #endif

@@ -307,6 +307,7 @@ static void close_generation(struct worker *worker)
     watch(worker, NULL);
     http_server_deinit(&worker->http);
     generation_free(worker->gen);
+    worker->gen = NULL;
 }
 
 static void *worker_main(void *arg)
@@ -397,6 +398,16 @@ void worker_join(struct worker *worker)
     pthread_join(worker->thread, NULL);
     loop_deinit(&worker->loop);
     worker_free(worker);
+}
+
+struct loop *worker_loop(struct worker *worker)
+{
+    return &worker->loop;
+}
+
+struct vm *worker_vm(const struct worker *worker)
+{
+    return worker->gen ? generation_vm(worker->gen) : NULL;
 }
 
 void *worker_owner(const struct worker *worker)

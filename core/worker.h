@@ -45,6 +45,9 @@ void worker_order(struct worker *worker, enum worker_order order); /* each has a
 void worker_watch(struct worker *worker);                          /* every WATCHDOG_TICK_MS */
 void worker_join(struct worker *worker);                           /* after on_stopped; frees it */
 void *worker_owner(const struct worker *worker);
+struct loop *worker_loop(struct worker *worker); /* for loop_post */
+/* On the worker's thread: what serves now; NULL before and after. */
+struct vm *worker_vm(const struct worker *worker);
 int worker_number(const struct worker *worker); /* from 1 */
 
 #endif

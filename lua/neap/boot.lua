@@ -83,6 +83,10 @@ function modes.test(...)
   return require("neap.testing").run(...)
 end
 
+for _, name in ipairs {"ps", "topics", "errors"} do
+  modes[name] = function(...) return require("neap.control").run(name, ...) end
+end
+
 function modes.types()
   return require("neap.types").write()
 end

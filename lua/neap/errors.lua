@@ -57,10 +57,28 @@ function errors.failure(err, traceback)
   }, Failure)
 end
 
+-- The newest failures, for `neap errors`.
+local RECENT = 50
+local recent = {}
+
+local function remember(req, failure, message)
+  if #recent == RECENT then table.remove(recent, 1) end
+  recent[#recent + 1] = {id = failure.id, time = os.date("!%Y-%m-%dT%H:%M:%SZ"), method = req.method, path = req.path,
+    message = message, traceback = failure.traceback}
+end
+
 local function log_failure(req, failure, where)
-  log.error(("%s%s"):format(where, text.safe(failure.cause)), {
+  local message = where .. text.safe(failure.cause)
+  log.error(message, {
     id = failure.id, method = req.method, path = req.path, route = req.route, traceback = failure.traceback,
   })
+  remember(req, failure, message)
+end
+
+---The newest unexpected failures of this worker, oldest first.
+---@return {id: string, time: string, method: string, path: string, message: string, traceback: string?}[]
+function errors.recent()
+  return recent
 end
 
 local function add_headers(response, headers)

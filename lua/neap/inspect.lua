@@ -1,0 +1,45 @@
+-- What a running application tells of itself when `neap ps` and its like ask (core/control.c). The core calls
+-- inspect.answer with one line in each worker; control.lua is the other end.
+local core = require "neap.core"
+local json = require "neap.json"
+
+local inspect = {}
+
+local questions = {}
+
+-- All but the one that answers.
+function questions.ps()
+  local tasks = {}
+  for _, task in ipairs(core.task.list()) do
+    if task.name ~= "control" then tasks[#tasks + 1] = task end
+  end
+  return {tasks = tasks}
+end
+
+-- Topics belong to the process: one worker is enough.
+function questions.topics()
+  return {topics = core.worker == 1 and core.topic_list() or {}}
+end
+
+function questions.errors(id)
+  local recent = require "neap.errors".recent()
+  if id == "" then return {errors = recent} end
+  local found = {}
+  for _, entry in ipairs(recent) do
+    if entry.id == id then found[1] = entry end
+  end
+  return {errors = found}
+end
+
+---@param line string a question, a space, its argument
+---@return string # a JSON object
+---@async
+function inspect.answer(line)
+  local name, argument = line:match("^(%S*)%s*(.*)$")
+  local question = questions[name]
+  local answer = question and question(argument) or {error = "there is no question " .. name}
+  answer.worker, answer.generation = core.worker, core.generation
+  return json.encode(answer)
+end
+
+return inspect

@@ -140,7 +140,8 @@ enum range_outcome range_parse(const char *value, size_t len, uint64_t size,
 
 bool range_is_allowed(const char *if_range, size_t len, const char *etag, time_t modified)
 {
-    if (len > 0 && (if_range[0] == '"' || if_range[0] == 'W'))
+    bool is_weak = len >= 2 && memcmp(if_range, "W/", 2) == 0; /* and no Wednesday */
+    if (is_weak || (len > 0 && if_range[0] == '"'))
         return etag && etag_equal_strong(if_range, len, etag, strlen(etag));
     time_t date;
     return date_parse(if_range, len, &date) == 0 && date == modified;

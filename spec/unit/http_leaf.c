@@ -116,6 +116,7 @@ static void test_if_range(void)
     check(is_allowed("Sun, 06 Nov 1994 08:49:37 GMT", "\"a\"", 784111777) &&
               !is_allowed("Sun, 06 Nov 1994 08:49:37 GMT", "\"a\"", 784111776) &&
               !is_allowed("Sun, 06 Nov 1994 08:49:37 GMT", "\"a\"", 784111778) &&
+              is_allowed("Wed, 16 Nov 1994 08:49:37 GMT", "\"a\"", 784975777) &&
               !is_allowed("", "\"a\"", -1) && !is_allowed("yesterday", "\"a\"", -1),
           "if-range: a date allows a part when it is exactly the file's");
 }

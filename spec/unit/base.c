@@ -335,6 +335,24 @@ static void capture_stop(void)
     close(capture.read_end);
 }
 
+static void *stop_log(void *unused)
+{
+    (void)unused;
+    log_stop();
+    capture_restore();
+    return NULL;
+}
+
+/* Stops the log while we read: what it still has may be more than a pipe holds. */
+static void capture_log_stop(void)
+{
+    pthread_t stopper;
+    pthread_create(&stopper, NULL, stop_log, NULL);
+    capture_read_until(sizeof capture.text - 1);
+    pthread_join(stopper, NULL);
+    close(capture.read_end);
+}
+
 static bool has(const char *needle)
 {
     return strstr(capture.text, needle) != NULL;
@@ -427,14 +445,12 @@ static void test_log_threads(void)
     pthread_t threads[4];
     int numbers[4] = {0, 1, 2, 3};
     capture_start();
-    fcntl(STDERR_FILENO, F_SETPIPE_SZ, 1 << 20);
     log_start(LOG_INFO, LOG_JSON);
     for (int i = 0; i < 4; i++)
         pthread_create(&threads[i], NULL, log_many, &numbers[i]);
     for (int i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
-    log_stop();
-    capture_stop();
+    capture_log_stop();
     int lines = 0, whole = 0;
     for (char *at = capture.text, *end; (end = strchr(at, '\n')); at = end + 1) {
         lines++;
@@ -447,7 +463,8 @@ static void test_log_threads(void)
 static void test_log_stuck_pipe(void)
 {
     uint64_t before = log_dropped();
-    capture_start(); /* nobody reads */
+    capture_start();                               /* nobody reads */
+    int room = fcntl(STDERR_FILENO, F_GETPIPE_SZ); /* little for a user who has many pipes */
     log_start(LOG_INFO, LOG_JSON);
     uint64_t start = now_ms();
     for (int i = 0; i < 60000; i++)
@@ -462,7 +479,7 @@ static void test_log_stuck_pipe(void)
     spent = now_ms() - start;
     check(spent >= 1900 && spent < 2900, "log: stopping gives a stuck reader 2 s, then gives up");
     capture_stop();
-    check(capture.len >= 50000 && capture.text[0] == '{',
+    check(capture.len >= (size_t)room / 4 * 3 && capture.text[0] == '{',
           "log: what was written before it got stuck is there");
 }
 
@@ -477,10 +494,8 @@ static void test_log_room_again(void)
                  i);
     uint64_t dropped = log_dropped() - before;
     capture_read_until(1000000); /* most of what waits */
-    fcntl(STDERR_FILENO, F_SETPIPE_SZ, 1 << 20);
     log_info("room again");
-    log_stop();
-    capture_stop();
+    capture_log_stop();
     const char *report = strstr(capture.text, "lines were dropped");
     check(dropped > 0 && report, "log: lost lines are reported when there is room again");
     check(report && !strstr(report + 1, "lines were dropped"), "log: in one line");

@@ -77,8 +77,8 @@ const struct config_key config_keys[] = {
     TIME("timeouts.startup", "30s", timeouts.startup, "until every worker is ready to serve"),
     TIME("timeouts.drain", "30s", timeouts.drain, "for requests under way when the server stops"),
     TIME("timeouts.grace", "5s", timeouts.grace, "for the clean-up of a cancelled task"),
-    TIME("timeouts.linger", "1s", timeouts.linger,
-         "reading on after a refusal, so that the answer arrives"),
+    TIME("timeouts.linger", "30s", timeouts.linger,
+         "at most, reading on after a refusal while the client still sends"),
 
     TIME("watchdog.log", "100ms", watchdog.log, "Lua that runs longer without a pause is logged"),
     TIME("watchdog.raise", "5s", watchdog.raise, "Lua that runs longer without a pause is stopped"),

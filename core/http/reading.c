@@ -50,8 +50,8 @@ static void session_on_body(struct session *session)
 {
     struct request *rq = session->request;
     if (rq->is_discarding && rq->body_seen > DISCARD_MAX && rq->stage == REQUEST_BODY) {
-        rq->wants_close = true;
-        rq->stage = REQUEST_WHOLE; /* enough: what is left is discarded while lingering */
+        session_leave_unread(session);
+        return;
     }
     if (rq->stage == REQUEST_WHOLE)
         loop_clear_deadline(session->server->loop, &session->deadline);

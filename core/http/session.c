@@ -285,6 +285,12 @@ void request_read_body(struct request *rq, uint64_t limit)
     }
 }
 
+void session_leave_unread(struct session *session)
+{
+    session_abandon(session);
+    session_finish(session, false);
+}
+
 /* How the rest of the body that nobody read is got rid of: swallowed when it is small, else by
  * closing. */
 static void session_discard_body(struct session *session)
@@ -293,8 +299,7 @@ static void session_discard_body(struct session *session)
     rq->is_discarding = true;
     bytes_clear(&rq->body);
     if (rq->wants_close) {
-        session_abandon(session);
-        session_finish(session, false);
+        session_leave_unread(session);
         return;
     }
     conn_read_start(&session->conn);

@@ -36,6 +36,8 @@ static inline struct session *session_of(struct conn *conn)
 /* session.c: */
 struct request *session_begin(struct session *session);
 void session_next(struct session *session); /* the request is answered, read and logged */
+/* Ends the connection in the middle of a body that nobody wants. The answer still arrives. */
+void session_leave_unread(struct session *session);
 /* Answers a request that breaks the rules and ends the connection. */
 void session_refuse(struct session *session, int status);
 

@@ -62,7 +62,7 @@ void ws_fail(struct websocket *ws, int code)
     struct conn *conn = conn_of(ws);
     if (ws->state == WS_OPEN)
         ws_send_close(ws, code, NULL, 0);
-    conn_linger_long(conn);
+    conn_linger(conn);
     ws_end(ws, code, "", 0);
 }
 

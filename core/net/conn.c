@@ -13,9 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LINGER_BYTES 65536
-#define LINGER_LONG_BYTES (16 * 1024 * 1024)
-#define LINGER_LONG_TIMES 5 /* as long as usual */
+#define LINGER_QUIET_MS 2000 /* a peer that sends nothing for so long has nothing more to send */
 
 static void on_stall_due(struct deadline *deadline)
 {
@@ -86,22 +84,28 @@ void conn_gone(struct conn *conn, int err)
     conn->events->on_gone(conn, err); /* may close */
 }
 
-static bool has_lingered_enough(const struct conn *conn)
+/* Our side has ended: until the peer is quiet, and not for ever. */
+static void linger_on(struct conn *conn)
 {
-    return conn->lingered > (conn->lingers_long ? LINGER_LONG_BYTES : LINGER_BYTES);
+    uint32_t spent_ms = (uint32_t)loop_now_ms(conn->loop) - conn->lingers_since_ms;
+    uint32_t total_ms = conn->loop->linger_ms;
+    uint32_t left_ms = spent_ms < total_ms ? total_ms - spent_ms : 0;
+    loop_set_deadline(conn->loop, &conn->stall,
+                      left_ms < LINGER_QUIET_MS ? left_ms : LINGER_QUIET_MS);
 }
 
 /* Nobody is interested in what the peer says now, only in when it stops. */
 static void discard(struct conn *conn, ssize_t nread)
 {
     bool has_sent_all = conn->outbox == NULL;
-    if (nread >= 0)
-        conn->lingered += (uint32_t)nread;
-    if (nread >= 0 && !has_lingered_enough(conn))
+    if (nread >= 0) {
+        if (has_sent_all)
+            linger_on(conn);
         return;
-    conn->is_gone = nread < 0;
+    }
+    conn->is_gone = true;
     halt_reading(conn);
-    if (has_sent_all || (nread < 0 && nread != UV_EOF))
+    if (has_sent_all || nread != UV_EOF)
         conn_close(conn);
 }
 
@@ -178,11 +182,12 @@ static void shut_down(struct conn *conn)
 {
     outbox_free(conn);
     shutdown(conn_fd(conn), SHUT_WR);
-    uint32_t linger_ms = conn->loop->linger_ms * (conn->lingers_long ? LINGER_LONG_TIMES : 1);
-    if (conn->is_gone || has_lingered_enough(conn))
+    if (conn->is_gone) {
         conn_close(conn);
-    else
-        loop_set_deadline(conn->loop, &conn->stall, linger_ms);
+        return;
+    }
+    conn->lingers_since_ms = (uint32_t)loop_now_ms(conn->loop);
+    linger_on(conn);
 }
 
 /* Closing with unread input would send a reset, which can destroy our answer before the peer has
@@ -224,12 +229,6 @@ void conn_linger(struct conn *conn)
         begin_reading(conn);
     if (!outbox_is_busy(conn))
         shut_down(conn);
-}
-
-void conn_linger_long(struct conn *conn)
-{
-    conn->lingers_long = true;
-    conn_linger(conn);
 }
 
 void conn_reset(struct conn *conn)

@@ -53,17 +53,16 @@ struct conn {
     struct deadline stall;      /* write stall; while lingering: its end */
     struct list stopped_link;   /* in loop->stopped or loop->swept */
     uint32_t stall_ms;          /* allowed without progress while bytes wait; 0: for ever */
-    uint32_t lingered;          /* bytes discarded while lingering */
+    uint32_t lingers_since_ms;  /* when all had been sent; only differences mean anything */
     uint8_t state;              /* enum conn_state */
     uint8_t corks;              /* conn_cork calls without their conn_uncork */
     bool is_unix : 1;
     bool is_reading : 1;
     /* Set by the owner: the end is told behind everything that was sent, not early. */
     bool is_patient : 1;
-    bool is_gone : 1;      /* on_gone was called, or the end was seen while lingering */
-    bool is_broken : 1;    /* a write failed: all others are dropped */
-    bool is_ended : 1;     /* conn_shutdown was called: all other writes are dropped */
-    bool lingers_long : 1; /* and for more bytes */
+    bool is_gone : 1;   /* on_gone was called, or the end was seen while lingering */
+    bool is_broken : 1; /* a write failed: all others are dropped */
+    bool is_ended : 1;  /* conn_shutdown was called: all other writes are dropped */
 };
 
 /* Takes over the connected socket `fd`. On error the fd is closed and the conn may be freed at
@@ -102,9 +101,9 @@ struct conn_file {
 /* The caller has set fd, offset, left and done. */
 void conn_send_file(struct conn *conn, struct conn_file *file);
 void conn_shutdown(struct conn *conn); /* our side ends after what was sent; the peer's may go on */
-/* Ways to end. Sends the rest, shutdown(WR), discards input up to 64 KiB or 1 s, closes: */
+/* Ways to end. Sends the rest, shutdown(WR), discards input until the peer ends, is quiet for 2 s
+ * or loop->linger_ms have passed, closes: */
 void conn_linger(struct conn *conn);
-void conn_linger_long(struct conn *conn); /* 16 MiB or 5 s: it may be in the middle of something */
 /* Sends the rest, then closes; lingers when there is unread input: */
 void conn_finish(struct conn *conn);
 void conn_reset(struct conn *conn); /* close at once; the peer sees a reset */

@@ -15,7 +15,7 @@
 #include <uv.h>
 
 #define LOOP_READ_SIZE 65536
-#define LOOP_LINGER_MS 1000
+#define LOOP_LINGER_MS 30000
 
 struct conn;
 struct loop;
@@ -51,7 +51,7 @@ struct loop {
     struct list stopped; /* those not reading: to be looked at in this round of the sweep ... */
     struct list swept;   /* ... or in the next */
     struct deadline sweep;
-    uint32_t linger_ms; /* how long a refused connection is read on; the worker may change it */
+    uint32_t linger_ms; /* how long a refused connection is read on at most; the worker may change it */
 };
 
 int loop_init(struct loop *loop, void *owner);

@@ -1,6 +1,7 @@
 -- Request bodies as handlers read them: whole, in chunks, as forms; their limits, and what becomes of those that
 -- do not come whole (THREATS.md, B2 and B3).
 local ask = require "spec.support.ask"
+local command = require "spec.support.command"
 local http = require "spec.support.http"
 local json = require "neap.json"
 local server = require "spec.support.server"
@@ -179,6 +180,15 @@ describe("a request body", function()
     local answer = post("/ignored", ("x"):rep(1024 * 1024))
     assert.equal("ignored", answer.body)
     assert.equal("close", answer.headers.connection)
+  end)
+
+  it("too long to be read does not cost the answer, though the client sends all before it reads", function()
+    for path, status in pairs {["/body"] = 413, ["/failing"] = 413, ["/count"] = 413, ["/ignored"] = 200} do
+      assert.equal(status, post(path, ("x"):rep(30000000)).status, path)
+      local curl = command.run(("head -c 30000000 /dev/zero | curl -sS -o /dev/null -w '%%{http_code}' -H 'Expect:' "
+        .. "--data-binary @- http://127.0.0.1:%d%s"):format(s.port, path))
+      assert.equal(tostring(status), curl.out, path)
+    end
   end)
 
   it("can be asked for twice", function()

@@ -115,6 +115,16 @@ void loop_clear_deadline(struct loop *loop, struct deadline *deadline)
     deadlines_clear(&loop->deadlines, deadline);
 }
 
+void loop_skip(struct loop *loop, uint64_t until_ms)
+{
+    uint64_t now_ms = loop_now_ms(loop);
+    uint64_t next_ms = deadlines_next_ms(&loop->deadlines);
+    uint64_t to_ms = next_ms < until_ms ? next_ms : until_ms;
+    if (to_ms > now_ms)
+        loop->skew_ms += to_ms - now_ms;
+    arm_timer(loop, next_ms);
+}
+
 /* ---- messages ---- */
 
 void loop_post(struct loop *loop, struct loop_message *message)

@@ -36,6 +36,7 @@ struct loop {
     uv_loop_t uv;
     uv_timer_t timer;  /* wakes the loop for the first deadline */
     uint64_t timer_ms; /* when that is, UINT64_MAX while there is none */
+    uint64_t skew_ms;  /* how far the clock was moved on by loop_skip */
     uv_prepare_t prepare;
     uv_check_t check;
     uv_idle_t idle; /* keeps the turn from sleeping while jobs wait */
@@ -62,10 +63,13 @@ void loop_stop(struct loop *loop); /* loop_run returns at the end of this turn *
 void loop_deinit(struct loop *loop);
 static inline uint64_t loop_now_ms(struct loop *loop)
 {
-    return uv_now(&loop->uv);
+    return uv_now(&loop->uv) + loop->skew_ms;
 }
 void loop_set_deadline(struct loop *loop, struct deadline *deadline, uint64_t after_ms);
 void loop_clear_deadline(struct loop *loop, struct deadline *deadline);
+/* For tests: moves the clock on to the next deadline, at most to `until_ms`. What is due runs in
+ * the next turn, as if the time had passed. */
+void loop_skip(struct loop *loop, uint64_t until_ms);
 /* At the end of this turn; called while jobs run, right after those. No effect when already
  * waiting. */
 void loop_defer(struct loop *loop, struct loop_job *job);

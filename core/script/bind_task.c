@@ -193,11 +193,36 @@ static int task_sleep(lua_State *L) /* sleep(duration) */
     return task_park(L, ms);
 }
 
+static void push_seconds(lua_State *L, const struct timespec *at)
+{
+    double skew = (double)vm_of(L)->loop->skew_ms / 1000.0;
+    lua_pushnumber(L, (double)at->tv_sec + (double)at->tv_nsec / 1e9 + skew);
+}
+
 static int task_now(lua_State *L) /* now() -> seconds of a clock that only goes forward */
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    lua_pushnumber(L, (double)now.tv_sec + (double)now.tv_nsec / 1e9);
+    push_seconds(L, &now);
+    return 1;
+}
+
+static int task_time(lua_State *L) /* time() -> seconds since 1970; moved on by skip as well */
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    push_seconds(L, &now);
+    return 1;
+}
+
+/* skip(seconds): the clock goes on to the next deadline, at most so far; how far it went. For
+ * tests: see lua/neap/test.lua. */
+static int task_skip(lua_State *L)
+{
+    struct loop *loop = vm_of(L)->loop;
+    uint64_t from_ms = loop_now_ms(loop);
+    loop_skip(loop, from_ms + duration_check(L, 1));
+    lua_pushnumber(L, (double)(loop_now_ms(loop) - from_ms) / 1000.0);
     return 1;
 }
 
@@ -267,6 +292,8 @@ int bind_task(lua_State *L)
         {"sleep", task_sleep},
         {"yield", task_yield},
         {"now", task_now},
+        {"time", task_time},
+        {"skip", task_skip},
         {"shield", task_shield},
         {"report", task_report},
         {"raise", task_raise},

@@ -4,6 +4,7 @@
 #include "net/client.h"
 
 #include "base/alloc.h"
+#include "net/address.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -95,13 +96,12 @@ static void on_writable(uv_poll_t *poll, int status, int events)
 }
 
 /* 0 when under way. */
-static int start_attempt(struct client *client, const struct addrinfo *info)
+static int start_attempt(struct client *client, const struct sockaddr *addr, socklen_t len)
 {
-    int fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    int err =
-        connect(fd, info->ai_addr, info->ai_addrlen) == 0 || errno == EINPROGRESS ? 0 : -errno;
+    int err = connect(fd, addr, len) == 0 || errno == EINPROGRESS ? 0 : -errno;
     if (err == 0)
         err = uv_poll_init(&client->loop->uv, &client->poll, fd);
     if (err) {
@@ -119,7 +119,7 @@ static void try_next(struct client *client, int last_err)
     while (client->trying) {
         const struct addrinfo *info = client->trying;
         client->trying = info->ai_next;
-        last_err = start_attempt(client, info);
+        last_err = start_attempt(client, info->ai_addr, info->ai_addrlen);
         if (last_err == 0)
             return;
     }
@@ -170,6 +170,13 @@ static int look_up(struct client *client, const char *host, uint16_t port)
     return err;
 }
 
+static int connect_unix(struct client *client, const char *text)
+{
+    struct address addr;
+    int err = address_parse(&addr, text);
+    return err ? err : start_attempt(client, &addr.sa.any, addr.len);
+}
+
 void client_connect(struct client *client, struct loop *loop, const char *host, uint16_t port,
                     uint32_t limit_ms, client_fn on_done)
 {
@@ -177,7 +184,8 @@ void client_connect(struct client *client, struct loop *loop, const char *host, 
     client->finish.run = on_finish;
     deadline_init(&client->limit, on_limit);
     loop_set_deadline(loop, &client->limit, limit_ms);
-    int err = look_up(client, host, port);
+    bool is_unix = strncmp(host, "unix:", 5) == 0;
+    int err = is_unix ? connect_unix(client, host) : look_up(client, host, port);
     if (err)
         finish(client, err);
 }

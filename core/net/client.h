@@ -1,6 +1,6 @@
-/* An outgoing TCP connection in the making: look the name up, try its addresses, all within one
- * time limit. It is a member of (or beside) the conn it is made for; what comes out is a connected
- * socket for conn_open. */
+/* An outgoing connection (TCP or UNIX socket) in the making: look the name up, try its addresses,
+ * all within one time limit. It is a member of (or beside) the conn it is made for; what comes out
+ * is a connected socket for conn_open. */
 #ifndef NET_CLIENT_H
 #define NET_CLIENT_H
 
@@ -29,7 +29,7 @@ struct client {
     struct loop_job finish;
 };
 
-/* `host` is a name or a numeric address and is copied. */
+/* `host` is a name, a numeric address or "unix:PATH" (`port` is ignored), and is copied. */
 void client_connect(struct client *client, struct loop *loop, const char *host, uint16_t port,
                     uint32_t limit_ms, client_fn on_done);
 /* on_done gets UV_ECANCELED, unless it has something better already. */

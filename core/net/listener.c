@@ -81,7 +81,7 @@ static enum accepting accept_batch(struct listener *listener)
 {
     enum accepting result = ACCEPT_MORE;
     for (int i = 0; i < ACCEPT_BATCH && result == ACCEPT_MORE; i++) {
-        if (!listener->is_open || deadline_is_set(&listener->pause))
+        if (!listener->is_open || listener->is_held || deadline_is_set(&listener->pause))
             return ACCEPT_EMPTY;
         result = accept_one(listener);
     }
@@ -99,7 +99,8 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 static void on_pause_over(struct deadline *deadline)
 {
     struct listener *listener = container_of(deadline, struct listener, pause);
-    uv_poll_start(&listener->poll, UV_READABLE, on_readable);
+    if (!listener->is_held)
+        uv_poll_start(&listener->poll, UV_READABLE, on_readable);
 }
 
 /* SO_REUSEADDR comes this late for a reason that bind_worker knows; our connections inherit it, so
@@ -132,6 +133,7 @@ int listener_start(struct listener *listener, struct loop *loop, int fd)
     }
     listener->is_unix = address_is_unix(&local);
     listener->is_open = true;
+    listener->is_held = false;
     uv_poll_start(&listener->poll, UV_READABLE, on_readable);
     tally_add(TALLY_LISTENER, 1);
     return 0;
@@ -143,6 +145,23 @@ void listener_pause(struct listener *listener, uint32_t ms)
         return;
     uv_poll_stop(&listener->poll);
     loop_set_deadline(listener->loop, &listener->pause, ms);
+}
+
+void listener_hold(struct listener *listener)
+{
+    if (!listener->is_open)
+        return;
+    listener->is_held = true;
+    uv_poll_stop(&listener->poll);
+}
+
+void listener_resume(struct listener *listener)
+{
+    if (!listener->is_open || !listener->is_held)
+        return;
+    listener->is_held = false;
+    if (!deadline_is_set(&listener->pause))
+        uv_poll_start(&listener->poll, UV_READABLE, on_readable);
 }
 
 static void on_uv_closed(uv_handle_t *handle)

@@ -23,6 +23,7 @@ struct listener {
     int fd;
     bool is_unix;
     bool is_open;
+    bool is_held;
     struct deadline pause; /* after EMFILE: try again then */
     uint64_t warned_ms;    /* when the last shortage was logged */
     listener_fn on_accept;
@@ -36,6 +37,8 @@ struct listener {
  * the fd is closed and the listener may be freed at once. */
 int listener_start(struct listener *listener, struct loop *loop, int fd);
 void listener_pause(struct listener *listener, uint32_t ms); /* stop accepting for a while */
+void listener_hold(struct listener *listener);               /* ... until listener_resume */
+void listener_resume(struct listener *listener);             /* no effect while it is not held */
 /* Stops accepting; connections already in the backlog are accepted first (on_accept is called from
  * inside). Shared sockets stay for others. on_stopped may be NULL. */
 void listener_stop(struct listener *listener, void (*on_stopped)(struct listener *listener));

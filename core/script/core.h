@@ -26,6 +26,8 @@ int bind_stream(lua_State *L);
 int bind_dir(lua_State *L);
 int bind_serve(lua_State *L);
 int bind_response(lua_State *L);
+int bind_socket(lua_State *L);
+int bind_listener(lua_State *L);
 int bind_net(lua_State *L);
 int bind_store(lua_State *L);
 int bind_topic(lua_State *L);

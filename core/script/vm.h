@@ -35,7 +35,7 @@ struct vm {
     lua_State *L; /* the main thread: never runs user code outside a task or call_protected */
     struct loop *loop;
     struct slots websockets;       /* for handles */
-    struct slots sockets;          /* outgoing connections, for handles */
+    struct slots sockets;          /* and listeners, of neap.net, for handles */
     struct app *app;               /* what serves requests, NULL before core.serve */
     struct generation *generation; /* who owns this vm; opaque here */
     struct vm_options options;

@@ -3,12 +3,12 @@
  * in, up to the scheduler. */
 #include "script/task.h"
 
+#include "script/origin.h"
 #include "script/stop.h"
 #include "script/vm.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* The marks: their addresses are what lies on top of a parked coroutine's stack. */
 static const char parked_here;
@@ -58,28 +58,12 @@ void wait_wake(struct wait *wait, intptr_t result)
 
 /* ---- beginning one ---- */
 
-/* The innermost Lua function that is not part of neap itself, as "file:line: ". */
-static void push_where(lua_State *L)
-{
-    const char *own = vm_of(L)->options.lua_dir;
-    lua_Debug ar;
-    for (int level = 1; level < 12 && lua_getstack(L, level, &ar); level++) {
-        lua_getinfo(L, "Sl", &ar);
-        bool is_own =
-            own != NULL && ar.source[0] == '@' && strncmp(ar.source + 1, own, strlen(own)) == 0;
-        if (ar.currentline > 0 && !is_own) {
-            lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
-            return;
-        }
-    }
-    lua_pushliteral(L, "");
-}
-
 static _Noreturn void refuse(lua_State *L, const char *why)
 {
-    push_where(L);
+    origin_push(L);
+    lua_pushstring(L, lua_rawlen(L, -1) > 0 ? ": " : "");
     lua_pushstring(L, why);
-    lua_concat(L, 2);
+    lua_concat(L, 3);
     lua_error(L);
     abort(); /* lua_error does not say that it never returns */
 }

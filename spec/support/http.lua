@@ -37,6 +37,7 @@ http.LEAN = {ASAN_OPTIONS = (os.getenv("ASAN_OPTIONS") or "") .. QUARANTINE}
 ---@field has_ended boolean nothing more will come
 local Connection = {}
 Connection.__index = Connection
+function Connection:__gc() self.socket:close() end -- a spec need not; left alone, the socket would be logged as leaked
 
 ---@param s spec.Server
 ---@return spec.Connection

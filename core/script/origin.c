@@ -1,0 +1,45 @@
+/* The place of a call, and the log line about what was leaked there: see origin.h. */
+#include "script/origin.h"
+
+#include "base/log.h"
+#include "script/vm.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#define LEVELS_MAX 12 /* our own functions are never nested so deep */
+
+static bool is_own(lua_State *L, const char *source)
+{
+    const char *own = vm_of(L)->options.lua_dir;
+    return own != NULL && source[0] == '@' && strncmp(source + 1, own, strlen(own)) == 0;
+}
+
+void origin_push(lua_State *L)
+{
+    lua_Debug ar;
+    for (int level = 1; level < LEVELS_MAX && lua_getstack(L, level, &ar); level++) {
+        lua_getinfo(L, "Sl", &ar);
+        if (ar.currentline > 0 && !is_own(L, ar.source)) {
+            lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
+            return;
+        }
+    }
+    lua_pushliteral(L, "");
+}
+
+void origin_keep(lua_State *L)
+{
+    origin_push(L);
+    lua_setiuservalue(L, -2, 1);
+}
+
+void origin_log_leak(lua_State *L, int index, const char *what)
+{
+    lua_getiuservalue(L, index, 1);
+    const char *where = lua_tostring(L, -1);
+    bool is_known = where != NULL && where[0] != '\0';
+    log_warn("%s was not closed%s%s: close it, or keep it in a <close> variable", what,
+             is_known ? "; it was made at " : "", is_known ? where : "");
+    lua_pop(L, 1);
+}

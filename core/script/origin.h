@@ -1,0 +1,15 @@
+/* Where in the application something happens: "file:line", skipping neap's own Lua files. A
+ * userdata that keeps it can be named in the log when it is collected without having been closed.
+ */
+#ifndef SCRIPT_ORIGIN_H
+#define SCRIPT_ORIGIN_H
+
+#include <lua.h>
+
+void origin_push(lua_State *L); /* "file:line", or "" when only neap itself is running */
+/* Into user value 1 of the userdata on top of the stack. */
+void origin_keep(lua_State *L);
+/* For __gc: "WHAT was not closed; it was made at FILE:LINE". */
+void origin_log_leak(lua_State *L, int index, const char *what);
+
+#endif

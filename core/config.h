@@ -45,6 +45,7 @@ struct config {
         uint64_t startup;
         uint64_t drain;
         uint64_t grace;
+        uint64_t stop;
         uint64_t linger;
     } timeouts;
     struct {

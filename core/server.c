@@ -19,7 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CANCEL_EXTRA_MS 1000 /* beyond timeouts.grace, which the tasks get */
+#define EXTRA_MS 1000 /* beyond what Lua and the tasks are told, so that they come first */
 #define SWEEP_MS 5000
 #define CUT_MS 2000 /* for what was cut off to close */
 
@@ -38,6 +38,7 @@ struct server {
     struct signals signals;
     enum server_stage stage;
     struct deadline limit; /* of the stage */
+    uint64_t stop_by_ms;   /* when timeouts.stop is over; 0 before stopping */
     struct deadline tick;  /* of the watchdog */
     int exit_code;
     bool has_failed; /* and said so */
@@ -76,15 +77,34 @@ static void enter_stage(struct server *server, enum server_stage stage, enum wor
     order_all(server, order);
 }
 
+/* `wanted_ms`, or what is left of the budget for the whole stop, which the first call opens. */
+static uint64_t within_stop(struct server *server, uint64_t wanted_ms)
+{
+    uint64_t now_ms = loop_now_ms(&server->loop);
+    if (server->stop_by_ms == 0)
+        server->stop_by_ms = now_ms + server->config->timeouts.stop;
+    uint64_t left_ms = server->stop_by_ms > now_ms ? server->stop_by_ms - now_ms : 0;
+    return wanted_ms < left_ms ? wanted_ms : left_ms;
+}
+
+/* A third of the budget is for what comes behind it. */
 static void begin_drain(struct server *server)
 {
-    enter_stage(server, STAGE_DRAINING, WORKER_DRAIN, server->config->timeouts.drain);
+    uint64_t most_ms = server->config->timeouts.stop * 2 / 3;
+    uint64_t drain_ms = server->config->timeouts.drain;
+    enter_stage(server, STAGE_DRAINING, WORKER_DRAIN,
+                within_stop(server, drain_ms < most_ms ? drain_ms : most_ms));
 }
 
 static void begin_cancel(struct server *server)
 {
     enter_stage(server, STAGE_CANCELLING, WORKER_CANCEL,
-                server->config->timeouts.grace + CANCEL_EXTRA_MS);
+                within_stop(server, server->config->timeouts.grace + EXTRA_MS));
+}
+
+static void begin_cut(struct server *server)
+{
+    enter_stage(server, STAGE_CUTTING, WORKER_CUT, within_stop(server, UINT64_MAX) + CUT_MS);
 }
 
 /* Something does not come to an end, and nothing can be done about it: one call of C that never
@@ -125,10 +145,7 @@ static void on_limit(struct deadline *deadline)
         log_warn("stopping: requests are still under way after timeouts.drain: cancelling them");
         begin_cancel(server);
         break;
-    case STAGE_CANCELLING:
-        log_warn("stopping: cancelled tasks have not ended after timeouts.grace: cutting them off");
-        enter_stage(server, STAGE_CUTTING, WORKER_CUT, CUT_MS);
-        break;
+    case STAGE_CANCELLING: begin_cut(server); break;
     case STAGE_CUTTING: give_up(server); break;
     default: break;
     }
@@ -239,17 +256,30 @@ static void on_serving(struct worker *worker, int err)
     print_ready(server);
 }
 
-static void on_stopped(struct worker *worker)
+static void on_stop_wanted(struct worker *worker, int exit_code)
 {
     struct server *server = worker_owner(worker);
+    log_info("worker %d: the application wants to stop", worker_number(worker));
+    if (server->exit_code == 0)
+        server->exit_code = exit_code;
+    begin_drain(server);
+}
+
+static void on_stopped(struct worker *worker, bool is_clean)
+{
+    struct server *server = worker_owner(worker);
+    if (!is_clean && server->exit_code == 0)
+        server->exit_code = EXIT_UNCLEAN;
     server->workers[worker_number(worker) - 1] = NULL;
     worker_join(worker);
     if (--server->alive == 0)
         loop_stop(&server->loop);
 }
 
-static const struct worker_events worker_events = {
-    .on_booted = on_booted, .on_serving = on_serving, .on_stopped = on_stopped};
+static const struct worker_events worker_events = {.on_booted = on_booted,
+                                                   .on_serving = on_serving,
+                                                   .on_stop_wanted = on_stop_wanted,
+                                                   .on_stopped = on_stopped};
 
 static struct worker *start_worker(struct server *server, int index)
 {
@@ -354,7 +384,9 @@ static int start(struct server *server)
         return -1;
     }
     if (server->options.cli->is_serving)
-        loop_set_deadline(&server->loop, &server->limit, server->config->timeouts.startup);
+        loop_set_deadline(&server->loop, &server->limit,
+                          server->config->timeouts.startup + server->config->timeouts.grace +
+                              EXTRA_MS);
     loop_set_deadline(&server->loop, &server->tick, WATCHDOG_TICK_MS);
     if (server->options.cli->is_serving)
         open_control(server);

@@ -24,9 +24,12 @@ enum worker_phase {
     PHASE_BOOTING,
     PHASE_READY,
     PHASE_SERVING,
-    PHASE_DRAINING,
-    PHASE_CANCELLING,
-    PHASE_CLOSING,
+    PHASE_NOTIFYING,  /* on_shutdown hooks, connections are alive */
+    PHASE_DRAINING,   /* requests under way end */
+    PHASE_CANCELLING, /* tasks end */
+    PHASE_CLOSING,    /* connections close */
+    PHASE_CLEANING,   /* the application's clean-ups */
+    PHASE_LEAVING,    /* what these left behind ends */
     PHASE_ENDED
 };
 
@@ -58,7 +61,11 @@ struct worker {
     struct order orders[WORKER_ORDERS];
     struct report booted;
     struct report serving;
+    struct report stop_wanted;
     struct report stopped;
+    bool is_stop_wanted; /* reported once */
+    int wanted_exit;
+    bool is_unclean;                 /* hooks have failed */
     struct generation_result result; /* of the boot; the message is owned */
     int serving_err;
 };
@@ -75,7 +82,7 @@ static void watch(struct worker *worker, struct vm *vm)
     pthread_mutex_unlock(&worker->watch_lock);
 }
 
-/* --- stopping --- */
+/* --- stopping: each step leads to the next, and an order can skip some --- */
 
 static bool has_listeners(const struct worker *worker)
 {
@@ -102,6 +109,16 @@ static void stop_accepting(struct worker *worker)
 {
     for (size_t i = 0; worker->listeners && i < worker->options.config->listen.count; i++)
         listener_stop(&worker->listeners[i], NULL);
+}
+
+static void enter_phase(struct worker *worker, enum worker_phase phase)
+{
+    worker->phase = phase;
+    loop_set_deadline(&worker->loop, &worker->look, LOOK_MS);
+}
+
+static void drain_requests(struct worker *worker)
+{
     if (!worker->http.is_draining)
         http_server_drain(&worker->http, on_empty);
 }
@@ -111,23 +128,47 @@ static void begin_cancel(struct worker *worker)
     if (worker->phase >= PHASE_CANCELLING)
         return;
     stop_accepting(worker);
-    worker->phase = PHASE_CANCELLING;
-    loop_set_deadline(&worker->loop, &worker->look, LOOK_MS);
+    drain_requests(worker);
+    enter_phase(worker, PHASE_CANCELLING);
     generation_cancel(worker->gen); /* tasks run: may answer and end requests */
+}
+
+static void on_shutdown_done(struct generation *gen, enum generation_phase phase, bool is_clean)
+{
+    struct worker *worker = generation_owner(gen);
+    (void)phase;
+    worker->is_unclean |= !is_clean;
+    if (worker->phase != PHASE_NOTIFYING)
+        return; /* it was cut short */
+    drain_requests(worker);
+    enter_phase(worker, PHASE_DRAINING);
 }
 
 static void begin_drain(struct worker *worker)
 {
-    if (worker->phase >= PHASE_DRAINING)
+    if (worker->phase >= PHASE_NOTIFYING)
         return;
     stop_accepting(worker);
-    worker->phase = PHASE_DRAINING;
-    loop_set_deadline(&worker->loop, &worker->look, LOOK_MS);
+    worker->phase = PHASE_NOTIFYING;
+    generation_run_phase(worker->gen, GENERATION_SHUTDOWN, "shutdown", on_shutdown_done);
+}
+
+static void on_cleanup_done(struct generation *gen, enum generation_phase phase, bool is_clean)
+{
+    struct worker *worker = generation_owner(gen);
+    (void)phase;
+    worker->is_unclean |= !is_clean;
+    enter_phase(worker, PHASE_LEAVING);
 }
 
 static void cut(struct worker *worker)
 {
     begin_cancel(worker);
+    if (worker->phase == PHASE_CLEANING)
+        return;
+    if (!generation_is_idle(worker->gen))
+        log_warn("worker %d: cancelled tasks have not ended after timeouts.grace: cutting them off",
+                 worker_number(worker));
     generation_cut(worker->gen);
     http_server_abort(&worker->http);
 }
@@ -137,17 +178,22 @@ static void cut(struct worker *worker)
 static void on_look(struct deadline *deadline)
 {
     struct worker *worker = container_of(deadline, struct worker, look);
-    if (worker->phase == PHASE_DRAINING && !has_requests(worker))
+    if (worker->phase == PHASE_DRAINING && !has_requests(worker) &&
+        !generation_has_callbacks(worker->gen))
         begin_cancel(worker);
     if (worker->phase >= PHASE_CANCELLING)
         generation_cancel(worker->gen);
-    if (worker->phase == PHASE_CANCELLING && generation_is_idle(worker->gen)) {
+    bool is_idle = generation_is_idle(worker->gen);
+    if (worker->phase == PHASE_CANCELLING && is_idle) {
         worker->phase = PHASE_CLOSING;
-        http_server_abort(&worker->http);
-    }
-    if (worker->phase == PHASE_CLOSING && generation_is_idle(worker->gen) &&
-        !has_requests(worker) && !has_listeners(worker))
+        http_server_abort(&worker->http); /* may start tasks that learn of it */
+    } else if (worker->phase == PHASE_CLOSING && is_idle && !has_requests(worker) &&
+               !has_listeners(worker)) {
+        worker->phase = PHASE_CLEANING;
+        generation_run_phase(worker->gen, GENERATION_CLEANUP, "shutdown", on_cleanup_done);
+    } else if (worker->phase == PHASE_LEAVING && is_idle) {
         worker->phase = PHASE_ENDED;
+    }
     if (worker->phase != PHASE_ENDED) {
         loop_set_deadline(&worker->loop, &worker->look, LOOK_MS);
         return;
@@ -193,6 +239,14 @@ static int open_listeners(struct worker *worker)
     return result;
 }
 
+/* A hook that failed has been logged; requests are answered all the same. */
+static void on_ready_done(struct generation *gen, enum generation_phase phase, bool is_clean)
+{
+    (void)gen;
+    (void)phase;
+    (void)is_clean;
+}
+
 static void begin_serving(struct worker *worker)
 {
     if (worker->phase != PHASE_READY)
@@ -200,6 +254,8 @@ static void begin_serving(struct worker *worker)
     worker->phase = PHASE_SERVING;
     worker->serving_err = open_listeners(worker);
     report(worker, &worker->serving);
+    if (worker->serving_err == 0)
+        generation_run_phase(worker->gen, GENERATION_READY, "start", on_ready_done);
 }
 
 /* --- orders, on the worker's thread --- */
@@ -240,11 +296,18 @@ static void on_serving_report(struct loop *loop, struct loop_message *message)
     worker->options.events->on_serving(worker, worker->serving_err);
 }
 
+static void on_stop_wanted_report(struct loop *loop, struct loop_message *message)
+{
+    struct worker *worker = container_of(message, struct report, message)->worker;
+    (void)loop;
+    worker->options.events->on_stop_wanted(worker, worker->wanted_exit);
+}
+
 static void on_stopped_report(struct loop *loop, struct loop_message *message)
 {
     struct worker *worker = container_of(message, struct report, message)->worker;
     (void)loop;
-    worker->options.events->on_stopped(worker); /* worker is gone after this */
+    worker->options.events->on_stopped(worker, !worker->is_unclean); /* worker is gone after this */
 }
 
 /* --- the thread --- */
@@ -259,6 +322,16 @@ static void on_booted(struct generation *gen, const struct generation_result *re
     report(worker, &worker->booted);
     if (result->outcome != GENERATION_SERVE)
         begin_cancel(worker);
+}
+
+static void on_stop_wanted(struct generation *gen, int exit_code)
+{
+    struct worker *worker = generation_owner(gen);
+    if (worker->is_stop_wanted)
+        return;
+    worker->is_stop_wanted = true;
+    worker->wanted_exit = exit_code;
+    report(worker, &worker->stop_wanted);
 }
 
 static struct http_limits http_limits_of(const struct config *config)
@@ -284,6 +357,7 @@ static int open_generation(struct worker *worker)
     const struct config *config = worker->options.config;
     struct generation_options options = worker->options.generation;
     options.owner = worker;
+    options.on_stop_wanted = on_stop_wanted;
     options.vm.loop = &worker->loop;
     options.vm.memory_limit = (size_t)config->limits.memory;
     options.vm.watch_log_ms = (uint32_t)config->watchdog.log;
@@ -345,6 +419,7 @@ static struct worker *worker_new(const struct worker_options *options)
             .message.run = on_order, .worker = worker, .order = (enum worker_order)i};
     worker->booted = (struct report){.message.run = on_booted_report, .worker = worker};
     worker->serving = (struct report){.message.run = on_serving_report, .worker = worker};
+    worker->stop_wanted = (struct report){.message.run = on_stop_wanted_report, .worker = worker};
     worker->stopped = (struct report){.message.run = on_stopped_report, .worker = worker};
     return worker;
 }

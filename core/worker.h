@@ -14,7 +14,9 @@ struct worker;
 struct worker_events {
     void (*on_booted)(struct worker *worker, const struct generation_result *result);
     void (*on_serving)(struct worker *worker, int err); /* it accepts connections, or could not */
-    void (*on_stopped)(struct worker *worker);          /* last call: worker_join may follow */
+    void (*on_stop_wanted)(struct worker *worker, int exit_code); /* by the application */
+    /* The last call: worker_join may follow. Not clean: a hook of the application failed. */
+    void (*on_stopped)(struct worker *worker, bool is_clean);
 };
 
 struct worker_options {
@@ -33,9 +35,9 @@ struct worker_options {
 
 enum worker_order {
     WORKER_SERVE,  /* start accepting; after on_booted said GENERATION_SERVE */
-    WORKER_DRAIN,  /* accept what waits, then no more; let requests end */
+    WORKER_DRAIN,  /* accept what waits, then no more; on_shutdown hooks; let requests end */
     WORKER_CANCEL, /* cancel every task; they get the grace for their clean-up */
-    WORKER_CUT,    /* end everything now */
+    WORKER_CUT,    /* end everything now, except the clean-up, which has its own limit */
     WORKER_ORDERS
 };
 

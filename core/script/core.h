@@ -25,6 +25,7 @@ int bind_request(lua_State *L);
 int bind_stream(lua_State *L);
 int bind_dir(lua_State *L);
 int bind_serve(lua_State *L);
+int bind_phases(lua_State *L);
 int bind_response(lua_State *L);
 int bind_socket(lua_State *L);
 int bind_listener(lua_State *L);

@@ -6,7 +6,9 @@
 #include "base/log.h"
 #include "script/call.h"
 #include "script/core.h"
+#include "script/phase.h"
 #include "script/task.h"
+#include "script/task_ref.h"
 
 #include <lauxlib.h>
 #include <string.h>
@@ -18,6 +20,7 @@
 struct generation {
     struct vm *vm;
     struct generation_options options;
+    struct phases phases;
     struct loop_job booted_job; /* tells the owner at the end of the turn */
     generation_booted_fn on_booted;
     enum generation_outcome outcome;
@@ -172,15 +175,24 @@ struct generation *generation_new(const struct generation_options *options)
     gen->options = *options;
     gen->booted_job.run = tell_owner;
     vm->generation = gen;
+    phases_init(&gen->phases, gen, vm);
     if (core_install(vm) == 0 && call_protected(vm, describe, gen, "neap.core") == 0)
         return gen;
     generation_free(gen);
     return NULL;
 }
 
+void generation_run_phase(struct generation *gen, enum generation_phase phase, const char *reason,
+                          generation_phase_fn on_done)
+{
+    const struct phase_run run = {.phase = phase, .reason = reason, .on_done = on_done};
+    phases_run(&gen->phases, &run);
+}
+
 void generation_cancel(struct generation *gen)
 {
-    task_cancel_all(gen->vm);
+    if (!phases_is_cleaning(&gen->phases)) /* all tasks there are belong to it */
+        task_cancel_all(gen->vm);
 }
 
 void generation_cut(struct generation *gen)
@@ -193,9 +205,18 @@ bool generation_is_idle(const struct generation *gen)
     return list_is_empty(&gen->vm->tasks);
 }
 
+bool generation_has_callbacks(const struct generation *gen)
+{
+    list_each (link, &gen->vm->tasks)
+        if (!task_is_spawned(container_of(link, struct task, link)))
+            return true;
+    return false;
+}
+
 void generation_free(struct generation *gen)
 {
     loop_cancel_job(&gen->booted_job);
+    phases_deinit(&gen->phases);
     vm_free(gen->vm);
     mem_free(gen->message);
     mem_free(gen);
@@ -209,4 +230,15 @@ struct vm *generation_vm(const struct generation *gen)
 void *generation_owner(const struct generation *gen)
 {
     return gen->options.owner;
+}
+
+struct phases *generation_phases(struct generation *gen)
+{
+    return &gen->phases;
+}
+
+void generation_want_stop(struct generation *gen, int exit_code)
+{
+    if (gen->options.on_stop_wanted)
+        gen->options.on_stop_wanted(gen, exit_code);
 }

@@ -20,6 +20,7 @@ struct generation_options {
     const char *environment; /* its block */
     const struct setting *settings;
     size_t setting_count;
+    void (*on_stop_wanted)(struct generation *gen, int exit_code); /* core.stop was called */
     void *owner;
 };
 
@@ -39,6 +40,16 @@ struct generation_result {
 typedef void (*generation_booted_fn)(struct generation *gen,
                                      const struct generation_result *result);
 
+/* What follows on booting, in this order. */
+enum generation_phase {
+    GENERATION_READY,    /* it answers requests: on_ready hooks, jobs start */
+    GENERATION_SHUTDOWN, /* it will end, connections are still alive: on_shutdown hooks */
+    GENERATION_CLEANUP   /* nothing runs any more: the stack of clean-ups */
+};
+
+typedef void (*generation_phase_fn)(struct generation *gen, enum generation_phase phase,
+                                    bool is_clean);
+
 /* On the worker's thread. What `options` points at must outlive the generation. NULL: out of
  * memory, or neap.core could not be made (logged). */
 struct generation *generation_new(const struct generation_options *options);
@@ -46,13 +57,28 @@ struct generation *generation_new(const struct generation_options *options);
  */
 void generation_boot(struct generation *gen, int argc, char *const *argv,
                      generation_booted_fn on_booted);
+/* Runs a phase as a task; `reason` (static) is "shutdown" or "reload". on_done is called once,
+ * never from inside; not clean: a hook failed, or was cancelled. An earlier phase that is still
+ * under way is cancelled first. Of phases that wait for that only the latest happens. Every
+ * generation that was booted needs the clean-up, also when booting failed. */
+void generation_run_phase(struct generation *gen, enum generation_phase phase, const char *reason,
+                          generation_phase_fn on_done);
 void generation_cancel(struct generation *gen); /* cancels every task; each gets the grace for its
-                                                   clean-up */
+                                                   clean-up. Without effect during the phase
+                                                   GENERATION_CLEANUP */
 void generation_cut(struct generation *gen);    /* ends every task now */
 bool generation_is_idle(const struct generation *gen); /* no task is left */
-void generation_free(struct generation *gen);          /* it must be idle */
+/* A handler, a callback of a WebSocket or a req:after is under way: what a drain waits for. Tasks
+ * of the application itself need not end. */
+bool generation_has_callbacks(const struct generation *gen);
+void generation_free(struct generation *gen); /* it must be idle */
 
 struct vm *generation_vm(const struct generation *gen);
 void *generation_owner(const struct generation *gen);
+
+/* For the bindings of phase.c. */
+struct phases;
+struct phases *generation_phases(struct generation *gen);
+void generation_want_stop(struct generation *gen, int exit_code);
 
 #endif

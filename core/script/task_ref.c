@@ -191,9 +191,14 @@ int task_ref_spawn(lua_State *L, int about, int fn, int crew, bool is_owned)
 
 /* ---- looking at it ---- */
 
+bool task_is_spawned(const struct task *task)
+{
+    return task->on_end == on_ref_end;
+}
+
 void task_ref_push_self(lua_State *L, struct task *task)
 {
-    if (task->on_end == on_ref_end) {
+    if (task_is_spawned(task)) {
         const struct task_ref *ref = task->owner;
         lua_rawgeti(L, LUA_REGISTRYINDEX, ref->anchor);
         return;

@@ -48,6 +48,7 @@ struct task *task_ref_task(lua_State *L, const struct task_ref *ref); /* NULL on
 int task_ref_spawn(lua_State *L, int about, int fn, int crew, bool is_owned);
 void task_ref_push_self(lua_State *L, struct task *task); /* the same value for the same task,
                                                              always */
+bool task_is_spawned(const struct task *task);            /* by Lua, not by the core */
 int task_ref_push_outcome(lua_State *L, int index); /* of an ended one: true, ... | false, err */
 
 #endif

@@ -1,6 +1,7 @@
 -- The application: routes, mounts, middleware and hooks. It only remembers what was defined and where;
 -- `neap.compile` turns it into what the core serves.
 local compile = require "neap.compile"
+local hooks = require "neap.hooks"
 local options = require "neap.options"
 local pattern = require "neap.pattern"
 local route = require "neap.route"
@@ -28,9 +29,12 @@ local text = require "neap.text"
 ---@field _middleware {prefix: string, fn: function, where: string}[]
 ---@field _on_error {status: integer?, fn: function}[]
 ---@field _on_send function[]
+---@field _hooks neap.Hook[] what lifecycle.lua runs, mounted apps among them
+---@field _has_started boolean?
 ---@field _parent neap.App? where it was mounted first
 local App = {__name = "neap.App"}
 App.__index = App
+for name, method in pairs(hooks) do App[name] = method end
 
 local function check_fn(fn, what, level)
   if type(fn) ~= "function" then
@@ -199,7 +203,9 @@ function App:mount(prefix, subapp)
     ancestor = ancestor._parent
   end
   subapp._parent = subapp._parent or self
-  self._mounts[#self._mounts + 1] = {prefix = prefix, app = subapp, where = route.place(2)}
+  local where = route.place(2)
+  self._mounts[#self._mounts + 1] = {prefix = prefix, app = subapp, where = where}
+  self._hooks[#self._hooks + 1] = {kind = "mount", app = subapp, where = where}
   return self
 end
 
@@ -327,7 +333,7 @@ local app = {}
 ---@return neap.App
 function app.new()
   return setmetatable({
-    state = {}, _routes = {}, _mounts = {}, _middleware = {}, _on_error = {}, _on_send = {},
+    state = {}, _routes = {}, _mounts = {}, _middleware = {}, _on_error = {}, _on_send = {}, _hooks = {},
   }, App)
 end
 

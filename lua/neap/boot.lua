@@ -1,6 +1,8 @@
 -- Where the Lua half begins: the core runs main(mode, ...) as a task in each new state. It returns "serve" to go on
 -- serving, or an exit code, with a message for stderr when something could not be done.
+local bounded = require "neap.bounded"
 local core = require "neap.core"
+local lifecycle = require "neap.lifecycle"
 local trace = require "neap.trace"
 
 local boot = {}
@@ -52,8 +54,26 @@ end
 
 local modes = {}
 
+-- Loads what shall be served, in the time that the whole start has: true and the app, or false and a report.
+local function load_in_time(target, seconds)
+  local function load() return attempt(load_app, target) end
+  local results = table.pack(bounded.call(seconds, load))
+  if results[1] then return results[2], results[3] end
+  local failure = results[2]
+  return false, ("neap: not loaded after %.3g s (timeouts.startup)%s. %s\n"):format(seconds,
+    failure.where and ": it was waiting at " .. failure.where or "", lifecycle.HINT)
+end
+
 local function serve(target)
-  core.serve(load_app(target):compile())
+  local start_by = core.task.now() + core.config.timeouts.startup
+  local is_loaded, app = load_in_time(target, core.config.timeouts.startup)
+  if not is_loaded then return 1, app end
+  local spec = app:compile()
+  local life = lifecycle.new(app, start_by)
+  core.on_phase(function(phase, reason) return life[phase](life, reason) end)
+  local ok, err = life:start()
+  if not ok then return 1, "neap: " .. err end
+  core.serve(spec)
   return "serve"
 end
 
@@ -106,7 +126,8 @@ function boot.main(mode, ...)
   local ok, report = attempt(function() core.config.app = app_settings() end)
   if not ok then return 1, report end
   local results = table.pack(attempt(modes[mode], ...))
-  if not results[1] then return 1, results[2] .. (HINTS[mode] or "") end
+  if not results[1] then results = {false, 1, results[2], n = 3} end
+  if results[3] then results[3] = results[3] .. (HINTS[mode] or "") end
   return table.unpack(results, 2, results.n)
 end
 

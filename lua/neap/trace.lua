@@ -18,6 +18,16 @@ function trace.short(traceback, max)
   return table.concat(kept)
 end
 
+---The innermost line of a traceback that is the user's.
+---@param traceback string?
+---@return string? # "app.lua:7"
+function trace.place(traceback)
+  for line in (traceback or ""):gmatch("[^\n]+") do
+    local place = line:match("^%s*(.-:%d+): in ")
+    if place and not is_ours(line) then return place end
+  end
+end
+
 ---Any error value as text.
 ---@param err any
 ---@return string

@@ -70,7 +70,7 @@ describe("starting", function()
 
   it("gives up when loading takes longer than timeouts.startup", function()
     local err = fails({["app.lua"] = "require('neap.task').sleep(60)"}, "--set", "timeouts.startup=0.1", "app.lua")
-    assert.matches("not ready after 0.1 s.*timeouts.startup", err)
+    assert.matches("not loaded after 0.1 s %(timeouts.startup%): it was waiting at app.lua:1", err)
   end)
 
   it("may wait while it loads", function()

@@ -17,7 +17,8 @@ void guest_enter(struct guest *guest, const struct guest_events *events, struct 
         .route = (uint16_t)rq->user.route,
         .is_http10 = rq->is_http10,
         .is_head = rq->is_head,
-        .wants_close = rq->wants_close,
+        .has_unread = rq->stage == REQUEST_BODY,
+        .wants_close = rq->wants_close || rq->stage == REQUEST_BODY,
     };
     if (rq->answer != ANSWER_ENDED) { /* it is logged when the guest answers, or leaves */
         size_t len;
@@ -36,7 +37,7 @@ struct request *guest_leave(struct guest *guest)
     struct session *session = guest->session;
     struct request *rq = request_new(session->server);
     rq->session = session;
-    rq->stage = REQUEST_WHOLE;
+    rq->stage = guest->has_unread ? REQUEST_BODY : REQUEST_WHOLE;
     rq->parser.method = guest->is_head ? HTTP_HEAD : HTTP_GET;
     rq->is_http10 = guest->is_http10;
     rq->is_head = guest->is_head;

@@ -30,6 +30,7 @@ struct guest {
     uint16_t route;
     bool is_http10;
     bool is_head;
+    bool has_unread; /* a body that nobody read: what comes from the peer is no next request */
     bool wants_close;
     bool has_gap; /* for its owner, as is the next: they fill what would be padding */
     uint8_t limit;

@@ -27,6 +27,11 @@ struct conn *request_conn(struct request *rq)
     return rq->session ? &rq->session->conn : NULL;
 }
 
+bool request_is_reachable(const struct request *rq)
+{
+    return rq->session && !rq->is_disconnected && rq->session->conn.state == CONN_OPEN;
+}
+
 void request_detach(struct request *rq)
 {
     if (!rq->session)

@@ -17,6 +17,8 @@ bool http_server_evict(struct http_server *server); /* closes the session idle f
 
 /* For handlers: */
 struct conn *request_conn(struct request *rq); /* NULL: gone */
+/* Whether its client is there to get an answer that comes later. */
+bool request_is_reachable(const struct request *rq);
 /* Somebody wants the body: sends the 100 that the client may wait for, and reads on. `limit` is of
  * the whole. */
 void request_read_body(struct request *rq, uint64_t limit);

@@ -270,10 +270,9 @@ static const struct guest_events ws_guest_events = {
 struct websocket *ws_accept(struct request *rq, const struct ws_options *options,
                             const struct ws_events *events, const char *protocol, void *owner)
 {
-    struct session *session = rq->session;
-    if (!session || rq->is_disconnected || session->conn.state != CONN_OPEN)
+    if (!request_is_reachable(rq))
         return NULL;
-    struct http_server *server = session->server;
+    struct http_server *server = rq->session->server;
     struct ws_pool *pool = ws_pool_of(server);
     struct websocket *ws = mem_calloc(sizeof(*ws));
     tally_add(TALLY_WEBSOCKET, 1);

@@ -52,7 +52,7 @@ struct loop {
     struct list stopped; /* those not reading: to be looked at in this round of the sweep ... */
     struct list swept;   /* ... or in the next */
     struct deadline sweep;
-    uint32_t linger_ms; /* how long a refused connection is read on at most; the worker may change it */
+    uint32_t linger_ms; /* at most, reading on after a refusal; the worker may change it */
 };
 
 int loop_init(struct loop *loop, void *owner);

@@ -94,9 +94,9 @@ static const struct feed_events events_feed_events = {on_messages, on_gap, on_en
 
 static void on_data(struct guest *guest, const char *data, size_t len)
 {
-    (void)guest;
     (void)data;
-    (void)len; /* nothing can be asked on this connection any more */
+    (void)len;
+    guest->wants_close = true; /* it was thrown away, so what follows may be the rest of something */
 }
 
 static void on_gone(struct guest *guest, int err)
@@ -203,6 +203,8 @@ static void start(struct request *rq, const struct topic_choice *choice)
 int reply_events(lua_State *L, struct request *rq, int index)
 {
     struct topic_choice choice;
+    if (!request_is_reachable(rq))
+        return 0;
     int topics = live_choice_read(L, rq, index, "events", &choice);
     uint64_t retry_ms = retry_of(L, index);
     response_begin(rq, 200);
@@ -214,8 +216,7 @@ int reply_events(lua_State *L, struct request *rq, int index)
         answer_over(L, rq, index);
     } else if (response_stream(rq, -1)) {
         write_beginning(rq, retry_ms);
-        if (rq->session)
-            start(rq, &choice);
+        start(rq, &choice);
     }
     topic_choice_drop(&choice);
     return 0;

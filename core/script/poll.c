@@ -184,6 +184,8 @@ int reply_poll(lua_State *L, struct request *rq, int index)
 {
     struct topic_choice choice;
     const struct bytes *head = &rq->server->head;
+    if (!request_is_reachable(rq))
+        return 0;
     uint64_t timeout_ms = timeout_of(L, index);
     uint8_t limit = limit_of(L, index);
     int topics = live_choice_read(L, rq, index, "poll", &choice);

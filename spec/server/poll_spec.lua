@@ -11,6 +11,16 @@ local APP = live.app [[
     response:header("X-Handler", "one")
     return response
   end)
+  app:post("/poll/:topics", function(req)
+    if req.query.read then req:body() end
+    return neap.res.poll(names(req), options(req))
+  end)
+  app:post("/late/:topics", function(req)
+    neap.topic("late"):publish("here")
+    while req:is_connected() do neap.task.sleep(0.01) end
+    req:after(function() neap.topic("late"):publish("gone") end)
+    return (req.query.events and neap.res.events or neap.res.poll)(names(req))
+  end)
   app:get("/wrong/:topics", function(req) return neap.res.poll(names(req), {limit = 0}) end)
   app:on_send(function(req, response) response:header("X-Sent", req.path) end)]]
 
@@ -248,6 +258,44 @@ describe("a long-poll", function()
       assert.same({"x"}, (items(answers[1])))
       assert.equal("end", answers[2].body)
     end)
+  end)
+
+  it("takes a body that nobody read for no request", function()
+    local inner = "GET /end HTTP/1.1\r\nHost: a\r\n\r\n"
+    for _, method in ipairs {"GET", "POST"} do
+      local head = ("%s /poll/%s?timeout=0.05 HTTP/1.1\r\nHost: a\r\n"):format(method, topic)
+      for _, body in ipairs {("Content-Length: %d\r\n\r\n%s"):format(#inner, inner),
+        ("Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n"):format(#inner, inner)} do
+        http.each_way(s, head .. body .. http.END, function(answers)
+          assert.equal(1, #answers)
+          assert.equal(204, answers[1].status)
+          assert.equal("close", answers[1].headers.connection)
+        end)
+      end
+    end
+  end)
+
+  it("goes on with the next request when its body was read", function()
+    client.conn:send(("POST /poll/%s?read=1&timeout=0.05 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"):format(topic)
+      .. http.END)
+    local answers = client.conn:answers()
+    assert.equal(204, answers[1].status)
+    assert.equal("end", answers[2].body)
+  end)
+
+  it("is not begun for a client that left before the handler was through", function()
+    for _, leave in ipairs {"close", "reset", "shutdown"} do
+      for _, query in ipairs {"", "?events=1"} do
+        local start = admin:stats("late").published
+        local conn = http.open(s):send(("POST /late/%s%s HTTP/1.1\r\nHost: a\r\n\r\n"):format(topic, query))
+        admin:wait_for("late", "published", start + 1)
+        conn.socket[leave](conn.socket)
+        admin:wait_for("late", "published", start + 2)
+        admin:wait_for(topic, "subscribers", 0)
+        conn:close()
+      end
+    end
+    assert.equal("end", get("/end").body)
   end)
 
   it("ends at once when its client leaves", function()

@@ -1,8 +1,10 @@
 -- The application: routes, mounts, middleware and hooks. It only remembers what was defined and where;
 -- `neap.compile` turns it into what the core serves.
 local compile = require "neap.compile"
+local folder = require "neap.folder"
 local hooks = require "neap.hooks"
 local options = require "neap.options"
+local pages = require "neap.pages"
 local pattern = require "neap.pattern"
 local route = require "neap.route"
 local static = require "neap.static"
@@ -32,9 +34,14 @@ local text = require "neap.text"
 ---@field _hooks neap.Hook[] what lifecycle.lua runs, mounted apps among them
 ---@field _has_started boolean?
 ---@field _parent neap.App? where it was mounted first
+---@field _prefix string? where it is mounted first, once compiled
+---@field _dir string its folder
+---@field _pages table? the folder's views, once there is a need for them
 local App = {__name = "neap.App"}
 App.__index = App
-for name, method in pairs(hooks) do App[name] = method end
+for _, part in ipairs {hooks, pages} do
+  for name, method in pairs(part) do App[name] = method end
+end
 
 local function check_fn(fn, what, level)
   if type(fn) ~= "function" then
@@ -43,12 +50,16 @@ local function check_fn(fn, what, level)
   return fn
 end
 
--- Remembers a route; `level` is that of the public function's caller, counted from our caller. So that there are
+function App:_add(new)
+  self._routes[#self._routes + 1] = new
+  return new
+end
+
+-- Makes and remembers a route; `level` is that of the public function's caller, counted from our caller. So that there are
 -- levels to count, callers write `return (add(...))`, which is no tail call.
 local function add(app, what, methods, path, handler, opts, level)
   local new = route.new(what, {methods = methods, path = path, handler = handler, opts = opts}, level + 1)
-  app._routes[#app._routes + 1] = new
-  return new
+  return app:_add(new)
 end
 
 ---Answers GET, and HEAD with the same headers. A pattern has literals, `:name` for one segment, `:name{int}` and
@@ -243,7 +254,7 @@ end
 ---@return neap.App self
 function App:static(prefix, dir, opts)
   prefix = pattern.prefix(prefix, "app:static", 2)
-  local handler = static.handler(prefix, dir, opts, 2)
+  local handler = static.handler(prefix, folder.resolve(folder.of_caller(2), dir, "app:static", 2), opts, 2)
   local name = opts and opts.name
   add(self, "app:static", {"GET"}, prefix .. "/*path", handler, {name = name}, 2)
   if prefix ~= "" then add(self, "app:static", {"GET"}, prefix, handler, nil, 2) end
@@ -284,13 +295,15 @@ function App:on_send(fn)
   return self
 end
 
----The address of a named route of this app or of any app it is mounted with. Raises when there is no such
----route, when a parameter is missing, and when one does not fit.
+---The address of a named route of this app or of any app it is mounted with; or of a path of this app, which starts with
+---"/", wherever the app is mounted. Raises when there is no such route, when a parameter is missing, and when one does not fit.
 ---```lua
 ---app:get("/files/*path", function() end):name("file")
 ---assert(app:url("file", {path = "a b/c"}, {v = 2}) == "/files/a%20b/c?v=2")
+---local root = neap.app():mount("/shop", app)
+---assert(app:url("/cart/:id", {id = 7}) == "/shop/cart/7")
 ---```
----@param name string
+---@param name string of a route, or the pattern of a path
 ---@param params table<string, string|number>? percent-encoded; a splat keeps its slashes
 ---@param query table<string, string|number|boolean|(string|number|boolean)[]>?
 ---@return string # starts with "/"
@@ -330,10 +343,11 @@ end
 local app = {}
 
 ---An empty application. See `neap.app`.
+---@param dir string its folder
 ---@return neap.App
-function app.new()
+function app.new(dir)
   return setmetatable({
-    state = {}, _routes = {}, _mounts = {}, _middleware = {}, _on_error = {}, _on_send = {}, _hooks = {},
+    state = {}, _dir = dir, _routes = {}, _mounts = {}, _middleware = {}, _on_error = {}, _on_send = {}, _hooks = {},
   }, App)
 end
 

@@ -1,6 +1,10 @@
--- Finds and loads what `neap run [FILE|DIR]` means: a file that returns an app, a folder with app.lua, or a folder
--- whose subfolders are apps.
+-- Finds and loads what `neap run [FILE|DIR]` means: a file that returns an app, a folder with app.lua or controllers/,
+-- or a folder whose subfolders are apps.
+local controllers = require "neap.controllers"
 local core = require "neap.core"
+local new_app = require("neap.app").new
+local route = require "neap.route"
+local static = require "neap.static"
 
 local apps = {}
 
@@ -35,12 +39,43 @@ local function load_file(path)
   return app
 end
 
--- A folder with app.lua or, later, with controllers. nil when it is neither.
+local function is_dir(path)
+  return core.list_dir(path) ~= nil
+end
+
+-- What init.lua does, it does before the controllers: they find what it has put into app.state. It is given the app, and
+-- may as well return a function that takes it.
+local function run_init(file, app)
+  local chunk, err = loadfile(file, "t")
+  if not chunk then fail("%s", err) end
+  local init = chunk(app)
+  if type(init) == "function" then init(app) end
+end
+
+-- An app without app.lua: a folder with controllers/ and, if need be, init.lua, views/ and static/.
+local function load_parts(dir)
+  local app = new_app(dir)
+  if is_file(dir .. "/init.lua") then run_init(dir .. "/init.lua", app) end
+  assert(controllers.load(app, dir .. "/controllers", ""))
+  if is_dir(dir .. "/static") then
+    app:_add(route.new("static", {
+      methods = {"GET"}, path = "/static/*path", handler = static.handler("/static", dir .. "/static", nil, 1),
+      where = dir .. "/static",
+    }, 1))
+  end
+  return app
+end
+
+-- nil when the folder is no app.
 local function load_dir(dir)
   local file = dir .. "/app.lua"
-  if not is_file(file) then return nil end
-  add_path(dir)
-  return load_file(file)
+  if is_file(file) then
+    add_path(dir)
+    return load_file(file)
+  elseif is_dir(dir .. "/controllers") then
+    add_path(dir)
+    return load_parts(dir)
+  end
 end
 
 local function load_all(dir, names)
@@ -48,8 +83,8 @@ local function load_all(dir, names)
   local root, count = neap.app(), 0
   add_path(dir)
   for _, name in ipairs(names) do
-    local is_dir = name:sub(-1) == "/"
-    local sub = is_dir and name:sub(1, 1) ~= "." and load_dir(dir .. "/" .. name:sub(1, -2))
+    local is_app = name:sub(-1) == "/" and name:sub(1, 1) ~= "."
+    local sub = is_app and load_dir(dir .. "/" .. name:sub(1, -2))
     if sub then
       count = count + 1
       if name == WELCOME .. "/" then root:mount("/", sub) end
@@ -57,8 +92,8 @@ local function load_all(dir, names)
     end
   end
   if count == 0 then
-    fail("%s: there is no app.lua in it or in one of its subfolders. An app is a Lua file that returns one:\n"
-      .. "    local neap = require \"neap\"\n    local app = neap.app()\n"
+    fail("%s: there is no app.lua and no controllers/ in it or in one of its subfolders. `neap new NAME` makes an app. "
+      .. "The smallest is a Lua file that returns one:\n    local neap = require \"neap\"\n    local app = neap.app()\n"
       .. "    app:get(\"/\", function() return \"hello\" end)\n    return app", dir)
   end
   return root

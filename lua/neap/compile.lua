@@ -57,11 +57,22 @@ local function names_of(app)
   return names
 end
 
----The pattern of a named route.
+-- Where an app is mounted: its first place, as for names. Known once the app is compiled.
+local function prefix_of(app)
+  local prefix = app._prefix
+  if prefix then return prefix end
+  walk(scope_new(root_of(app), "", nil), function(scope)
+    if scope.app == app then prefix = prefix or scope.prefix end
+  end)
+  return prefix
+end
+
+---The pattern of a named route, or of a path of the app itself.
 ---@param app neap.App
----@param name string
+---@param name string a path starts with "/"
 ---@return string?
 function compile.path_of(app, name)
+  if type(name) == "string" and name:sub(1, 1) == "/" then return pattern.join(prefix_of(app), name) end
   local root = root_of(app)
   local known = root._names and root._names[name]
   if not known then -- may have been defined since
@@ -240,6 +251,7 @@ function compile.compile(app)
   names_of(app) -- raises when two routes have one name
   walk(scope_new(app, "", nil), function(scope)
     scopes.list[#scopes.list + 1] = scope
+    scope.app._prefix = scope.app._prefix or scope.prefix
     for _, route in ipairs(scope.app._routes) do add_route(spec, scopes, route, scope) end
   end)
   local find_scope = scope_finder(scopes)

@@ -42,9 +42,10 @@ summary { overflow-wrap: anywhere; padding: .3rem 0 }
 </html>
 ]]
 
--- A message can contain a client's words: only what looks like a script is shown.
+-- A message can contain a client's words: only what looks like a script or a view is shown.
 local function read_lines(path)
-  local file = path:find("%.lua$") and io.open(path, "r")
+  local is_source = path:find("%.lua$") or path:find("/views/.+%.html$")
+  local file = is_source and io.open(path, "r")
   if not file then return nil end
   local content = file:read("a")
   file:close()

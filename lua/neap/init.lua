@@ -3,6 +3,7 @@
 local abort = require "neap.abort"
 local app = require "neap.app"
 local core = require "neap.core"
+local folder = require "neap.folder"
 require "neap.request"
 
 ---The library.
@@ -40,7 +41,7 @@ local PARTS = {
 ---```
 ---@return neap.App
 function neap.app()
-  return app.new()
+  return (app.new(folder.of_caller(2)))
 end
 
 ---Ends the request from any depth with a status: raises an error that the error path answers. Nothing is logged.

@@ -68,7 +68,7 @@ end
 
 ---A route. Raises at `level` when something is wrong with it.
 ---@param what string the function that defines it, for messages
----@param given {methods: string[], path: string, handler: neap.Handler, opts: neap.RouteOptions?}
+---@param given {methods: string[], path: string, handler: neap.Handler, opts: neap.RouteOptions?, where: string?}
 ---@param level integer as in `error`, counted from the caller of this function
 ---@return neap.Route
 function route.new(what, given, level)
@@ -81,8 +81,8 @@ function route.new(what, given, level)
   end
   local opts = check_options(given.opts, what, level + 1)
   return setmetatable({
-    methods = given.methods, path = path, handler = handler, opts = opts, where = route.place(level + 1),
-    route_name = opts.name,
+    methods = given.methods, path = path, handler = handler, opts = opts,
+    where = given.where or route.place(level + 1), route_name = opts.name,
   }, Route)
 end
 

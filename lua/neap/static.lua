@@ -19,19 +19,6 @@ local static = {}
 local OPTIONS = {name = "string", index = "string|boolean", max_age = "duration", fallback = "string",
   hidden = "boolean", types = "table"}
 
--- The folder of the script `level` levels above our caller.
-local function folder_of_caller(level)
-  local info = debug.getinfo(level + 1, "S")
-  return info and info.source:match("^@(.*)/[^/]*$") or "."
-end
-
-local function resolve(dir, level)
-  if type(dir) ~= "string" or dir == "" or dir:find("\0", 1, true) then
-    error("app:static: the folder is a path", level + 1)
-  end
-  return dir:sub(1, 1) == "/" and dir or folder_of_caller(level + 1) .. "/" .. dir
-end
-
 -- Whether a path, decoded once, may name a file at all. The core checks again when it opens.
 local function is_allowed(path, hidden)
   if path:find("[%c\\\127]") or path:find("//", 1, true) or path:sub(1, 1) == "/" then return false end
@@ -61,14 +48,13 @@ end
 
 ---A handler for the routes `prefix` and `prefix/*path`.
 ---@param prefix string for messages
----@param dir string relative to the script at `level`
+---@param root string path of the folder
 ---@param opts neap.StaticOptions?
----@param level integer of the script, counted from our caller as in `error`
+---@param level integer of the caller, as in `error`, for wrong options
 ---@return neap.Handler
-function static.handler(prefix, dir, opts, level)
+function static.handler(prefix, root, opts, level)
   opts = options.check(opts, OPTIONS, "app:static " .. prefix, level + 1)
   if opts.index == nil or opts.index == true then opts.index = "index.html" end
-  local root = resolve(dir, level + 1)
   return function(req)
     local path = req.params.path or ""
     if not is_allowed(path, opts.hidden) then abort.raise(404, nil, nil, 1) end

@@ -17,7 +17,7 @@ describe("the command line", function()
   it("has help for every command", function()
     local all = neap("-h")
     assert.equal(0, all.code)
-    for _, command in ipairs {"run", "dev", "exec", "check", "routes", "test", "config", "types"} do
+    for _, command in ipairs {"run", "dev", "exec", "check", "routes", "test", "ps", "topics", "errors", "config", "types"} do
       assert.matches("\n  " .. command .. " ", all.out)
       local one = neap(command, "-h")
       assert.equal(0, one.code)

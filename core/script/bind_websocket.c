@@ -1,6 +1,7 @@
 /* `ws`, as handlers see it. */
 #include "script/duration.h"
 #include "script/task.h"
+#include "script/visit.h"
 #include "script/vm.h"
 #include "script/wsock.h"
 
@@ -185,12 +186,12 @@ static int slow_policy(lua_State *L, bool is_envelope)
     return luaL_checkoption(L, -1, NULL, words);
 }
 
-/* ws:subscribe(topics [, {after=, slow=, envelope=}]) -> true | nil, "closed" */
+/* ws:subscribe(topics [, {after=, slow=, envelope=} [, visits]]) -> true | nil, "closed" */
 static int ws_lua_subscribe(lua_State *L)
 {
     struct topic_choice choice;
     size_t len = 0;
-    lua_settop(L, 3);
+    lua_settop(L, 4);
     if (lua_isnil(L, 3)) {
         lua_newtable(L);
         lua_replace(L, 3);
@@ -207,8 +208,9 @@ static int ws_lua_subscribe(lua_State *L)
     struct wsock *wsock = wsock_check(L);
     if (!wsock || !wsock->ws)
         return push_closed(L, wsock);
+    int visits = visit_take(L, 4); /* the last that raises */
     topic_choice_open(L, 2, &choice);
-    wsub_open(wsock, &choice, is_envelope, slow);
+    wsub_open(wsock, &choice, is_envelope, slow, visits);
     topic_choice_drop(&choice);
     lua_pushboolean(L, 1);
     return 1;

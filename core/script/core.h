@@ -34,5 +34,6 @@ int bind_store(lua_State *L);
 int bind_topic(lua_State *L);
 int bind_reader(lua_State *L);
 int bind_websocket(lua_State *L);
+int bind_visit(lua_State *L);
 
 #endif

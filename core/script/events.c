@@ -8,6 +8,7 @@
 #include "script/encoding.h"
 #include "script/live_reply.h"
 #include "script/reply_head.h"
+#include "script/visit.h"
 #include "script/vm.h"
 
 #include <lauxlib.h>
@@ -17,8 +18,17 @@
 struct events {
     struct guest guest;
     struct feed feed;
+    struct vm *vm;
+    int visits; /* see visit.h */
     bool is_chunked;
 };
+
+static void events_free(struct events *events)
+{
+    feed_close(&events->feed);
+    visit_end(events->vm, events->visits);
+    mem_free(events);
+}
 
 static void events_write(struct events *events, const char *text, size_t len)
 {
@@ -37,8 +47,7 @@ static void events_end(struct events *events)
 {
     bool is_chunked = events->is_chunked;
     struct request *rq = guest_leave(&events->guest);
-    feed_close(&events->feed);
-    mem_free(events);
+    events_free(events);
     rq->status = 200;
     rq->answer = ANSWER_STARTED;
     rq->framing = is_chunked ? FRAMING_CHUNKED : FRAMING_CLOSE;
@@ -96,7 +105,7 @@ static void on_data(struct guest *guest, const char *data, size_t len)
 {
     (void)data;
     (void)len;
-    guest->wants_close = true; /* it was thrown away, so what follows may be the rest of something */
+    guest->wants_close = true; /* what follows may be the rest of what we threw away */
 }
 
 static void on_gone(struct guest *guest, int err)
@@ -127,9 +136,7 @@ static void on_drain(struct guest *guest)
 
 static void on_closed(struct guest *guest)
 {
-    struct events *events = container_of(guest, struct events, guest);
-    feed_close(&events->feed);
-    mem_free(events);
+    events_free(container_of(guest, struct events, guest));
 }
 
 static const struct guest_events events_guest_events = {
@@ -187,14 +194,15 @@ static void answer_over(lua_State *L, struct request *rq, int index)
     response_send(rq, "", 0);
 }
 
-static void start(struct request *rq, const struct topic_choice *choice)
+static void start(struct request *rq, const struct topic_choice *choice, int visits)
 {
-    struct vm *vm = rq->server->owner;
     struct events *events = mem_calloc(sizeof(*events));
+    events->vm = rq->server->owner;
+    events->visits = visits;
     events->is_chunked = rq->framing == FRAMING_CHUNKED;
     guest_enter(&events->guest, &events_guest_events, rq);
-    feed_open(&events->feed, vm->options.outlet, &events_feed_events, FEED_SSE, choice->topics,
-              choice->count, choice->cursor, -1);
+    feed_open(&events->feed, events->vm->options.outlet, &events_feed_events, FEED_SSE,
+              choice->topics, choice->count, choice->cursor, -1);
     if (topic_choice_owes_gap(choice))
         write_gap(events, 0);
     guest_set_deadline(&events->guest, HEARTBEAT_MS);
@@ -216,7 +224,7 @@ int reply_events(lua_State *L, struct request *rq, int index)
         answer_over(L, rq, index);
     } else if (response_stream(rq, -1)) {
         write_beginning(rq, retry_ms);
-        start(rq, &choice);
+        start(rq, &choice, visit_take_of(L, index));
     }
     topic_choice_drop(&choice);
     return 0;

@@ -8,6 +8,7 @@
 #include "script/encoding.h"
 #include "script/live_reply.h"
 #include "script/reply_head.h"
+#include "script/visit.h"
 #include "script/vm.h"
 
 #include <lauxlib.h>
@@ -22,20 +23,22 @@
 struct poll {
     struct guest guest; /* with its own: limit, has_gap */
     struct feed feed;
+    struct vm *vm;
+    int visits;  /* see visit.h */
     char *lines; /* header lines of the handler and on_send; NULL: none */
 };
 
 static void poll_free(struct poll *poll)
 {
     feed_close(&poll->feed);
+    visit_end(poll->vm, poll->visits);
     mem_free(poll->lines);
     mem_free(poll);
 }
 
 static struct hub *hub_of(const struct poll *poll)
 {
-    struct vm *vm = guest_server(&poll->guest)->owner;
-    return outlet_hub(vm->options.outlet);
+    return outlet_hub(poll->vm->options.outlet);
 }
 
 static void add_cursor(struct request *rq, struct hub *hub, uint64_t seq)
@@ -52,13 +55,12 @@ static void add_cursor(struct request *rq, struct hub *hub, uint64_t seq)
  * request_done. */
 static struct request *begin_answer(struct poll *poll, int status, uint64_t cursor)
 {
-    struct hub *hub = hub_of(poll); /* before it has left */
     struct request *rq = guest_leave(&poll->guest);
     response_begin(rq, status);
     if (poll->lines)
         response_lines(rq, poll->lines, strlen(poll->lines));
     if (status < 500)
-        add_cursor(rq, hub, cursor);
+        add_cursor(rq, hub_of(poll), cursor);
     if (poll->guest.has_gap)
         response_header(rq, "topic-gap", 9, "1", 1);
     poll_free(poll);
@@ -191,16 +193,19 @@ int reply_poll(lua_State *L, struct request *rq, int index)
     int topics = live_choice_read(L, rq, index, "poll", &choice);
     response_begin(rq, 200);
     size_t start = head->len;
-    reply_headers(L, rq, index, NULL); /* the last that raises */
+    reply_headers(L, rq, index, NULL);
+    int visits = visit_take_of(L, index); /* the last that raises */
 
     struct poll *poll = mem_calloc(sizeof(*poll));
+    poll->vm = vm_of(L);
+    poll->visits = visits;
     if (head->len > start) /* kept for whatever status will follow */
         poll->lines = mem_strndup(head->data + start, head->len - start);
     guest_enter(&poll->guest, &poll_guest_events, rq);
     poll->guest.limit = limit;
     poll->guest.has_gap = choice.is_foreign;
     topic_choice_open(L, topics, &choice);
-    feed_open(&poll->feed, vm_of(L)->options.outlet, &poll_feed_events, FEED_POLL, choice.topics,
+    feed_open(&poll->feed, poll->vm->options.outlet, &poll_feed_events, FEED_POLL, choice.topics,
               choice.count, choice.cursor, SLOW_GAP);
     topic_choice_drop(&choice);
     guest_set_deadline(&poll->guest, choice.is_foreign ? 0 : timeout_ms);

@@ -9,9 +9,9 @@
 #include "script/bind_request.h"
 #include "script/bind_stream.h"
 #include "script/json.h"
-#include "script/live_reply.h"
 #include "script/reply_file.h"
 #include "script/reply_head.h"
+#include "script/visit.h"
 #include "script/vm.h"
 #include "script/wsock.h"
 
@@ -126,10 +126,8 @@ static int reply_object(lua_State *L, struct request *rq, int index)
         return reply_stream(L, rq, index);
     if (reply_field(L, index, "file") == LUA_TSTRING)
         return reply_file(L, rq, index);
-    if (reply_field(L, index, "poll") != LUA_TNIL)
-        return reply_poll(L, rq, index);
-    if (reply_field(L, index, "events") != LUA_TNIL)
-        return reply_events(L, rq, index);
+    if (reply_field(L, index, "poll") != LUA_TNIL || reply_field(L, index, "events") != LUA_TNIL)
+        return visit_reply(L, rq, index);
     if (reply_field(L, index, "ws") != LUA_TNIL)
         return reply_websocket(L, rq, index);
     lua_pop(L, 5);

@@ -54,6 +54,8 @@ struct vm {
     void *watchdog_error;
     struct bytes warning; /* pieces of a warning (an error in __gc), until it is complete */
     struct watch watch;   /* what the watchdog looks at */
+    int visit_begin_ref;  /* functions of neap.visits, see visit.c; 0: nobody watches */
+    int visit_leave_ref;
 #ifdef NEAP_TESTING
     uint32_t fail_in; /* allocations until one fails, see vm.c */
 #endif

@@ -25,6 +25,7 @@ struct wsub {
     struct wsock *wsock;
     struct list link;    /* in wsock->subs */
     struct topic *topic; /* the first one: names it for unsubscribe */
+    int visits;          /* see visit.h */
     bool is_envelope;
 };
 
@@ -61,8 +62,9 @@ void wsock_task_ended(struct wsock *wsock);
 int wsock_push_message(lua_State *L, struct wsock *wsock);
 void wsock_close(struct wsock *wsock, int code, const char *reason);
 
-/* Subscribes; `slow` < 0: the topic's own policy. */
-void wsub_open(struct wsock *wsock, const struct topic_choice *choice, bool is_envelope, int slow);
+/* Subscribes; `slow` < 0: the topic's own policy. Takes the visits (0: none). */
+void wsub_open(struct wsock *wsock, const struct topic_choice *choice, bool is_envelope, int slow,
+               int visits);
 bool wsub_close(struct wsock *wsock, const struct topic *topic); /* false: there is no such
                                                                     subscription */
 void wsub_close_all(struct wsock *wsock);

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "script/encoding.h"
 #include "script/live_reply.h"
+#include "script/visit.h"
 #include "script/vm.h"
 #include "script/wsock.h"
 
@@ -42,6 +43,7 @@ static void on_gap(struct feed *feed, uint64_t cursor)
 static void sub_free(struct wsub *sub)
 {
     feed_close(&sub->feed);
+    visit_end(sub->wsock->vm, sub->visits);
     list_remove(&sub->link);
     topic_drop(sub->topic);
     mem_free(sub);
@@ -60,10 +62,12 @@ static void on_end(struct feed *feed, bool is_slow)
 
 static const struct feed_events sub_events = {on_messages, on_gap, on_end};
 
-void wsub_open(struct wsock *wsock, const struct topic_choice *choice, bool is_envelope, int slow)
+void wsub_open(struct wsock *wsock, const struct topic_choice *choice, bool is_envelope, int slow,
+               int visits)
 {
     struct wsub *sub = mem_calloc(sizeof(*sub));
     sub->wsock = wsock;
+    sub->visits = visits;
     sub->is_envelope = is_envelope;
     sub->topic = topic_hold(choice->topics[0]);
     list_push(&wsock->subs, &sub->link);

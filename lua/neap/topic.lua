@@ -3,6 +3,8 @@
 local core = require "neap.core"
 local options = require "neap.options"
 local res = require "neap.res"
+local text = require "neap.text"
+local visits = require "neap.visits"
 
 ---Several topics read as one, with one cursor.
 ---@class neap.Topics
@@ -85,6 +87,29 @@ end
 ---@return fun(): any, string, boolean
 function Topic:messages(opts)
   return iterate(self, opts)
+end
+
+---Tells of clients that subscribe to this topic and that leave: long-polls (each request is a visit of its own), event
+---streams and WebSockets, not tasks that read. Only clients of this worker, so call it where the app is made. "subscribe" is
+---asked before; it refuses by returning false and why (403; a WebSocket's `subscribe` gives nil, why), or by `neap.abort`.
+---"leave" gets the same table.
+---```lua
+---local room = neap.topic("room")
+---local names = {}
+---room:on("subscribe", function(visit)
+---  if visit.req and not visit.req.query.name then return false, "say your name" end
+---  names[visit] = visit.req and visit.req.query.name or "somebody"
+---end)
+---room:on("leave", function(visit) names[visit] = nil end)
+---```
+---@param event "subscribe"|"leave"
+---@param fn async fun(visit: neap.Visit): boolean?, string?
+function Topic:on(event, fn)
+  if event ~= "subscribe" and event ~= "leave" then
+    error(('topic:on takes "subscribe" or "leave", not %s'):format(text.quote(event)), 2)
+  end
+  if type(fn) ~= "function" then error(("topic:on takes a function, not a %s"):format(type(fn)), 2) end
+  visits.watch(self:name(), event, fn)
 end
 
 -- How the client wants to be served.

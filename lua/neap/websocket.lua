@@ -2,6 +2,9 @@
 local abort = require "neap.abort"
 local core = require "neap.core"
 local options = require "neap.options"
+local visits = require "neap.visits"
+
+local POLICY, REASON_MAX = 1008, 123 -- a close code, and how many bytes may explain it
 
 ---A WebSocket, as its handler has it. Messages come one at a time, in order.
 ---@class neap.WebSocket
@@ -10,7 +13,6 @@ local options = require "neap.options"
 ---@field recv async fun(self: neap.WebSocket, timeout: number|string?): string?, string, integer?, string? a message and "text" or "binary"; nil, "timeout"; nil, "closed", code, reason
 ---@field send async fun(self: neap.WebSocket, data: string, kind: "text"|"binary"|nil): true?, string? parks while much is unsent; nil, "closed"
 ---@field try_send fun(self: neap.WebSocket, data: string, kind: "text"|"binary"|nil): boolean?, string? false when much is unsent; never parks
----@field subscribe fun(self: neap.WebSocket, topics: string|neap.Topic|(string|neap.Topic)[], opts: {after: string?, slow: "gap"|"latest"|"close"|nil, envelope: boolean?}?): true?, string? the core sends what is published; envelope: as {"cursor","topic","data"}, so that a client can resume
 ---@field unsubscribe fun(self: neap.WebSocket, topic: string|neap.Topic): boolean whether it was subscribed
 ---@field close fun(self: neap.WebSocket, code: integer?, reason: string?) default 1000
 local WebSocket = core.websocket_methods
@@ -28,6 +30,32 @@ function WebSocket:messages()
     local message, kind = self:recv()
     if message then return message, kind end
   end
+end
+
+local core_subscribe = WebSocket.subscribe
+
+-- Asks those who watch the topics first.
+local function visit(ws, topics, opts, req)
+  local list <close>, why = visits.begin("websocket", topics, req, ws)
+  if why then return nil, why end
+  return core_subscribe(ws, topics, opts, list)
+end
+
+---The core sends what is published.
+---```lua
+---app:ws("/prices", function(ws)
+---  assert(ws:subscribe("prices", {slow = "latest"}))
+---  ws:recv()
+---end)
+---```
+---@async
+---@param topics string|neap.Topic|(string|neap.Topic)[]
+---@param opts {after: string?, slow: "gap"|"latest"|"close"|nil, envelope: boolean?}? after: a cursor; slow: what becomes of a client that falls behind (default: "close", with envelope "gap"); envelope: as {"cursor","topic","data"}, so that a client can resume
+---@return true? ok nil, "closed"; nil and why: see topic:on
+---@return string? err
+function WebSocket:subscribe(topics, opts)
+  if visits.are_watched() then return visit(self, topics, opts) end
+  return core_subscribe(self, topics, opts)
 end
 
 ---How a WebSocket route behaves.
@@ -77,7 +105,10 @@ function websocket.feed(topics, opts, req)
   if after and not core.is_cursor(after) then
     abort.raise(400, "the cursor is none that this server gave out", nil, 2)
   end
-  local function open(ws) ws:subscribe(topics, {envelope = true, after = after}) end
+  local function open(ws, its_req)
+    local _, why = visit(ws, topics, {envelope = true, after = after}, its_req)
+    if why then ws:close(POLICY, why:sub(1, REASON_MAX)) end
+  end
   return setmetatable({status = 200, headers = {}, ws = {open = open}}, core.response)
 end
 

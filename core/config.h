@@ -23,6 +23,7 @@ struct config {
     struct config_list listen;
     uint64_t workers; /* at least 1 after config_finish */
     uint64_t threads;
+    uint64_t task_threads; /* at least 1 after config_finish */
     struct {
         uint64_t header_bytes;
         uint64_t header_line;

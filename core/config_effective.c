@@ -17,6 +17,8 @@
 
 #define RESERVED_FILES 100 /* descriptors kept for files, logs and outgoing connections */
 
+#define TASK_THREADS_MIN 4 /* what blocks needs no core */
+
 static uint64_t count_cores(void)
 {
     cpu_set_t cores;
@@ -96,6 +98,8 @@ int config_finish(struct config *config, struct bytes *error)
 {
     if (config->workers == 0)
         config->workers = count_cores();
+    if (config->task_threads == 0)
+        config->task_threads = count_cores() > TASK_THREADS_MIN ? count_cores() : TASK_THREADS_MIN;
     if (config->limits.connections == 0)
         config->limits.connections = allowed_connections();
     if (config->state[0] == '\0') {

@@ -48,6 +48,8 @@ const struct config_key config_keys[] = {
     COUNT("workers", "0", workers, "threads that serve; 0 = one per core", 0, 256),
     COUNT("threads", "16", threads, "pool for files and names (unless UV_THREADPOOL_SIZE is set)",
           1, 1024),
+    COUNT("task_threads", "0", task_threads,
+          "threads for task.thread; 0 = one per core, at least 4", 0, 1024),
 
     SIZE("limits.header_bytes", "16KB", limits.header_bytes, "request line and headers together",
          256, 16 * MB),

@@ -14,6 +14,7 @@ enum tally_kind {
     TALLY_LOOP,
     TALLY_OUTLET,
     TALLY_FEED,
+    TALLY_THREAD,
     TALLY_KINDS
 };
 

@@ -9,6 +9,7 @@
 #include "live/store.h"
 #include "live/topic.h"
 #include "net/signals.h"
+#include "net/threads.h"
 #include "script/settings.h"
 #include "script/watchdog.h"
 #include "sockets.h"
@@ -44,9 +45,10 @@ struct server {
     bool has_failed; /* and said so */
     int stop_signals;
 
-    struct hub *hub;     /* all topics */
-    struct shelf *shelf; /* all stores */
-    uint64_t swept_ms;   /* when topics nobody uses were last looked for */
+    struct hub *hub;         /* all topics */
+    struct shelf *shelf;     /* all stores */
+    struct threads *threads; /* for task.thread */
+    uint64_t swept_ms;       /* when topics nobody uses were last looked for */
     struct sockets sockets;
     struct control control;
     struct setting *settings; /* for Lua */
@@ -285,7 +287,7 @@ static struct worker *start_worker(struct server *server, int index)
 {
     const struct cli *cli = server->options.cli;
     const struct worker_options options = {
-        .generation = {.vm = {.lua_dir = server->options.lua_dir},
+        .generation = {.vm = {.lua_dir = server->options.lua_dir, .threads = server->threads},
                        .number = 1,
                        .worker = index + 1,
                        .workers = server->worker_count,
@@ -404,12 +406,25 @@ static void server_init(struct server *server, const struct server_options *opti
     config_settings(options->config, server->settings);
     server->hub = hub_new();
     server->shelf = shelf_new(options->config->limits.stores);
+    server->threads = threads_new((unsigned)options->config->task_threads);
     deadline_init(&server->limit, on_limit);
     deadline_init(&server->tick, on_tick);
 }
 
+/* What runs there was told to stop when its task was cancelled. */
+static void end_threads(struct server *server)
+{
+    if (threads_end(server->threads, CUT_MS))
+        return;
+    log_error("a function of task.thread does not come to its end: one call of C, which cannot be "
+              "stopped");
+    log_stop();
+    _exit(EXIT_UNCLEAN);
+}
+
 static void server_deinit(struct server *server)
 {
+    end_threads(server); /* they may use stores */
     sockets_deinit(&server->sockets);
     hub_free(server->hub);
     shelf_free(server->shelf);

@@ -62,10 +62,10 @@ static void wake_waits(struct crew *crew)
 }
 
 /* stack: ..., ref */
-static void note_failure(lua_State *L, struct crew *crew, const struct task_ref *ref)
+static void note_failure(lua_State *L, struct crew *crew)
 {
     crew->has_failed = true;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, ref->crew_anchor);
+    lua_getiuservalue(L, -1, TASK_REF_CREW);
     lua_pushvalue(L, -2);
     lua_setiuservalue(L, -2, CREW_FAILED);
     lua_pop(L, 1);
@@ -79,7 +79,7 @@ void crew_leave(lua_State *L, struct task_ref *ref)
     list_remove(&ref->sibling);
     crew->live--;
     if (ref->outcome == TASK_REF_FAILED && crew_wants_failure(crew))
-        note_failure(L, crew, ref);
+        note_failure(L, crew);
     wake_waits(crew);
 }
 
@@ -101,28 +101,42 @@ static int crew_spawn(lua_State *L) /* c:spawn(about, fn, ...) -> t, named after
     return task_ref_spawn(L, 2, 3, 1, false);
 }
 
+static int push_has_failed(lua_State *L, const struct crew *crew)
+{
+    lua_pushboolean(L, crew->has_failed);
+    return 1;
+}
+
+static int finish_wait_for(lua_State *L, struct wait *wait)
+{
+    return push_has_failed(L, wait->source);
+}
+
 static int wait_for(lua_State *L, struct crew *crew, lua_Integer fewer_than)
 {
     struct wait *wait = task_wait(L);
+    wait->source = crew; /* on the stack, and so alive */
+    wait->finish = finish_wait_for;
     wait->result = (intptr_t)fewer_than;
     list_push(&crew->waits, &wait->link);
     return task_park(L, WAIT_FOREVER);
 }
 
-static int crew_wait(lua_State *L) /* c:wait(n): until fewer than n live, or one failed */
+static int crew_wait(lua_State *L) /* c:wait(n) -> has one failed?; until fewer than n live, or so
+                                    */
 {
     struct crew *crew = crew_check(L, 1);
     lua_Number fewer_than = luaL_checknumber(L, 2);
     luaL_argcheck(L, fewer_than >= 1, 2, "at least 1");
     if ((lua_Number)crew->live < fewer_than || crew->has_failed)
-        return 0;
+        return push_has_failed(L, crew);
     return wait_for(L, crew, (lua_Integer)fewer_than);
 }
 
-static int crew_wait_any(lua_State *L) /* c:wait_any(): until one more has ended */
+static int crew_wait_any(lua_State *L) /* c:wait_any() -> likewise; until one more has ended */
 {
     struct crew *crew = crew_check(L, 1);
-    return crew->live > 0 ? wait_for(L, crew, CREW_ANY) : 0;
+    return crew->live > 0 ? wait_for(L, crew, CREW_ANY) : push_has_failed(L, crew);
 }
 
 static int crew_cancel(lua_State *L) /* c:cancel() */

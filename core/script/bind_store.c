@@ -22,7 +22,7 @@ static struct store *store_check(lua_State *L)
 
 static uint64_t now_ms(lua_State *L)
 {
-    return loop_now_ms(vm_of(L)->loop);
+    return vm_now_ms(vm_of(L));
 }
 
 /* Pushes true, or nil and what went wrong. */

@@ -83,20 +83,11 @@ static int ref_cancel(lua_State *L) /* t:cancel() */
 
 /* ---- looking at tasks ---- */
 
-static const char *status_of(const struct task *task)
-{
-    switch (task->state) {
-    case TASK_RUNNING: return "running";
-    case TASK_PARKED: return "waiting";
-    default: return "ready";
-    }
-}
-
 static const char *ref_status(lua_State *L, const struct task_ref *ref)
 {
     const struct task *task = task_ref_task(L, ref);
     if (task != NULL)
-        return status_of(task);
+        return task_state_name(task);
     if (ref->outcome == TASK_REF_OPEN)
         return "cancelled";
     return ref->outcome == TASK_REF_DONE ? "done" : "failed";
@@ -140,50 +131,6 @@ static int ref_tostring(lua_State *L)
     return 1;
 }
 
-static lua_State *innermost(lua_State *co)
-{
-    while (lua_status(co) == LUA_YIELD && park_is_marked(co) && park_below(co) != NULL)
-        co = park_below(co);
-    return co;
-}
-
-/* The first line of a script on the stack of a task. */
-static void push_where(lua_State *L, const struct task *task)
-{
-    lua_State *co = innermost(task->co);
-    lua_Debug ar;
-    for (int level = 0; lua_getstack(co, level, &ar); level++) {
-        lua_getinfo(co, "Sl", &ar);
-        if (ar.currentline > 0) {
-            lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
-            return;
-        }
-    }
-    lua_pushliteral(L, "");
-}
-
-static int task_list(lua_State *L) /* list() -> { {name=, status=, age=, where=}, ... }, oldest
-                                      first */
-{
-    struct vm *vm = vm_of(L);
-    lua_Integer count = 0;
-    lua_newtable(L);
-    list_each (link, &vm->tasks) {
-        const struct task *task = container_of(link, struct task, link);
-        lua_createtable(L, 0, 4);
-        lua_pushstring(L, task->name);
-        lua_setfield(L, -2, "name");
-        lua_pushstring(L, status_of(task));
-        lua_setfield(L, -2, "status");
-        lua_pushnumber(L, (double)(loop_now_ms(vm->loop) - task->started_ms) / 1000.0);
-        lua_setfield(L, -2, "age");
-        push_where(L, task);
-        lua_setfield(L, -2, "where");
-        lua_rawseti(L, -2, ++count);
-    }
-    return 1;
-}
-
 /* ---- time ---- */
 
 static int task_sleep(lua_State *L) /* sleep(duration) */
@@ -195,7 +142,8 @@ static int task_sleep(lua_State *L) /* sleep(duration) */
 
 static void push_seconds(lua_State *L, const struct timespec *at)
 {
-    double skew = (double)vm_of(L)->loop->skew_ms / 1000.0;
+    const struct loop *loop = vm_of(L)->loop;
+    double skew = loop != NULL ? (double)loop->skew_ms / 1000.0 : 0;
     lua_pushnumber(L, (double)at->tv_sec + (double)at->tv_nsec / 1e9 + skew);
 }
 
@@ -220,6 +168,7 @@ static int task_time(lua_State *L) /* time() -> seconds since 1970; moved on by 
 static int task_skip(lua_State *L)
 {
     struct loop *loop = vm_of(L)->loop;
+    luaL_argcheck(L, loop != NULL, 1, "there is no clock to move inside task.thread");
     uint64_t from_ms = loop_now_ms(loop);
     loop_skip(loop, from_ms + duration_check(L, 1));
     lua_pushnumber(L, (double)(loop_now_ms(loop) - from_ms) / 1000.0);
@@ -288,7 +237,6 @@ int bind_task(lua_State *L)
         {"spawn_owned", task_spawn_owned},
         {"self", task_self},
         {"id", task_id},
-        {"list", task_list},
         {"sleep", task_sleep},
         {"yield", task_yield},
         {"now", task_now},
@@ -321,6 +269,8 @@ int bind_task(lua_State *L)
     luaL_newlib(L, functions);
     bind_waiters(L);
     bind_crew(L);
+    bind_roster(L);
+    bind_thread(L);
     lua_setfield(L, -2, "task");
     return 0;
 }

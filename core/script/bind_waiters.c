@@ -1,6 +1,7 @@
 /* core.task.park and wake, and waiters: a first-in-first-out queue of waiting tasks, from which Lua
- * builds events, semaphores and queues. A task that is cancelled or times out leaves it by itself.
- * The collector owns a queue; a task waiting in it holds it by the argument on its stack. */
+ * builds events, semaphores and queues. A task that is cancelled or times out leaves it by itself,
+ * and takes along what it offers to whoever would have woken it. The collector owns a queue; a task
+ * waiting in it holds it by the argument on its stack. */
 #include "script/core.h"
 
 #include "script/duration.h"
@@ -29,6 +30,12 @@ static intptr_t give(lua_State *L)
     return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
+static void push_taken(lua_State *L, intptr_t ref)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
+    luaL_unref(L, LUA_REGISTRYINDEX, (int)ref);
+}
+
 /* -> value | nil, "timeout" */
 static int finish(lua_State *L, struct wait *wait)
 {
@@ -37,9 +44,14 @@ static int finish(lua_State *L, struct wait *wait)
         lua_pushliteral(L, "timeout");
         return 2;
     }
-    lua_rawgeti(L, LUA_REGISTRYINDEX, wait->result);
-    luaL_unref(L, LUA_REGISTRYINDEX, (int)wait->result);
+    push_taken(L, wait->result);
     return 1;
+}
+
+/* The task was cut off after it was woken. */
+static void lose(struct wait *wait)
+{
+    luaL_unref(wait_task(wait)->vm->L, LUA_REGISTRYINDEX, (int)wait->result);
 }
 
 /* ---- one task ---- */
@@ -50,6 +62,7 @@ static int task_park_plain(lua_State *L) /* park([timeout]) -> value | nil, "tim
     struct wait *wait = task_wait(L);
     wait->source = (void *)&in_park;
     wait->finish = finish;
+    wait->lost = lose;
     return task_park(L, timeout_ms);
 }
 
@@ -82,42 +95,50 @@ static int waiters_new(lua_State *L) /* waiters() -> w */
     return 1;
 }
 
+/* Until it is woken, `result` of a wait is the reference to its offer. */
 static void undo_wait(struct wait *wait)
 {
     ((struct waiters *)wait->source)->count--;
+    luaL_unref(wait_task(wait)->vm->L, LUA_REGISTRYINDEX, (int)wait->result);
 }
 
-static int waiters_wait(lua_State *L) /* w:wait([timeout]) -> value | nil, "timeout" */
+static int waiters_wait(lua_State *L) /* w:wait([timeout [, offer]]) -> value | nil, "timeout" */
 {
     struct waiters *waiters = check_waiters(L);
     uint64_t timeout_ms = opt_timeout(L, 2);
+    lua_settop(L, 3);
     struct wait *wait = task_wait(L);
+    wait->result = give(L); /* may raise: before the wait is anywhere */
     wait->source = waiters;
     wait->undo = undo_wait;
     wait->finish = finish;
+    wait->lost = lose;
     waiters->count++;
     list_push(&waiters->waits, &wait->link);
     return task_park(L, timeout_ms);
 }
 
+/* Pushes what it offered. */
 static void wake_first(lua_State *L, struct waiters *waiters)
 {
     lua_pushvalue(L, 2);
     intptr_t value = give(L); /* may raise: before anything is taken */
-    struct list *link = list_shift(&waiters->waits);
+    struct wait *wait = container_of(list_shift(&waiters->waits), struct wait, link);
     waiters->count--;
-    wait_wake(container_of(link, struct wait, link), value);
+    push_taken(L, wait->result);
+    wait_wake(wait, value);
 }
 
-static int waiters_wake(lua_State *L) /* w:wake([value]) -> was there somebody? */
+static int waiters_wake(lua_State *L) /* w:wake([value]) -> true, offer | false: nobody waits */
 {
     struct waiters *waiters = check_waiters(L);
     bool is_anybody = waiters->count > 0;
     lua_settop(L, 2);
-    if (is_anybody)
-        wake_first(L, waiters);
     lua_pushboolean(L, is_anybody);
-    return 1;
+    if (!is_anybody)
+        return 1;
+    wake_first(L, waiters);
+    return 2;
 }
 
 static int waiters_wake_all(lua_State *L) /* w:wake_all([value]) -> how many */
@@ -125,8 +146,10 @@ static int waiters_wake_all(lua_State *L) /* w:wake_all([value]) -> how many */
     struct waiters *waiters = check_waiters(L);
     int count = waiters->count;
     lua_settop(L, 2);
-    while (waiters->count > 0)
+    while (waiters->count > 0) {
         wake_first(L, waiters);
+        lua_settop(L, 2);
+    }
     lua_pushinteger(L, count);
     return 1;
 }

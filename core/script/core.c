@@ -14,22 +14,63 @@ static const lua_CFunction bindings[] = {
     bind_net,   bind_visit,   bind_phases,
 };
 
+/* What needs neither sockets nor an event loop. */
+static const lua_CFunction portable[] = {bind_json,  bind_log, bind_crypto, bind_uri,
+                                         bind_store, bind_dir, bind_task};
+
+#define COUNT_OF(list) (sizeof(list) / sizeof((list)[0]))
+
+/* Leaves neap.core on the stack. */
+static void push_core(lua_State *L, const lua_CFunction *list, size_t count)
+{
+    lua_newtable(L);
+    int top = lua_gettop(L);
+    for (size_t i = 0; i < count; i++) {
+        list[i](L);
+        lua_settop(L, top);
+    }
+}
+
+/* stack: ..., core */
+static void publish(lua_State *L)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_insert(L, -2);
+    lua_setfield(L, -2, "neap.core");
+    lua_pop(L, 1);
+}
+
+static void require_module(lua_State *L, const char *name)
+{
+    lua_getglobal(L, "require"); /* Lua's own, until the loader replaces it */
+    lua_pushstring(L, name);
+    lua_call(L, 1, 0);
+}
+
 static int install(lua_State *L)
 {
-    lua_settop(L, 0);
-    lua_newtable(L);
-    for (size_t i = 0; i < sizeof(bindings) / sizeof(bindings[0]); i++) {
-        bindings[i](L);
-        lua_settop(L, 1);
-    }
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    lua_insert(L, 1);
-    lua_setfield(L, 1, "neap.core");
-
-    lua_getglobal(L, "require"); /* still Lua's own, the loader replaces it */
-    lua_pushliteral(L, "neap.loader");
-    lua_call(L, 1, 0);
+    push_core(L, bindings, COUNT_OF(bindings));
+    publish(L);
+    require_module(L, "neap.loader");
     return 0;
+}
+
+static int refuse_field(lua_State *L)
+{
+    return luaL_error(L, "neap.core.%s is not available inside task.thread, see its description",
+                      luaL_checkstring(L, 2));
+}
+
+void core_install_portable(lua_State *L)
+{
+    push_core(L, portable, COUNT_OF(portable));
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, refuse_field);
+    lua_setfield(L, -2, "__index");
+    lua_setmetatable(L, -2);
+    publish(L);
+    require_module(L, "neap.loader");
+    require_module(L, "neap.portable");
 }
 
 int core_install(struct vm *vm)

@@ -9,6 +9,8 @@ struct vm;
 /* Builds neap.core in a fresh vm and installs the yieldable require. 0, or -1 after logging why
  * not. */
 int core_install(struct vm *vm);
+/* The same for a state of task.thread: the part that needs no event loop. May raise. */
+void core_install_portable(lua_State *L);
 
 /* Each adds its fields to the table on top of the stack and leaves that there; returns 0. May
  * raise. */
@@ -19,8 +21,10 @@ int bind_uri(lua_State *L);
 int bind_router(lua_State *L);
 int bind_multipart(lua_State *L);
 int bind_task(lua_State *L);
-int bind_waiters(lua_State *L); /* this and the next to core.task, by bind_task */
+int bind_waiters(lua_State *L); /* this and the next three to core.task, by bind_task */
 int bind_crew(lua_State *L);
+int bind_roster(lua_State *L);
+int bind_thread(lua_State *L);
 int bind_request(lua_State *L);
 int bind_stream(lua_State *L);
 int bind_dir(lua_State *L);

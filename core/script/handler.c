@@ -123,6 +123,8 @@ static int after_main(lua_State *L)
 static void after_start(struct request *rq)
 {
     struct task *task = task_new(request_vm(rq), "req:after");
+    task->kind = "request";
+    task->kind_id = rq->id;
     task->on_end = after_ended;
     task->owner = rq;
     lua_pushcfunction(task->co, after_main);
@@ -222,6 +224,8 @@ static void handler_on_request(struct request *rq)
     find_route(rq, vm->app);
     const struct route *route = &vm->app->routes[rq->user.route];
     struct task *task = task_new(vm, route->name);
+    task->kind = "request";
+    task->kind_id = rq->id;
     task->owner = rq;
     task->on_error = handler_failed;
     task->on_end = handler_ended;

@@ -23,5 +23,6 @@ int json_push_encoded(lua_State *L, int index);
 /* Pushes the value, or nil and an error text with the place; returns 1 or 2. Raises only when
  * memory runs out. */
 int json_push_decoded(lua_State *L, const char *text, size_t len);
+void json_push_array_metatable(lua_State *L); /* what marks a table as an array */
 
 #endif

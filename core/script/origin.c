@@ -7,7 +7,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
-#define LEVELS_MAX 12 /* our own functions are never nested so deep */
+#define LEVELS_MAX 16 /* our own functions are never nested so deep */
 
 static bool is_own(lua_State *L, const char *source)
 {
@@ -15,17 +15,27 @@ static bool is_own(lua_State *L, const char *source)
     return own != NULL && source[0] == '@' && strncmp(source + 1, own, strlen(own)) == 0;
 }
 
-void origin_push(lua_State *L)
+static void push_from(lua_State *L, lua_State *co, int level)
 {
     lua_Debug ar;
-    for (int level = 1; level < LEVELS_MAX && lua_getstack(L, level, &ar); level++) {
-        lua_getinfo(L, "Sl", &ar);
+    for (; level < LEVELS_MAX && lua_getstack(co, level, &ar); level++) {
+        lua_getinfo(co, "Sl", &ar);
         if (ar.currentline > 0 && !is_own(L, ar.source)) {
             lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
             return;
         }
     }
     lua_pushliteral(L, "");
+}
+
+void origin_push(lua_State *L)
+{
+    push_from(L, L, 1);
+}
+
+void origin_push_of(lua_State *L, lua_State *co)
+{
+    push_from(L, co, 0);
 }
 
 void origin_keep(lua_State *L)

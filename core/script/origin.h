@@ -7,6 +7,7 @@
 #include <lua.h>
 
 void origin_push(lua_State *L); /* "file:line", or "" when only neap itself is running */
+void origin_push_of(lua_State *L, lua_State *co); /* the same for a coroutine that waits */
 /* Into user value 1 of the userdata on top of the stack. */
 void origin_keep(lua_State *L);
 /* For __gc: "WHAT was not closed; it was made at FILE:LINE". */

@@ -165,6 +165,9 @@ struct task *task_new(struct vm *vm, const char *name)
     task->state = TASK_NEW;
     task->handle = slots_put(&vm->task_slots, task);
     task->started_ms = loop_now_ms(vm->loop);
+    task->parent = vm->current != NULL ? vm->current->handle : 0;
+    task->kind = NULL;
+    task->kind_id = 0;
     task->end_status = LUA_OK;
     task->grace_ms = vm->options.cancel_grace_ms;
     task->shields = 0;
@@ -328,6 +331,15 @@ void task_start_later(struct task *task, int args)
     task_make_ready(task);
 }
 
+const char *task_state_name(const struct task *task)
+{
+    switch (task->state) {
+    case TASK_RUNNING: return "running";
+    case TASK_PARKED: return "waiting";
+    default: return "ready";
+    }
+}
+
 struct task *task_of(lua_State *L)
 {
     return vm_of(L)->current;
@@ -410,6 +422,8 @@ void task_cut(struct task *task)
         return;
     }
     call_protected(vm, log_cut, task, task->name);
+    if (task->state == TASK_READY && task->wait.outcome == WAIT_WOKEN && task->wait.lost != NULL)
+        task->wait.lost(&task->wait);
     task->state = TASK_RUNNING; /* so that the end of its wait does not make it ready */
     wait_end(&task->wait, WAIT_CANCELLED);
     list_remove(&task->ready_link);

@@ -27,6 +27,7 @@ struct wait {
     struct list link;                /* for the queue of what is waited for */
     void (*undo)(struct wait *wait); /* forget the registration: timeout or cancel won. May be NULL
                                       */
+    void (*lost)(struct wait *wait); /* woken, but cut off before `finish`. May be NULL */
     int (*finish)(lua_State *L, struct wait *wait); /* pushes the results, in the task; may raise.
                                                        NULL: none */
     void *source;                                   /* what is waited for */
@@ -47,9 +48,12 @@ struct task {
     struct list joiners; /* waits of those who join this task */
     const char *name;    /* static or kept alive by who started it; for logs and `neap ps` */
     uint64_t started_ms;
-    int args;        /* on co, for the first slice */
-    int end_status;  /* how the body ended, once it has */
-    char *traceback; /* where the body failed, until it was logged or given to on_error */
+    slot_handle parent; /* the task in which it was started, 0: none */
+    const char *kind; /* what it belongs to, for `neap ps`: "request", ... Static; NULL: the app */
+    uint32_t kind_id; /* ... and which of them, 0: they have no numbers */
+    int args;         /* on co, for the first slice */
+    int end_status;   /* how the body ended, once it has */
+    char *traceback;  /* where the body failed, until it was logged or given to on_error */
     char *cause; /* traceback from another coroutine or task, whose error was raised here again */
     const void *cause_of; /* ... the error value it belongs to (lua_topointer) */
     uint32_t grace_ms;    /* given to the <close> handlers when cancelled */
@@ -82,6 +86,7 @@ void task_cut(struct task *task); /* end it now (not the running one): its <clos
                                      cannot wait */
 void task_cancel_all(struct vm *vm);
 void task_cut_all(struct vm *vm);
+const char *task_state_name(const struct task *task);        /* as `t.status` shows it */
 static inline bool task_must_unwind(const struct task *task) /* the next park raises */
 {
     return task->is_cancelled && !task->is_unwinding && task->shields == 0;

@@ -25,7 +25,8 @@ enum task_ref_value {                       /* user values */
                       TASK_REF_RESULTS = 1, /* a list, or the error */
                       TASK_REF_TRACEBACK,
                       TASK_REF_NAME,
-                      TASK_REF_VALUES = TASK_REF_NAME
+                      TASK_REF_CREW, /* keeps ref->crew alive */
+                      TASK_REF_VALUES = TASK_REF_CREW
 };
 
 struct task_ref {
@@ -35,7 +36,6 @@ struct task_ref {
     bool is_owned;       /* somebody will ask for the error: do not log it */
     int anchor;          /* in the registry, while the task lives */
     struct crew *crew;   /* which it belongs to, or NULL */
-    int crew_anchor;     /* keeps that alive */
     struct list sibling; /* in the crew */
 };
 
@@ -43,7 +43,8 @@ void task_ref_open(lua_State *L); /* makes the metatable, which the binding fill
 struct task_ref *task_ref_check(lua_State *L, int index);
 struct task *task_ref_task(lua_State *L, const struct task_ref *ref); /* NULL once it has ended */
 /* Replaces the function at `fn` and its arguments, all the rest of the stack, by the reference of a
- * new task, which is named after the function at `about`. `crew`: index of one that it joins, or 0.
+ * new task, which is named by the string or after the function at `about`. `crew`: index of one
+ * that it joins, or 0.
  */
 int task_ref_spawn(lua_State *L, int about, int fn, int crew, bool is_owned);
 void task_ref_push_self(lua_State *L, struct task *task); /* the same value for the same task,

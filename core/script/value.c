@@ -2,6 +2,8 @@
  * own byte order: the bytes never leave the process. */
 #include "script/value.h"
 
+#include "script/json.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <lauxlib.h>
@@ -9,7 +11,17 @@
 #include <stdio.h>
 #include <string.h>
 
-enum tag { TAG_NIL, TAG_FALSE, TAG_TRUE, TAG_INTEGER, TAG_FLOAT, TAG_TEXT, TAG_TABLE, TAG_END };
+enum tag {
+    TAG_NIL,
+    TAG_FALSE,
+    TAG_TRUE,
+    TAG_INTEGER,
+    TAG_FLOAT,
+    TAG_TEXT,
+    TAG_TABLE,
+    TAG_ARRAY,
+    TAG_END
+};
 
 /* Where we are, for the error: keys from the root. */
 struct path {
@@ -61,14 +73,23 @@ static void put_number(lua_State *L, int index, struct bytes *out)
     value_write_number(&value, out);
 }
 
+static void append_text(const char *text, uint64_t len, struct bytes *out)
+{
+    put_tag(out, TAG_TEXT);
+    bytes_append(out, &len, sizeof(len));
+    bytes_append(out, text, len);
+}
+
+void value_write_text(const char *text, struct bytes *out)
+{
+    append_text(text, strlen(text), out);
+}
+
 static void put_text(lua_State *L, int index, struct bytes *out)
 {
     size_t len;
     const char *text = lua_tolstring(L, index, &len);
-    uint64_t size = len;
-    put_tag(out, TAG_TEXT);
-    bytes_append(out, &size, sizeof(size));
-    bytes_append(out, text, len);
+    append_text(text, len, out);
 }
 
 static int put_value(lua_State *L, int index, struct bytes *out, const struct path *path, int depth,
@@ -84,16 +105,24 @@ static void name_key(lua_State *L, int index, struct path *here)
         snprintf(here->key, sizeof(here->key), "(%s)", luaL_typename(L, index));
 }
 
+/* Pops a metatable: is it the one that json.array and json.decode give? That mark is kept. */
+static bool is_array_mark(lua_State *L)
+{
+    json_push_array_metatable(L);
+    bool is_mark = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return is_mark;
+}
+
 static int put_table(lua_State *L, int index, struct bytes *out, const struct path *path, int depth,
                      char *error)
 {
     if (depth == VALUE_MAX_DEPTH || !lua_checkstack(L, 4))
         return refuse(path, "a table that is too deep, or contains itself,", error);
-    if (lua_getmetatable(L, index)) {
-        lua_pop(L, 1);
+    bool is_plain = !lua_getmetatable(L, index);
+    if (!is_plain && !is_array_mark(L))
         return refuse(path, "a table with a metatable", error);
-    }
-    put_tag(out, TAG_TABLE);
+    put_tag(out, is_plain ? TAG_TABLE : TAG_ARRAY);
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
         struct path here = {.parent = path};
         int top = lua_gettop(L);
@@ -190,15 +219,26 @@ static void push_tagged(lua_State *L, struct reader *reader, enum tag tag)
         reader->at += len;
         break;
     case TAG_TABLE: push_table(L, reader); break;
+    case TAG_ARRAY:
+        push_table(L, reader);
+        json_push_array_metatable(L);
+        lua_setmetatable(L, -2);
+        break;
     case TAG_NIL:
     case TAG_END: lua_pushnil(L); break;
     }
 }
 
+const char *value_push_next(lua_State *L, const char *data, const char *end)
+{
+    struct reader reader = {data, end};
+    push_tagged(L, &reader, take_tag(&reader));
+    return reader.at;
+}
+
 void value_push(lua_State *L, const char *data, size_t len)
 {
-    struct reader reader = {data, data + len};
-    push_tagged(L, &reader, take_tag(&reader));
+    value_push_next(L, data, data + len);
 }
 
 /* ---- comparing ---- */

@@ -1,5 +1,6 @@
 /* Plain Lua data as bytes and back: what stores keep and what travels between Lua states. Numbers,
- * texts, booleans and tables of those; anything else is refused with its path. */
+ * texts, booleans and tables of those, with the mark of json.array; anything else is refused with
+ * its path. */
 #ifndef SCRIPT_VALUE_H
 #define SCRIPT_VALUE_H
 
@@ -17,6 +18,9 @@
 int value_write(lua_State *L, int index, struct bytes *out, char error[VALUE_ERROR_SIZE]);
 /* Pushes the value that value_write made. Raises only when memory runs out. */
 void value_push(lua_State *L, const char *data, size_t len);
+/* The same for the first of several written after each other: where the next begins. */
+const char *value_push_next(lua_State *L, const char *data, const char *end);
+void value_write_text(const char *text, struct bytes *out); /* a text, without a Lua state */
 
 /* Whether two values on the stack are the same data: tables by content. */
 bool value_equal(lua_State *L, int a, int b);

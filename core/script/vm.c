@@ -14,6 +14,7 @@
 #include <assert.h>
 #include <lualib.h>
 #include <stdlib.h>
+#include <time.h>
 
 #ifdef NEAP_TESTING
 /* core.task.fail_alloc(n): the n-th allocation from now fails, and so does Lua's second try after
@@ -123,6 +124,15 @@ fail:
     slots_deinit(&vm->websockets);
     mem_free(vm);
     return NULL;
+}
+
+uint64_t vm_now_ms(const struct vm *vm)
+{
+    struct timespec now;
+    if (vm->loop != NULL)
+        return loop_now_ms(vm->loop);
+    clock_gettime(CLOCK_MONOTONIC, &now); /* as libuv's */
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 /* What runs in here (__gc, __close) cannot wait any more: there is no current task. */

@@ -17,18 +17,21 @@
 struct app;
 struct outlet;
 struct shelf;
+struct threads;
 struct generation;
 struct task;
 
 struct vm_options {
-    struct loop *loop;
+    struct loop *loop;     /* NULL: of task.thread, where nothing can wait */
     const char *lua_dir;   /* the folder that holds neap/init.lua */
     size_t memory_limit;   /* bytes, 0 = none */
     uint32_t watch_log_ms; /* a slice longer than this is logged */
     uint32_t watch_raise_ms;
     uint32_t cancel_grace_ms;
-    struct outlet *outlet; /* this worker's side of all topics */
-    struct shelf *shelf;   /* all stores */
+    struct outlet *outlet;   /* this worker's side of all topics */
+    struct shelf *shelf;     /* all stores */
+    struct threads *threads; /* for task.thread; NULL inside of it */
+    void *errand;            /* inside task.thread: what runs there */
 };
 
 struct vm {
@@ -70,5 +73,6 @@ static inline struct vm *vm_of(lua_State *L)
 {
     return *(struct vm **)lua_getextraspace(L);
 }
+uint64_t vm_now_ms(const struct vm *vm); /* the loop's clock, also where there is no loop */
 
 #endif

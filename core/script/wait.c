@@ -72,6 +72,9 @@ struct wait *task_wait(lua_State *L)
 {
     struct vm *vm = vm_of(L);
     struct task *task = vm->current;
+    if (vm->loop == NULL)
+        refuse(L, "cannot wait inside task.thread, which has a thread for itself: use what blocks, "
+                  "or wait in the task that calls it");
     if (task == NULL)
         refuse(L, "cannot wait here: only tasks can (handlers, jobs and the top level of modules "
                   "run in one)");
@@ -88,6 +91,7 @@ struct wait *task_wait(lua_State *L)
     }
     struct wait *wait = &task->wait;
     wait->undo = NULL;
+    wait->lost = NULL;
     wait->finish = NULL;
     wait->source = NULL;
     wait->outcome = WAIT_PENDING;

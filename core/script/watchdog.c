@@ -184,6 +184,13 @@ static void sound_alarm(struct vm *vm, enum alarm alarm, uint32_t slice, uint32_
         interrupt(vm);
 }
 
+void watchdog_stop(struct vm *vm)
+{
+    uint32_t slice = atomic_load_explicit(&vm->watch.slice, memory_order_relaxed);
+    if (slice & 1)
+        sound_alarm(vm, ALARM_RAISE, slice, 0);
+}
+
 static void warn_when_deaf(struct watch *watch, uint32_t slice, uint32_t ran_ms)
 {
     if (watch->sounded != WATCHDOG_PATIENCE ||

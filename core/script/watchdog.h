@@ -35,6 +35,8 @@ struct watch {
 void watchdog_init(struct vm *vm);   /* on the worker's thread */
 void watchdog_deinit(struct vm *vm); /* likewise; no tick may come any more */
 void watchdog_tick(struct vm *vm);   /* on the watching thread, every WATCHDOG_TICK_MS */
+/* From another thread: stops the slice that runs now. The vm must stay while this is called. */
+void watchdog_stop(struct vm *vm);
 static inline void watchdog_count(struct watch *watch)
 {
     uint32_t slice = atomic_load_explicit(&watch->slice, memory_order_relaxed); /* only this thread

@@ -138,6 +138,7 @@ static void start_callbacks(struct wsock *wsock, bool is_later)
         wsock_close(wsock, 1011, "out of memory");
         return;
     }
+    task->kind = "websocket";
     task->owner = wsock;
     task->on_end = callbacks_ended;
     wsock->task = task;

@@ -35,7 +35,7 @@ end
 ---@return neap.Group
 function group.new(opts)
   local limit = opts and opts.limit or math.huge
-  if type(limit) ~= "number" or limit < 1 then error("limit: how many tasks may run at a time, from 1", 3) end
+  if type(limit) ~= "number" or limit < 1 then error("limit: how many tasks may run at a time, from 1", 2) end
   local crew = primitives.crew()
   return setmetatable({crew = crew, limit = limit, rest = setmetatable({crew = crew}, Rest)}, Group)
 end
@@ -54,14 +54,15 @@ end
 ---g:spawn(task.sleep, "1ms")
 ---g:join()
 ---assert(select(2, sum:join()) == 3)
+---g:spawn("the sleeper", task.sleep, "1ms") -- a name for the log and `neap ps`
 ---```
 ---@async
----@param fn function
+---@param fn string|function the function, or a name and then the function; unnamed is where the function begins
 ---@param ... any its arguments
 ---@return neap.Task
 function Group:spawn(fn, ...)
-  self.crew:wait(self.limit)
-  raise_failure(self)
+  if self.crew:wait(self.limit) then raise_failure(self) end
+  if type(fn) == "string" then return self.crew:spawn(fn, ...) end
   return self.crew:spawn(fn, fn, ...)
 end
 
@@ -125,8 +126,7 @@ function Group:map(list, fn, opts)
       tasks = living(tasks)
       if #tasks >= limit then self.crew:wait_any() end
     end
-    self.crew:wait(self.limit)
-    raise_failure(self)
+    if self.crew:wait(self.limit) then raise_failure(self) end
     tasks[#tasks + 1] = self.crew:spawn(fn, map_one, results, i, fn, item)
   end
   for _, t in ipairs(tasks) do

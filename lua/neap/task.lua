@@ -1,7 +1,13 @@
 -- Tasks: what a Lua user sees of the scheduler. The primitives are in core/script/bind_task.c; groups in group.lua.
 local child = require "neap.child"
 local core = require "neap.core"
+local event = require "neap.event"
 local group = require "neap.group"
+local mutex = require "neap.mutex"
+local queue = require "neap.queue"
+local semaphore = require "neap.semaphore"
+local single = require "neap.single"
+local together = require "neap.together"
 local primitives = core.task
 
 ---Waiting, groups, timeouts. A duration is a number of seconds or text like `"250ms"`, `"5m"`, `"1h"`.
@@ -10,7 +16,7 @@ local task = {}
 
 ---A task that runs or has run.
 ---@class neap.Task
----@field name string where its function begins
+---@field name string the one that `g:spawn` was given, or where its function begins
 ---@field status "running"|"waiting"|"ready"|"done"|"failed"|"cancelled"
 ---@field join async fun(self: neap.Task, timeout?: number|string): boolean?, ... waits for its end: `true` and the
 --- results, `false` and the error, or nil and "timeout"
@@ -71,6 +77,179 @@ task.self = primitives.self
 function task.group(opts)
   return group.new(opts)
 end
+
+---Calls functions at the same time, each in a task of its own, and waits for all: their first results, in the order
+---of the list. As soon as one fails, because it raises or returns nil and an error, the others are cancelled, and this
+---returns nil and that error when they have ended.
+---
+---```lua
+---local user, orders = task.all {
+---  function() task.sleep("1ms") return {name = "ada"} end,
+---  function() return {1, 2, 3} end,
+---}
+---assert(user.name == "ada" and #orders == 3)
+---```
+---@async
+---@param functions (async fun(): any)[]
+---@return any ... the first result of each, or nil and the error of the first that failed
+function task.all(functions)
+  return together.all(functions)
+end
+
+---Calls functions at the same time and takes what comes first. The others are cancelled, and have ended when this
+---returns. When the first one to end has raised an error, this raises it.
+---
+---```lua
+---local index, what = task.race {
+---  function() task.sleep("1h") return "slow" end,
+---  function() task.sleep("1ms") return "quick" end,
+---}
+---assert(index == 2 and what == "quick")
+---```
+---@async
+---@param functions (async fun(): any)[]
+---@return integer? index which one; nil when all of them were cancelled, or the list was empty
+---@return any ... its results
+function task.race(functions)
+  return together.race(functions)
+end
+
+---Calls functions at the same time and takes the first that succeeds: that neither raises nor returns nil and an error.
+---The others are cancelled, and have ended when this returns.
+---
+---```lua
+---local index, what = task.any {
+---  function() return nil, "refused" end,
+---  function() task.sleep("1ms") return "answer" end,
+---}
+---assert(index == 2 and what == "answer")
+---```
+---@async
+---@param functions (async fun(): any)[]
+---@return integer? index which one; nil when all have failed
+---@return any ... its results, or the list of all errors
+function task.any(functions)
+  return together.any(functions)
+end
+
+---Calls functions at the same time and waits for all, however they end.
+---
+---```lua
+---local outcomes = task.settle {
+---  function() return 1 end,
+---  function() return nil, "refused" end,
+---}
+---assert(outcomes[1].value == 1 and outcomes[2].err == "refused")
+---```
+---@async
+---@param functions (async fun(): any)[]
+---@return {ok: boolean, value: any, err: any}[] outcomes in the order of the list
+function task.settle(functions)
+  return together.settle(functions)
+end
+
+---Calls `fn(item, index)` for each item of a list, each in a task of its own, and gives the first results in the
+---order of the list. An error in one cancels the others and is raised here.
+---
+---```lua
+---local squares = task.map({1, 2, 3}, function(n) return n * n end, {limit = 2})
+---assert(squares[3] == 9)
+---```
+---@async
+---@param list any[]
+---@param fn async fun(item: any, index: integer): any
+---@param opts? {limit?: integer} how many may run at a time
+---@return any[] results
+function task.map(list, fn, opts)
+  local g <close> = group.new()
+  return g:map(list, fn, opts)
+end
+
+---A queue between tasks: first in, first out, for the values and for those who wait.
+---
+---```lua
+---local jobs <close> = task.queue(10)
+---jobs:put("sweep")
+---assert(jobs:get() == "sweep")
+---```
+---@param max? number how many values it may hold until `put` waits; default 1000; 0: each waits for its taker
+---@return neap.Queue
+function task.queue(max)
+  return queue.new(max)
+end
+
+---Something that has not happened yet, and that tasks can wait for.
+---
+---```lua
+---local is_ready = task.event()
+---is_ready:set()
+---is_ready:wait()
+---```
+---@return neap.Event
+function task.event()
+  return event.new()
+end
+
+---Permits, so that at most `count` tasks do something at a time.
+---
+---```lua
+---local two_at_a_time = task.semaphore(2)
+---local permit <close> = two_at_a_time:acquire()
+---```
+---@param count integer
+---@return neap.Semaphore
+function task.semaphore(count)
+  return semaphore.new(count)
+end
+
+---A lock that one task holds at a time.
+---
+---```lua
+---local guard = task.mutex()
+---local lock <close> = guard:lock()
+---```
+---@return neap.Mutex
+function task.mutex()
+  return mutex.new()
+end
+
+---Calls `fn()`, unless a call with the same key is under way in this worker: then it waits for that one and gives its
+---results. A thousand requests that miss the cache at once ask the database once. A caller that is cancelled leaves the
+---others their call; the last one takes it along. An error is raised for every caller.
+---
+---```lua
+---local calls = 0
+---local function load() calls = calls + 1 task.sleep("1ms") return "page" end
+---task.all {
+---  function() return task.single("front page", load) end,
+---  function() return task.single("front page", load) end,
+---}
+---assert(calls == 1)
+---```
+---@async
+---@param key any not nil
+---@param fn async fun(): any runs in a task of its own
+---@return any ... the results of `fn`, the same values for every caller
+function task.single(key, fn)
+  return single.call(key, fn)
+end
+
+---Calls a function of a module on a thread of its own, for what computes long or blocks: images, `io`, `os.execute`, a
+---module of C. Others go on meanwhile. It runs in a fresh Lua state, into which the module is loaded, and only plain
+---data travels: numbers, texts, booleans and tables of those. Its results are returned here and its error is raised
+---here, with both tracebacks in the log.
+---
+---There, `require` finds the same files; of neap there are `json`, `log`, `crypto`, `store` and `task.now`. Nothing can
+---wait there (use what blocks), and no globals, settings or loaded modules of this state are there. `limits.memory` holds
+---for each such state. When the caller is cancelled, the function is stopped; a single long call of C ends first, and
+---its result is dropped. `task_threads` in the configuration says how many run at a time; others wait their turn.
+---
+---```lua
+---assert(task.thread("os", "execute", "sleep 0.01")) -- blocks, but nobody here
+---assert(task.thread("string", "rep", "ab", 2) == "abab")
+---```
+---@type async fun(module: string, name: string, ...: any): any
+task.thread = primitives.thread
 
 -- Cancels a child that is left behind and waits for its end.
 local Leaving = {}

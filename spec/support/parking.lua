@@ -1,0 +1,275 @@
+-- Everything that parks, for the cancellation matrix (spec/unit/cancel_matrix_spec.lua). To add one, append a row:
+--
+--   {"q:get", function(case) ... return {park = , complete = , keeps = } end}
+--
+-- The function makes the things that are needed; `case:keep(thing)` closes one at the end. It gives
+--   park      calls the function that parks, once, and returns something true when that succeeded
+--   complete  makes it come to its end, from another task; nil: it does by itself
+--   keeps     true: a completion that nobody took is still there for the next who parks (an item, a permit, bytes)
+--   whole     after all of it: is everything as it was? optional
+local core = require "neap.core"
+local net = require "neap.net"
+local task = require "neap.task"
+local topic = require "neap.topic"
+
+local primitives = core.task
+
+local function nothing() end
+
+-- Two ends of a connection.
+local function connected(case)
+  local listener <close> = assert(net.listen("127.0.0.1", 0))
+  local near = case:keep(assert(net.connect("127.0.0.1", listener.port)))
+  local far = case:keep(assert(listener:accept("5s")))
+  return near, far
+end
+
+-- One that ends when it is told.
+local function worker(case)
+  local event = task.event()
+  local g = case:group()
+  return g:spawn(function()
+    event:wait()
+    return "done"
+  end), event
+end
+
+return {
+  {"task.sleep", function()
+    return {park = function() task.sleep("1ms") return true end}
+  end},
+  {"task.yield", function()
+    return {park = function() task.yield() return true end}
+  end},
+  {"core.task.park", function()
+    local id
+    return {
+      park = function()
+        id = primitives.id()
+        return primitives.park()
+      end,
+      complete = function() primitives.wake(id, true) end,
+    }
+  end},
+  {"waiters:wait", function()
+    local waiters = primitives.waiters()
+    return {
+      park = function() return waiters:wait() end,
+      complete = function() waiters:wake(true) end,
+      whole = function() return #waiters == 0 end,
+    }
+  end},
+  {"t:join", function(case)
+    local t, event = worker(case)
+    return {park = function() return t:join() end, complete = function() event:set() end, keeps = true}
+  end},
+  {"g:join", function(case)
+    local event, g = task.event(), case:group()
+    return {
+      park = function()
+        g:spawn(event.wait, event)
+        g:join()
+        return true
+      end,
+      complete = function() event:set() end, keeps = true,
+    }
+  end},
+  {"g:spawn at its limit", function(case)
+    local event, g = task.event(), case:group {limit = 1}
+    g:spawn(event.wait, event)
+    return {park = function() return g:spawn(nothing) end, complete = function() event:set() end, keeps = true}
+  end},
+  {"g:map", function(case)
+    local event, g = task.event(), case:group()
+    return {
+      park = function() return g:map({1, 2}, function() return event:wait() end)[2] end,
+      complete = function() event:set() end, keeps = true,
+    }
+  end},
+  {"task.all", function()
+    local event = task.event()
+    return {
+      park = function() return task.all {function() return event:wait() end, function() return event:wait() end} end,
+      complete = function() event:set() end, keeps = true,
+    }
+  end},
+  {"task.race", function()
+    local event = task.event()
+    return {
+      park = function() return task.race {function() return event:wait() end, function() task.sleep("1h") end} end,
+      complete = function() event:set() end, keeps = true,
+    }
+  end},
+  {"task.timeout", function()
+    local q = task.queue()
+    return {
+      park = function() return task.timeout("1h", q.get, q) end,
+      complete = function() q:put("item") end,
+      whole = function() return #q <= 1 end,
+    }
+  end},
+  {"task.single", function()
+    local event = task.event()
+    return {
+      park = function() return task.single(event, function() return event:wait() end) end,
+      complete = function() event:set() end, keeps = true,
+    }
+  end},
+  {"task.thread", function()
+    return {park = function() return task.thread("string", "rep", "a", 3) == "aaa" end}
+  end},
+  {"q:get", function()
+    local q = task.queue()
+    return {
+      park = function() return q:get() end, complete = function() q:put("item") end, keeps = true,
+      whole = function() return #q == 0 end,
+    }
+  end},
+  {"q:get of a queue that holds nothing", function(case)
+    local q, g = task.queue(0), case:group()
+    return {
+      park = function() return q:get() end, complete = function() g:spawn(q.put, q, "item") end, keeps = true,
+      whole = function() return select(2, q:get(0)) == "timeout" end,
+    }
+  end},
+  {"q:put", function()
+    local q, count = task.queue(1), 0
+    q:put("first")
+    return {
+      park = function()
+        local ok = q:put("item")
+        count = count + (ok and 1 or 0)
+        return ok
+      end,
+      complete = function() q:get(0) end,
+      whole = function() return #q <= 1 and count <= 2 end,
+    }
+  end},
+  {"event:wait", function()
+    local event = task.event()
+    return {park = function() return event:wait() end, complete = function() event:set() end, keeps = true}
+  end},
+  {"semaphore:acquire", function()
+    local semaphore = task.semaphore(1)
+    local permit = semaphore:acquire()
+    return {
+      park = function()
+        local mine <close> = semaphore:acquire()
+        return mine ~= nil
+      end,
+      complete = function() permit:release() end, keeps = true,
+      whole = function()
+        local again <close> = semaphore:acquire(0)
+        return again ~= nil and not semaphore:acquire(0)
+      end,
+    }
+  end},
+  {"mutex:lock", function(case)
+    local mutex, event, g = task.mutex(), task.event(), case:group()
+    g:spawn(function()
+      local lock <close> = mutex:lock()
+      return lock and event:wait()
+    end)
+    task.yield()
+    return {
+      park = function()
+        local lock <close> = mutex:lock()
+        return lock ~= nil
+      end,
+      complete = function() event:set() end, keeps = true,
+      whole = function()
+        local again <close> = mutex:lock(0)
+        return again ~= nil
+      end,
+    }
+  end},
+  {"require, while another task loads the module", function(case)
+    local event, g = task.event(), case:group()
+    local name = "module." .. tostring(event)
+    package.preload[name] = function()
+      event:wait()
+      return {}
+    end
+    g:spawn(require, name)
+    task.yield()
+    return {park = function() return require(name) end, complete = function() event:set() end, keeps = true}
+  end},
+  {"topic:wait", function()
+    local t = topic("cancel." .. tostring({}))
+    local cursor = t:cursor()
+    return {
+      park = function() return (t:wait {after = cursor}) end, complete = function() t:publish("item") end, keeps = true,
+    }
+  end},
+  {"topic:messages", function()
+    local t = topic("cancel." .. tostring({}))
+    local cursor = t:cursor()
+    return {
+      park = function()
+        return (t:messages {after = cursor}())
+      end,
+      complete = function() t:publish("item") end, keeps = true,
+    }
+  end},
+  {"net.connect", function(case)
+    local listener = case:keep(assert(net.listen("127.0.0.1", 0)))
+    return {park = function()
+      local socket <close> = net.connect("127.0.0.1", listener.port)
+      return socket ~= nil
+    end}
+  end},
+  {"net.connect by name", function(case)
+    local listener = case:keep(assert(net.listen("127.0.0.1", 0)))
+    return {park = function()
+      local socket <close> = net.connect("localhost", listener.port)
+      return socket ~= nil
+    end}
+  end},
+  {"listener:accept", function(case)
+    local listener, g = case:keep(assert(net.listen("127.0.0.1", 0))), case:group()
+    return {
+      park = function()
+        local socket <close> = listener:accept()
+        return socket ~= nil
+      end,
+      complete = function()
+        g:spawn(function() case:keep(net.connect("127.0.0.1", listener.port)) end)
+      end,
+      keeps = true,
+    }
+  end},
+  {"s:recv", function(case)
+    local near, far = connected(case)
+    return {park = function() return near:recv() end, complete = function() far:send("item") end, keeps = true}
+  end},
+  {"s:read_exact", function(case)
+    local near, far = connected(case)
+    far:send("it") -- there is always half of the next one
+    return {
+      park = function() return near:read_exact(4) == "item" end, complete = function() far:send("emit") end,
+      keeps = true,
+    }
+  end},
+  {"s:lines", function(case)
+    local near, far = connected(case)
+    far:send("it")
+    return {
+      park = function() return near:lines()() == "item" end, complete = function() far:send("em\nit") end,
+      keeps = true,
+    }
+  end},
+  {"s:send", function(case)
+    local near, far = connected(case)
+    local piece = ("x"):rep(8 * 1024 * 1024) -- more than the kernel takes
+    local g = case:group()
+    return {
+      park = function() return near:send(piece) end,
+      complete = function()
+        g:spawn(function()
+          repeat until not far:recv()
+        end)
+      end,
+      keeps = true,
+    }
+  end},
+}

@@ -6,7 +6,6 @@
 --   curl localhost:8080/changes?after=0                               # -> "id":"7" ... paint the door
 --   curl -sN --max-time 2 -H 'Accept: text/event-stream' localhost:8080/changes?after=0 || true   # -> data: {
 local neap = require "neap"
-local task = require "neap.task"
 
 local app = neap.app()
 local tasks = neap.store("tasks") -- instead of the table of a database
@@ -24,19 +23,8 @@ local function tell_modified()
   end
 end
 
-local function watch()
-  while true do
-    local ok, err = pcall(tell_modified) -- one bad row must not end the loop
-    if not ok then neap.log.error("watch: " .. tostring(err)) end
-    task.sleep(0.5)
-  end
-end
-
--- In one worker only; the topic reaches the clients of all of them.
-if neap.worker == 1 then
-  app.state.background = task.group()
-  app.state.background:spawn(watch)
-end
+-- In one worker only; the topic reaches the clients of all of them. When it fails, that is logged, and the next run comes.
+app:every(0.5, tell_modified, {immediate = true})
 
 -- Clients register by asking: as WebSocket, event stream or long-poll.
 app:get("/changes", function(req) return changes:serve(req) end)

@@ -7,6 +7,7 @@ local options = require "neap.options"
 local pages = require "neap.pages"
 local pattern = require "neap.pattern"
 local route = require "neap.route"
+local schedule = require "neap.schedule"
 local static = require "neap.static"
 local text = require "neap.text"
 
@@ -32,14 +33,14 @@ local text = require "neap.text"
 ---@field _on_error {status: integer?, fn: function}[]
 ---@field _on_send function[]
 ---@field _hooks neap.Hook[] what lifecycle.lua runs, mounted apps among them
----@field _has_started boolean?
+---@field _life neap.Lifecycle? while it runs
 ---@field _parent neap.App? where it was mounted first
 ---@field _prefix string? where it is mounted first, once compiled
 ---@field _dir string its folder
 ---@field _pages table? the folder's views, once there is a need for them
 local App = {__name = "neap.App"}
 App.__index = App
-for _, part in ipairs {hooks, pages} do
+for _, part in ipairs {hooks, schedule, pages} do
   for name, method in pairs(part) do App[name] = method end
 end
 

@@ -69,7 +69,7 @@ local function serve(target)
   local is_loaded, app = load_in_time(target, core.config.timeouts.startup)
   if not is_loaded then return 1, app end
   local spec = app:compile()
-  local life = lifecycle.new(app, start_by)
+  local life = lifecycle.new(app, {start_by = start_by})
   core.on_phase(function(phase, reason) return life[phase](life, reason) end)
   local ok, err = life:start()
   if not ok then return 1, "neap: " .. err end

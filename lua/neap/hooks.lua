@@ -8,17 +8,18 @@ local App = {}
 
 ---What an app remembers of a hook.
 ---@class neap.Hook
----@field kind "startup"|"cleanup"|"shutdown"|"ready"|"lifespan"|"mount"
+---@field kind "startup"|"cleanup"|"shutdown"|"ready"|"lifespan"|"mount"|"job"
 ---@field fn function
 ---@field app neap.App whose hook it is
 ---@field where string its registration, "app.lua:12"
+---@field job neap.Job? instead of fn
 
 -- Callers write `return (add(...))`, which is no tail call: the level counts.
 local function add(app, kind, what, fn)
   if type(fn) ~= "function" then
     error(("%s takes a function, not %s"):format(what, text.quote(fn)), 3)
   end
-  if app._has_started then
+  if app._life and app._life.has_started then
     error(what .. ": the app has started already; register hooks while its file is loaded", 3)
   end
   app._hooks[#app._hooks + 1] = {kind = kind, fn = fn, app = app, where = route.place(3)}

@@ -9,6 +9,7 @@
 --   life:cleanup("shutdown")
 local bounded = require "neap.bounded"
 local core = require "neap.core"
+local jobs = require "neap.jobs"
 local log = require "neap.log"
 local text = require "neap.text"
 local trace = require "neap.trace"
@@ -16,6 +17,7 @@ local trace = require "neap.trace"
 local now = core.task.now
 
 local TRACEBACK_LINES = 8
+local EXIT_UNCLEAN = 2
 
 ---A step of the start, and how it is undone.
 ---@class neap.LifeStep
@@ -27,6 +29,9 @@ local TRACEBACK_LINES = 8
 ---@field stack neap.LifeStep[] what has to be undone, the last first
 ---@field on_ready neap.Hook[]
 ---@field on_shutdown neap.Hook[]
+---@field waiting neap.Job[] until the app is ready
+---@field running table<neap.Job, true>
+---@field names table<string, neap.Job>
 ---@field has_started boolean?
 ---@field start_by number monotonic seconds
 ---@field stop_by number? set when the end begins
@@ -140,6 +145,11 @@ function starters.ready(self, hook)
   table.insert(self.on_ready, hook)
 end
 
+function starters.job(self, hook)
+  local ok, err = self:take_job(hook.job)
+  if not ok then return failed(("%s (%s)"):format(hook.job.kind, hook.where), 0, {err = err}) end
+end
+
 -- A lifespan is a coroutine: what starts the app runs its first part, what ends the app the rest. In between it is no
 -- task, so nothing cancels it.
 local function span_new(hook)
@@ -178,7 +188,7 @@ end
 -- Runs the hooks of an app: nil, or the failure that ends the start. What registers hooks meanwhile adds to the list.
 local function start_app(self, app)
   if self.seen[app] then return nil end -- mounted at a second place
-  self.seen[app] = true
+  self.seen[app], app._life = true, self
   for _, hook in ipairs(app._hooks) do
     local failure
     if hook.kind == "mount" then
@@ -188,7 +198,6 @@ local function start_app(self, app)
     end
     if failure then return failure end
   end
-  app._has_started = true
 end
 
 local function explain(failure)
@@ -209,6 +218,43 @@ function Lifecycle:start()
   return true
 end
 
+-- ---- jobs ----
+
+local function start_job(self, job)
+  if not job:is_here() then return end
+  self.running[job] = true
+  jobs._add(job)
+  job:start(self.owner)
+end
+
+---Takes a job that starts when the app is ready, or at once.
+---@param job neap.Job
+---@return boolean? ok
+---@return string? err
+function Lifecycle:take_job(job)
+  local taken = self.names[job.name]
+  if taken and (job.has_name or taken.has_name) then
+    return nil, ("the name %s is taken by the job at %s"):format(text.quote(job.name), taken.where)
+  end
+  if self.has_stopped_jobs then return nil, "the app is stopping" end
+  self.names[job.name] = job
+  if self.is_ready then start_job(self, job) else table.insert(self.waiting, job) end
+  return true
+end
+
+-- Cancels them all and waits for their end. In a server that stops they have ended already.
+local function stop_jobs(self)
+  self.has_stopped_jobs = true
+  local list = {}
+  for job in pairs(self.running) do list[#list + 1] = job end
+  for _, job in ipairs(list) do job:cancel() end
+  for _, job in ipairs(list) do
+    job:join()
+    jobs._remove(job)
+  end
+  self.running = {}
+end
+
 -- ---- afterwards ----
 
 -- Runs hooks one after the other; whether none failed.
@@ -224,10 +270,13 @@ local function run_all(hooks, ...)
   return is_clean
 end
 
----The app answers requests.
+---The app answers requests: jobs start, then the hooks run.
 ---@return boolean is_clean whether no hook failed
 ---@async
 function Lifecycle:ready()
+  self.is_ready = true
+  for _, job in ipairs(self.waiting) do start_job(self, job) end
+  self.waiting = {}
   return run_all(self.on_ready)
 end
 
@@ -235,13 +284,16 @@ local function begin_stop(self)
   self.stop_by = self.stop_by or now() + self.stop_seconds
 end
 
----The app will end; connections are still alive. The caller cancels this when it takes too long.
+---The app will end; connections are still alive. The caller cancels this when it takes too long. At a reload the jobs
+---end here, so that those of the next generation may begin; else they are there as long as requests are.
 ---@param reason "shutdown"|"reload"
 ---@return boolean is_clean whether no hook failed
 ---@async
 function Lifecycle:shutdown(reason)
   begin_stop(self)
-  return run_all(self.on_shutdown, reason)
+  local is_clean = run_all(self.on_shutdown, reason)
+  if reason == "reload" then stop_jobs(self) end
+  return is_clean
 end
 
 -- Every clean-up has the grace, and all together what is left for the stop.
@@ -256,6 +308,7 @@ end
 ---@async
 function Lifecycle:cleanup(reason)
   begin_stop(self)
+  stop_jobs(self)
   local failures, count = {}, #self.stack
   while #self.stack > 0 do
     local step = table.remove(self.stack)
@@ -266,21 +319,31 @@ function Lifecycle:cleanup(reason)
       log_failure(failure)
     end
   end
-  for app in pairs(self.seen) do app._has_started = nil end
+  for app in pairs(self.seen) do app._life = nil end
   if #failures > 0 then log.error(("stopping: %d of %d clean-ups failed"):format(#failures, count)) end
   return #failures == 0, failures
 end
 
 ---The life of an app and of all that is mounted on it, before its start.
 ---@param app neap.App
----@param start_by number? monotonic seconds; default: in `timeouts.startup`
+---@param opts {start_by: number?, give_up: (fun(job: neap.Job))?}? start_by: monotonic seconds, default: in
+--- `timeouts.startup`; give_up: what a critical job does, default: it stops the server
 ---@return neap.Lifecycle
-function lifecycle.new(app, start_by)
+function lifecycle.new(app, opts)
   local timeouts = core.config.timeouts
-  return setmetatable({
-    app = app, stack = {}, on_ready = {}, on_shutdown = {}, seen = {},
-    start_by = start_by or now() + timeouts.startup, stop_seconds = timeouts.stop, grace_seconds = timeouts.grace,
+  local self = setmetatable({
+    app = app, stack = {}, on_ready = {}, on_shutdown = {}, seen = {}, waiting = {}, running = {}, names = {},
+    start_by = opts and opts.start_by or now() + timeouts.startup,
+    stop_seconds = timeouts.stop, grace_seconds = timeouts.grace,
   }, Lifecycle)
+  self.owner = {
+    give_up = opts and opts.give_up or function() core.stop(EXIT_UNCLEAN) end,
+    forget = function(job)
+      jobs._remove(job)
+      self.running[job], self.names[job.name] = nil, nil
+    end,
+  }
+  return self
 end
 
 return lifecycle

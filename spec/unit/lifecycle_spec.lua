@@ -116,7 +116,7 @@ describe("a lifecycle", function()
       local _ <close> = setmetatable({}, {__close = noting "closed"})
       while true do task.sleep(0.001) end
     end)
-    local life = lifecycle.new(app, task.now() + 0.02)
+    local life = lifecycle.new(app, {start_by = task.now() + 0.02})
     local ok, err = life:start()
     assert.is_nil(ok)
     assert.matches("on_startup %(.*%) has not returned after .* s %(timeouts.startup%): it was waiting at "

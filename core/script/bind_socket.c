@@ -186,6 +186,15 @@ static int socket_lua_shutdown(lua_State *L)
     return 0;
 }
 
+/* s:is_quiet() -> whether it is open and nothing has come that was not taken: an unused connection
+ * that still is one */
+static int socket_is_quiet(lua_State *L)
+{
+    const struct socket *socket = socket_find(L);
+    lua_pushboolean(L, socket && socket->end == 0 && socket->in.len == 0);
+    return 1;
+}
+
 /* ---- tuning ---- */
 
 /* s:receive_buffer(bytes): how much the kernel takes in for us; small ones make us a slow reader */
@@ -244,6 +253,7 @@ int bind_socket(lua_State *L)
                                        {"read_until", socket_read_until},
                                        {"send", socket_send},
                                        {"shutdown", socket_lua_shutdown},
+                                       {"is_quiet", socket_is_quiet},
                                        {"receive_buffer", socket_receive_buffer},
                                        {"pause", socket_pause},
                                        {"close", socket_close},

@@ -39,5 +39,6 @@ int bind_topic(lua_State *L);
 int bind_reader(lua_State *L);
 int bind_websocket(lua_State *L);
 int bind_visit(lua_State *L);
+int bind_redis(lua_State *L);
 
 #endif

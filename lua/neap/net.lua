@@ -15,6 +15,7 @@ local net = {}
 ---@field close fun(self: neap.Socket) what was sent still leaves
 ---@field reset fun(self: neap.Socket) closes at once; the peer sees a reset
 ---@field shutdown fun(self: neap.Socket) our side ends, the peer may go on
+---@field is_quiet fun(self: neap.Socket): boolean whether it is open and nothing has come that was not taken, as it should be with an unused connection of a pool
 ---@field pause fun(self: neap.Socket) reads nothing from the kernel until the next recv
 ---@field receive_buffer fun(self: neap.Socket, bytes: integer) how much the kernel takes in for us
 local Socket = core.socket_methods

@@ -1,1 +1,0 @@
-/* Keeps this room from being empty until its first resident is in. */

@@ -8,10 +8,10 @@
 static _Atomic int64_t counts[TALLY_KINDS];
 
 static const char *const names[TALLY_KINDS] = {
-    [TALLY_CONN] = "conn",     [TALLY_REQUEST] = "request", [TALLY_WEBSOCKET] = "websocket",
-    [TALLY_TASK] = "task",     [TALLY_FILE] = "file",       [TALLY_LISTENER] = "listener",
-    [TALLY_LOOP] = "loop",     [TALLY_OUTLET] = "outlet",   [TALLY_FEED] = "feed",
-    [TALLY_THREAD] = "thread",
+    [TALLY_CONN] = "conn",     [TALLY_REQUEST] = "request",   [TALLY_WEBSOCKET] = "websocket",
+    [TALLY_TASK] = "task",     [TALLY_FILE] = "file",         [TALLY_LISTENER] = "listener",
+    [TALLY_LOOP] = "loop",     [TALLY_OUTLET] = "outlet",     [TALLY_FEED] = "feed",
+    [TALLY_THREAD] = "thread", [TALLY_DATABASE] = "database",
 };
 
 void tally_add(enum tally_kind kind, int delta)

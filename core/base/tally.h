@@ -15,6 +15,7 @@ enum tally_kind {
     TALLY_OUTLET,
     TALLY_FEED,
     TALLY_THREAD,
+    TALLY_DATABASE,
     TALLY_KINDS
 };
 

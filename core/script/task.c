@@ -365,8 +365,11 @@ void task_cancel(struct task *task)
         return;
     task->is_cancelled = true;
     task->grace_ms = grace_within(task->vm->current, task->grace_ms);
-    if (task->state == TASK_PARKED && task->shields == 0)
-        wait_end(&task->wait, WAIT_CANCELLED);
+    if (task->state != TASK_PARKED || task->shields > 0)
+        return;
+    struct wait *wait = &task->wait;
+    if (wait->holds_on == NULL || !wait->holds_on(wait))
+        wait_end(wait, WAIT_CANCELLED);
 }
 
 void task_begin_unwinding(struct task *task)

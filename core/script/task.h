@@ -30,8 +30,12 @@ struct wait {
     void (*lost)(struct wait *wait); /* woken, but cut off before `finish`. May be NULL */
     int (*finish)(lua_State *L, struct wait *wait); /* pushes the results, in the task; may raise.
                                                        NULL: none */
-    void *source;                                   /* what is waited for */
-    intptr_t result;                                /* from the waker */
+    /* The task is cancelled. true: what is under way cannot be taken back in an instant, but has
+     * been asked to stop and wakes the wait soon; `finish` says whether it happened. NULL: false.
+     */
+    bool (*holds_on)(struct wait *wait);
+    void *source;    /* what is waited for */
+    intptr_t result; /* from the waker */
     enum wait_outcome outcome;
     struct deadline deadline;
 };
@@ -105,6 +109,7 @@ static inline struct task *task_get(struct vm *vm, slot_handle handle) /* NULL o
  * task_park(...)`. Nothing may raise between task_wait and task_park. */
 struct wait *task_wait(lua_State *L);
 int task_park(lua_State *L, uint64_t timeout_ms);
+int task_raise_cancel(lua_State *L); /* in `finish`, after holds_on: it did not happen */
 /* From a callback of the loop or another task, any time after task_wait. Takes the wait off its
  * queue. Without effect when the wait has ended already. */
 void wait_wake(struct wait *wait, intptr_t result);

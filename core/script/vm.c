@@ -99,6 +99,7 @@ struct vm *vm_new(const struct vm_options *options)
     vm->loop = options->loop;
     slots_init(&vm->task_slots);
     slots_init(&vm->sockets);
+    slots_init(&vm->databases);
     slots_init(&vm->websockets);
     list_init(&vm->tasks);
     list_init(&vm->idle_tasks);
@@ -121,6 +122,7 @@ struct vm *vm_new(const struct vm_options *options)
 fail:
     slots_deinit(&vm->task_slots);
     slots_deinit(&vm->sockets);
+    slots_deinit(&vm->databases);
     slots_deinit(&vm->websockets);
     mem_free(vm);
     return NULL;
@@ -149,6 +151,7 @@ void vm_free(struct vm *vm)
     app_free(vm->app);
     slots_deinit(&vm->task_slots);
     slots_deinit(&vm->sockets);
+    slots_deinit(&vm->databases);
     slots_deinit(&vm->websockets);
     bytes_deinit(&vm->warning);
     mem_free(vm);

@@ -39,6 +39,7 @@ struct vm {
     struct loop *loop;
     struct slots websockets;       /* for handles */
     struct slots sockets;          /* and listeners, of neap.net, for handles */
+    struct slots databases;        /* pools of SQLite and leases of theirs, for handles */
     struct app *app;               /* what serves requests, NULL before core.serve */
     struct generation *generation; /* who owns this vm; opaque here */
     struct vm_options options;

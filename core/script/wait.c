@@ -68,6 +68,13 @@ static _Noreturn void refuse(lua_State *L, const char *why)
     abort(); /* lua_error does not say that it never returns */
 }
 
+int task_raise_cancel(lua_State *L)
+{
+    task_begin_unwinding(task_of(L));
+    task_push_cancel(L);
+    return lua_error(L);
+}
+
 struct wait *task_wait(lua_State *L)
 {
     struct vm *vm = vm_of(L);
@@ -84,15 +91,13 @@ struct wait *task_wait(lua_State *L)
                   "do the waiting before or after");
     if (atomic_load_explicit(&vm->watch.running, memory_order_relaxed) != L)
         refuse(L, "cannot wait inside a coroutine that a C module resumes");
-    if (task_must_unwind(task)) {
-        task_begin_unwinding(task);
-        task_push_cancel(L);
-        lua_error(L);
-    }
+    if (task_must_unwind(task))
+        task_raise_cancel(L);
     struct wait *wait = &task->wait;
     wait->undo = NULL;
     wait->lost = NULL;
     wait->finish = NULL;
+    wait->holds_on = NULL;
     wait->source = NULL;
     wait->outcome = WAIT_PENDING;
     return wait;
@@ -100,13 +105,9 @@ struct wait *task_wait(lua_State *L)
 
 static int finish_wait(lua_State *L)
 {
-    struct task *task = task_of(L);
-    struct wait *wait = &task->wait;
-    if (wait->outcome == WAIT_CANCELLED) {
-        task_begin_unwinding(task);
-        task_push_cancel(L);
-        return lua_error(L);
-    }
+    struct wait *wait = &task_of(L)->wait;
+    if (wait->outcome == WAIT_CANCELLED)
+        return task_raise_cancel(L);
     return wait->finish != NULL ? wait->finish(L, wait) : 0;
 }
 

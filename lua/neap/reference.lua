@@ -32,7 +32,8 @@ local ORDER = {"init", "app", "route", "request", "native", "res", "response", "
 -- How an object of a class is called in signatures.
 local OBJECTS = {
   App = "app", Request = "req", Response = "response", Route = "route", Headers = "req.headers", Out = "out",
-  Part = "part", Task = "t", Group = "g", Socket = "socket", Redis = "r",
+  Part = "part", Task = "t", Group = "g", Socket = "socket", Redis = "r", Database = "db",
+  Transaction = "tx",
 }
 
 local function read_file(path)

@@ -54,6 +54,8 @@ static const struct command commands[] = {
     {"ps", ARGS_CONTROL, FOR_CONFIG, "[--pid PID]", "list the tasks of a running server", pid_help},
     {"topics", ARGS_CONTROL, FOR_CONFIG, "[--pid PID]", "list the topics of a running server",
      pid_help},
+    {"jobs", ARGS_CONTROL, FOR_CONFIG, "[--pid PID] [run|pause|resume NAME]",
+     "list the background jobs of a running server, or tell one what to do", pid_help},
     {"errors", ARGS_CONTROL, FOR_CONFIG, "[--pid PID] [ID]",
      "list what failed lately in a running server, or show one", pid_help},
     {"config", ARGS_NONE, FOR_CONFIG | FOR_LISTEN, "[options]",

@@ -60,6 +60,9 @@ local function load_in_time(target, seconds)
   local results = table.pack(bounded.call(seconds, load))
   if results[1] then return results[2], results[3] end
   local failure = results[2]
+  if not failure.is_timeout then -- the watchdog has stopped it, and logged where
+    return false, ("neap: loading was %s\n"):format(trace.describe(failure.err))
+  end
   return false, ("neap: not loaded after %.3g s (timeouts.startup)%s. %s\n"):format(seconds,
     failure.where and ": it was waiting at " .. failure.where or "", lifecycle.HINT)
 end
@@ -103,7 +106,7 @@ function modes.test(...)
   return require("neap.testing").run(...)
 end
 
-for _, name in ipairs {"ps", "topics", "errors"} do
+for _, name in ipairs {"ps", "topics", "jobs", "errors"} do
   modes[name] = function(...) return require("neap.control").run(name, ...) end
 end
 

@@ -133,6 +133,29 @@ function shows.topics(answer)
   end)
 end
 
+-- "in 3.2 s", "-".
+local function time_until(moment)
+  return moment and "in " .. age(math.max(0, moment - os.time())) or "-"
+end
+
+local function show_jobs(jobs)
+  return show(jobs, {"WORKER", "NAME", "SCHEDULE", "STATUS", "RUNS", "FAILED", "SKIPPED", "TOOK", "NEXT", "LAST ERROR"},
+    function(job)
+      return {tostring(job.worker), job.name, job.schedule, job.status, tostring(job.runs), tostring(job.failures),
+        tostring(job.skipped), age(job.last_duration), time_until(job.next_run), one_line(job.last_error)}
+    end)
+end
+
+function shows.jobs(answer, verb, name)
+  if not verb then return show_jobs(gather(answer, "jobs")) end
+  local done = gather(answer, "done")
+  if not done[1] then return 1, ("neap: there is no job %s; `neap jobs` lists them\n"):format(name) end
+  for _, one in ipairs(done) do
+    if not one.ok then return 1, ("neap: cannot %s %s: %s\n"):format(verb, name, one.err) end
+  end
+  return 0
+end
+
 local function show_error(entry)
   print(("%s  %s %s  worker %d\n%s\n%s"):format(entry.time, entry.method, entry.path, entry.worker, entry.message,
     entry.traceback or ""))
@@ -180,6 +203,14 @@ local function parse(...)
   return rest, pid
 end
 
+local VERBS = {run = true, pause = true, resume = true}
+
+-- What is wrong with the arguments of a command.
+local function mistake(command, args)
+  if command ~= "jobs" or #args == 0 or #args == 2 and VERBS[args[1]] then return nil end
+  return "neap: usage: neap jobs, or neap jobs run|pause|resume NAME\n"
+end
+
 ---Asks the server that runs here and prints the answer.
 ---@param command "ps"|"topics"|"jobs"|"errors"|"reload"
 ---@param ... string the arguments of the command line
@@ -189,13 +220,15 @@ end
 function control.run(command, ...)
   local args, pid = parse(...)
   if not args then return USAGE, pid end
+  local wrong = mistake(command, args)
+  if wrong then return USAGE, wrong end
   local server, message = choose(pid)
   if not server then return 1, message end
   local line = table.concat({command, table.unpack(args)}, " ")
   local answer, err = ask(server, line, command == "reload" and RELOAD_SECONDS or nil)
   if not answer then return 1, ("neap: cannot ask the server with pid %d: %s\n"):format(server, err) end
   if answer.error then return 1, ("neap: %s\n"):format(answer.error) end
-  return shows[command](answer, args[1])
+  return shows[command](answer, table.unpack(args))
 end
 
 return control

@@ -21,6 +21,24 @@ function questions.topics()
   return {topics = core.worker == 1 and core.topic_list() or {}}
 end
 
+local ACTIONS = {run = "run_now", pause = "pause", resume = "resume"}
+
+-- "": all of this worker; "pause NAME": what became of that, when the job is here.
+function questions.jobs(argument)
+  local jobs = require "neap.jobs"
+  local list = jobs.list()
+  local verb, name = argument:match("^(%S+)%s+(.+)$")
+  if not verb then return {jobs = list} end
+  local done = {}
+  for _, job in ipairs(list) do
+    if job.name == name and not done[1] then
+      local ok, err = jobs[ACTIONS[verb]](name)
+      done[1] = {ok = ok or false, err = err}
+    end
+  end
+  return {done = done}
+end
+
 function questions.errors(id)
   local recent = require "neap.errors".recent()
   if id == "" then return {errors = recent} end

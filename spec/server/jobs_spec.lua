@@ -69,7 +69,7 @@ describe("a job", function()
   end)
 
   it("stopped by the watchdog is started again", function()
-    local s = server.start {workers = 1, args = {"--set", "watchdog.raise=0.2", "--set", "watchdog.log=0.1"}, app = app [[
+    local s = server.start {workers = 1, args = {"--set", "watchdog.raise=1"}, app = app [[
       app:service("busy", function(ctx)
         if ctx.run > 1 then say "again" task.sleep(3600) end
         while true do end

@@ -73,6 +73,13 @@ describe("starting", function()
     assert.matches("not loaded after 0.1 s %(timeouts.startup%): it was waiting at app.lua:1", err)
   end)
 
+  it("says that loading was stopped by the watchdog", function()
+    local err = fails({["app.lua"] = "local n = 0\nwhile true do n = n + 1 end"}, "--set", "watchdog.raise=0.5", "--workers",
+      "1", "app.lua")
+    assert.matches("app.lua:2: in", err)
+    assert.matches("neap: loading was stopped by the watchdog after [%d.]+ s\n", err)
+  end)
+
   it("may wait while it loads", function()
     local s = server.start {app = "require('neap.task').sleep(0.05)\n" .. HELLO}
     assert.equal(200, (s:get("/")))

@@ -10,6 +10,7 @@
 #include "live/topic.h"
 #include "net/signals.h"
 #include "net/threads.h"
+#include "reload.h"
 #include "script/settings.h"
 #include "script/watchdog.h"
 #include "sockets.h"
@@ -57,6 +58,7 @@ struct server {
     int alive;
     int ready;   /* booted, and wait for the others */
     int serving; /* accept connections */
+    struct reload reload;
 };
 
 /* --- stages of stopping --- */
@@ -75,6 +77,7 @@ static void enter_stage(struct server *server, enum server_stage stage, enum wor
     if (server->stage >= stage)
         return;
     server->stage = stage;
+    reload_stop(&server->reload);
     loop_set_deadline(&server->loop, &server->limit, limit_ms);
     order_all(server, order);
 }
@@ -176,10 +179,20 @@ static void on_stop_signal(struct server *server, int number)
 static void on_signal(struct loop *loop, int number)
 {
     struct server *server = loop->owner;
-    if (number == SIGHUP)
-        log_info("SIGHUP: ignored, restart to load new code"); /* a hang-up must not end a server */
-    else
+    if (number != SIGHUP) {
         on_stop_signal(server, number);
+    } else if (server->options.cli->is_serving) { /* a hang-up does not end a script either */
+        log_info("SIGHUP: loading the application anew");
+        server_reload(server, NULL, NULL);
+    }
+}
+
+void server_reload(struct server *server, reload_done_fn on_done, void *arg)
+{
+    if (server->stage != STAGE_STARTING)
+        reload_start(&server->reload, on_done, arg);
+    else if (on_done)
+        on_done(arg, 1, "neap: the server is still starting\n");
 }
 
 /* --- workers --- */
@@ -235,8 +248,9 @@ static void print_ready(struct server *server)
     struct bytes listening;
     bytes_init(&listening);
     sockets_describe(&server->sockets, &listening);
-    printf("neap: listening on %.*s (%d worker%s, generation 1)\n", (int)listening.len,
-           listening.data, server->worker_count, server->worker_count == 1 ? "" : "s");
+    printf("neap: listening on %.*s (%d worker%s, generation %d)\n", (int)listening.len,
+           listening.data, server->worker_count, server->worker_count == 1 ? "" : "s",
+           server->reload.serving);
     fflush(stdout);
     bytes_deinit(&listening);
 }
@@ -256,6 +270,12 @@ static void on_serving(struct worker *worker, int err)
     server->stage = STAGE_SERVING;
     loop_clear_deadline(&server->loop, &server->limit);
     print_ready(server);
+}
+
+static void on_step(struct worker *worker, enum worker_order order, const char *error)
+{
+    struct server *server = worker_owner(worker);
+    reload_on_step(&server->reload, order, error);
 }
 
 static void on_stop_wanted(struct worker *worker, int exit_code)
@@ -280,6 +300,7 @@ static void on_stopped(struct worker *worker, bool is_clean)
 
 static const struct worker_events worker_events = {.on_booted = on_booted,
                                                    .on_serving = on_serving,
+                                                   .on_step = on_step,
                                                    .on_stop_wanted = on_stop_wanted,
                                                    .on_stopped = on_stopped};
 
@@ -313,6 +334,7 @@ static struct worker *start_worker(struct server *server, int index)
 static int start_workers(struct server *server)
 {
     server->workers = mem_calloc((size_t)server->worker_count * sizeof *server->workers);
+    server->reload.workers = server->workers;
     for (int i = 0; i < server->worker_count; i++) {
         server->workers[i] = start_worker(server, i);
         if (!server->workers[i]) {
@@ -338,10 +360,17 @@ static struct worker *next_worker(void *owner, int *place)
     return NULL;
 }
 
+static void on_reloaded(void *arg, int generation, const char *error)
+{
+    struct inquiry *inquiry = arg;
+    (void)generation;
+    inquiry_finish(inquiry, error);
+}
+
 static void on_reload(void *owner, struct inquiry *inquiry)
 {
-    (void)owner;
-    inquiry_finish(inquiry, "this server cannot reload: restart it");
+    log_info("neap reload: loading the application anew");
+    server_reload(owner, on_reloaded, inquiry);
 }
 
 static const struct control_events control_events = {.next_worker = next_worker,
@@ -407,6 +436,10 @@ static void server_init(struct server *server, const struct server_options *opti
     server->hub = hub_new();
     server->shelf = shelf_new(options->config->limits.stores);
     server->threads = threads_new((unsigned)options->config->task_threads);
+    server->reload = (struct reload){.loop = &server->loop,
+                                     .worker_count = server->worker_count,
+                                     .startup_ms = options->config->timeouts.startup};
+    reload_init(&server->reload);
     deadline_init(&server->limit, on_limit);
     deadline_init(&server->tick, on_tick);
 }
@@ -425,6 +458,7 @@ static void end_threads(struct server *server)
 static void server_deinit(struct server *server)
 {
     end_threads(server); /* they may use stores */
+    reload_deinit(&server->reload);
     sockets_deinit(&server->sockets);
     hub_free(server->hub);
     shelf_free(server->shelf);

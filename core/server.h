@@ -5,6 +5,7 @@
 
 #include "cli.h"
 #include "config.h"
+#include "reload.h"
 
 #define EXIT_FAILED 1  /* could not start, or the script failed */
 #define EXIT_UNCLEAN 2 /* something was left open at the end */
@@ -14,6 +15,12 @@ struct server_options {
     const struct config *config;
     const char *lua_dir; /* the folder that holds neap/init.lua */
 };
+
+struct server;
+
+/* Loads the application anew, beside what serves, and lets it take over when it could be loaded.
+ * on_done (may be NULL) is told once, perhaps at once. */
+void server_reload(struct server *server, reload_done_fn on_done, void *arg);
 
 /* Runs the command until it ends; the exit code. */
 int server_run(const struct server_options *options);

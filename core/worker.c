@@ -5,13 +5,13 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "base/slots.h"
 #include "base/tally.h"
 #include "http/session.h"
+#include "lineage.h"
 #include "live/feed.h"
 #include "net/listener.h"
 #include "script/handler.h"
-#include "script/task.h"
-#include "script/watchdog.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -37,7 +37,9 @@ struct order {
     struct loop_message message;
     struct worker *worker;
     enum worker_order order;
-    bool is_given; /* main thread */
+    bool is_given;              /* main thread */
+    struct loop_message answer; /* to one of a reload */
+    char *error;                /* the answer's, owned */
 };
 
 struct report {
@@ -46,19 +48,18 @@ struct report {
 };
 
 struct worker {
-    struct outlet *outlet; /* its side of all topics */
+    struct outlet *outlet;   /* its side of all topics */
+    struct slots websockets; /* of all its generations, for handles */
     struct worker_options options;
     struct loop loop;
     pthread_t thread;
     enum worker_phase phase;
-    struct generation *gen;
+    struct lineage lineage;
     struct http_server http;
     struct listener *listeners; /* one per address while serving */
     struct deadline look;       /* while stopping */
-    pthread_mutex_t watch_lock; /* guards `watched`: the main thread looks at the vm, this thread
-                                   frees it */
-    struct vm *watched;
     struct order orders[WORKER_ORDERS];
+    int build_number; /* for WORKER_BUILD */
     struct report booted;
     struct report serving;
     struct report stop_wanted;
@@ -75,11 +76,16 @@ static void report(struct worker *worker, struct report *report)
     loop_post(worker->options.main_loop, &report->message);
 }
 
-static void watch(struct worker *worker, struct vm *vm)
+/* Its lineage is the owner of its generations. */
+static struct worker *worker_of(struct lineage *lineage)
 {
-    pthread_mutex_lock(&worker->watch_lock);
-    worker->watched = vm;
-    pthread_mutex_unlock(&worker->watch_lock);
+    return container_of(lineage, struct worker, lineage);
+}
+
+/* What starts and stops with the worker. */
+static struct generation *main_of(const struct worker *worker)
+{
+    return lineage_main(&worker->lineage);
 }
 
 /* --- stopping: each step leads to the next, and an order can skip some --- */
@@ -130,12 +136,14 @@ static void begin_cancel(struct worker *worker)
     stop_accepting(worker);
     drain_requests(worker);
     enter_phase(worker, PHASE_CANCELLING);
-    generation_cancel(worker->gen); /* tasks run: may answer and end requests */
+    lineage_hurry(&worker->lineage);
+    if (main_of(worker))
+        generation_cancel(main_of(worker)); /* tasks run: may answer and end requests */
 }
 
 static void on_shutdown_done(struct generation *gen, enum generation_phase phase, bool is_clean)
 {
-    struct worker *worker = generation_owner(gen);
+    struct worker *worker = worker_of(generation_owner(gen));
     (void)phase;
     worker->is_unclean |= !is_clean;
     if (worker->phase != PHASE_NOTIFYING)
@@ -150,15 +158,29 @@ static void begin_drain(struct worker *worker)
         return;
     stop_accepting(worker);
     worker->phase = PHASE_NOTIFYING;
-    generation_run_phase(worker->gen, GENERATION_SHUTDOWN, "shutdown", on_shutdown_done);
+    generation_run_phase(main_of(worker), GENERATION_SHUTDOWN, "shutdown", on_shutdown_done);
 }
 
 static void on_cleanup_done(struct generation *gen, enum generation_phase phase, bool is_clean)
 {
-    struct worker *worker = generation_owner(gen);
+    struct worker *worker = worker_of(generation_owner(gen));
     (void)phase;
     worker->is_unclean |= !is_clean;
     enter_phase(worker, PHASE_LEAVING);
+}
+
+static bool is_idle(const struct worker *worker)
+{
+    return !main_of(worker) || generation_is_idle(main_of(worker));
+}
+
+static void begin_cleaning(struct worker *worker)
+{
+    worker->phase = PHASE_CLEANING;
+    if (main_of(worker))
+        generation_run_phase(main_of(worker), GENERATION_CLEANUP, "shutdown", on_cleanup_done);
+    else
+        enter_phase(worker, PHASE_LEAVING); /* it could not even be made */
 }
 
 static void cut(struct worker *worker)
@@ -166,10 +188,12 @@ static void cut(struct worker *worker)
     begin_cancel(worker);
     if (worker->phase == PHASE_CLEANING)
         return;
-    if (!generation_is_idle(worker->gen))
+    if (!is_idle(worker))
         log_warn("worker %d: cancelled tasks have not ended after timeouts.grace: cutting them off",
                  worker_number(worker));
-    generation_cut(worker->gen);
+    if (main_of(worker))
+        generation_cut(main_of(worker));
+    lineage_cut(&worker->lineage);
     http_server_abort(&worker->http);
 }
 
@@ -179,19 +203,19 @@ static void on_look(struct deadline *deadline)
 {
     struct worker *worker = container_of(deadline, struct worker, look);
     if (worker->phase == PHASE_DRAINING && !has_requests(worker) &&
-        !generation_has_callbacks(worker->gen))
+        !generation_has_callbacks(main_of(worker)))
         begin_cancel(worker);
-    if (worker->phase >= PHASE_CANCELLING)
-        generation_cancel(worker->gen);
-    bool is_idle = generation_is_idle(worker->gen);
-    if (worker->phase == PHASE_CANCELLING && is_idle) {
+    if (worker->phase >= PHASE_CANCELLING && main_of(worker))
+        generation_cancel(main_of(worker));
+    bool has_ended = is_idle(worker);
+    if (worker->phase == PHASE_CANCELLING && has_ended) {
         worker->phase = PHASE_CLOSING;
         http_server_abort(&worker->http); /* may start tasks that learn of it */
-    } else if (worker->phase == PHASE_CLOSING && is_idle && !has_requests(worker) &&
+    } else if (worker->phase == PHASE_CLOSING && has_ended && !has_requests(worker) &&
                !has_listeners(worker)) {
-        worker->phase = PHASE_CLEANING;
-        generation_run_phase(worker->gen, GENERATION_CLEANUP, "shutdown", on_cleanup_done);
-    } else if (worker->phase == PHASE_LEAVING && is_idle) {
+        begin_cleaning(worker);
+    } else if (worker->phase == PHASE_LEAVING && has_ended &&
+               lineage_is_settled(&worker->lineage)) {
         worker->phase = PHASE_ENDED;
     }
     if (worker->phase != PHASE_ENDED) {
@@ -239,14 +263,6 @@ static int open_listeners(struct worker *worker)
     return result;
 }
 
-/* A hook that failed has been logged; requests are answered all the same. */
-static void on_ready_done(struct generation *gen, enum generation_phase phase, bool is_clean)
-{
-    (void)gen;
-    (void)phase;
-    (void)is_clean;
-}
-
 static void begin_serving(struct worker *worker)
 {
     if (worker->phase != PHASE_READY)
@@ -255,7 +271,44 @@ static void begin_serving(struct worker *worker)
     worker->serving_err = open_listeners(worker);
     report(worker, &worker->serving);
     if (worker->serving_err == 0)
-        generation_run_phase(worker->gen, GENERATION_READY, "start", on_ready_done);
+        lineage_switch(&worker->lineage); /* before anything is accepted */
+}
+
+/* --- reloading --- */
+
+static void answer(struct worker *worker, enum worker_order order, const char *error)
+{
+    mem_free(worker->orders[order].error);
+    worker->orders[order].error = error ? mem_strdup(error) : NULL;
+    loop_post(worker->options.main_loop, &worker->orders[order].answer);
+}
+
+static void on_handed_over(struct lineage *lineage, const char *error)
+{
+    answer(worker_of(lineage), WORKER_HAND_OVER, error);
+}
+
+static void on_discarded(struct lineage *lineage)
+{
+    struct worker *worker = worker_of(lineage);
+    if (worker->phase == PHASE_SERVING) /* else nobody has asked */
+        answer(worker, WORKER_DISCARD, NULL);
+}
+
+static void reload_step(struct worker *worker, enum worker_order order)
+{
+    struct lineage *lineage = &worker->lineage;
+    if (worker->phase != PHASE_SERVING)
+        return; /* it stops, and so does the reload */
+    switch (order) {
+    case WORKER_BUILD: lineage_build(lineage, worker->build_number); break;
+    case WORKER_HAND_OVER: lineage_hand_over(lineage); break;
+    case WORKER_SWITCH:
+        lineage_switch(lineage);
+        answer(worker, WORKER_SWITCH, NULL);
+        break;
+    default: lineage_discard(lineage); break;
+    }
 }
 
 /* --- orders, on the worker's thread --- */
@@ -276,7 +329,8 @@ static void on_order(struct loop *loop, struct loop_message *message)
             begin_cancel(worker); /* still booting, or a script: nothing to wait for */
         break;
     case WORKER_CANCEL: begin_cancel(worker); break;
-    default: cut(worker); break;
+    case WORKER_CUT: cut(worker); break;
+    default: reload_step(worker, order->order); break;
     }
 }
 
@@ -310,11 +364,19 @@ static void on_stopped_report(struct loop *loop, struct loop_message *message)
     worker->options.events->on_stopped(worker, !worker->is_unclean); /* worker is gone after this */
 }
 
+static void on_answer(struct loop *loop, struct loop_message *message)
+{
+    struct order *order = container_of(message, struct order, answer);
+    struct worker *worker = order->worker;
+    (void)loop;
+    worker->options.events->on_step(worker, order->order, order->error);
+}
+
 /* --- the thread --- */
 
-static void on_booted(struct generation *gen, const struct generation_result *result)
+/* The first generation. */
+static void on_booted(struct worker *worker, const struct generation_result *result)
 {
-    struct worker *worker = generation_owner(gen);
     worker->result = *result;
     worker->result.message = result->message ? mem_strdup(result->message) : NULL;
     if (worker->phase == PHASE_BOOTING)
@@ -324,11 +386,25 @@ static void on_booted(struct generation *gen, const struct generation_result *re
         begin_cancel(worker);
 }
 
+static void on_built(struct lineage *lineage, const struct generation_result *result)
+{
+    struct worker *worker = worker_of(lineage);
+    if (!lineage->current)
+        on_booted(worker, result);
+    else if (result->outcome == GENERATION_SERVE)
+        answer(worker, WORKER_BUILD, NULL);
+    else
+        answer(worker, WORKER_BUILD, result->message ? result->message : "neap: cancelled\n");
+}
+
+static const struct lineage_events lineage_events = {
+    .on_built = on_built, .on_handed_over = on_handed_over, .on_discarded = on_discarded};
+
 static void on_stop_wanted(struct generation *gen, int exit_code)
 {
-    struct worker *worker = generation_owner(gen);
-    if (worker->is_stop_wanted)
-        return;
+    struct worker *worker = worker_of(generation_owner(gen));
+    if (worker->is_stop_wanted || gen != main_of(worker))
+        return; /* one that ends, or that does not serve yet, has no say */
     worker->is_stop_wanted = true;
     worker->wanted_exit = exit_code;
     report(worker, &worker->stop_wanted);
@@ -352,56 +428,40 @@ static struct http_limits http_limits_of(const struct config *config)
     };
 }
 
-static int open_generation(struct worker *worker)
+static void open_lineage(struct worker *worker)
 {
     const struct config *config = worker->options.config;
-    struct generation_options options = worker->options.generation;
-    options.owner = worker;
-    options.on_stop_wanted = on_stop_wanted;
-    options.vm.loop = &worker->loop;
-    options.vm.memory_limit = (size_t)config->limits.memory;
-    options.vm.watch_log_ms = (uint32_t)config->watchdog.log;
-    options.vm.watch_raise_ms = (uint32_t)config->watchdog.raise;
-    options.vm.cancel_grace_ms = (uint32_t)config->timeouts.grace;
-    options.vm.outlet = worker->outlet = outlet_new(worker->options.hub, &worker->loop);
-    options.vm.shelf = worker->options.shelf;
-    worker->gen = generation_new(&options);
-    if (!worker->gen)
-        return -1;
-
-    const struct http_limits limits = http_limits_of(config);
-    const struct http_events events = handler_events(config->log.access);
-    http_server_init(&worker->http, &worker->loop, &limits, &events, generation_vm(worker->gen));
-    watch(worker, generation_vm(worker->gen));
-    return 0;
-}
-
-static void close_generation(struct worker *worker)
-{
-    watch(worker, NULL);
-    http_server_deinit(&worker->http);
-    generation_free(worker->gen);
-    worker->gen = NULL;
+    struct generation_options *options = &worker->lineage.options;
+    worker->outlet = outlet_new(worker->options.hub, &worker->loop);
+    slots_init(&worker->websockets);
+    *options = worker->options.generation;
+    options->on_stop_wanted = on_stop_wanted;
+    options->vm.loop = &worker->loop;
+    options->vm.memory_limit = (size_t)config->limits.memory;
+    options->vm.watch_log_ms = (uint32_t)config->watchdog.log;
+    options->vm.watch_raise_ms = (uint32_t)config->watchdog.raise;
+    options->vm.cancel_grace_ms = (uint32_t)config->timeouts.grace;
+    options->vm.outlet = worker->outlet;
+    options->vm.shelf = worker->options.shelf;
+    options->vm.websockets = &worker->websockets;
 }
 
 static void *worker_main(void *arg)
 {
     struct worker *worker = arg;
-    if (open_generation(worker) == 0) {
-        generation_boot(worker->gen, worker->options.argc, worker->options.argv, on_booted);
-        loop_run(&worker->loop);
-        close_generation(worker);
-        outlet_free(worker->outlet);
-    } else {
-        outlet_free(worker->outlet);
-        worker->phase = PHASE_ENDED;
-        worker->result = (struct generation_result){
-            .outcome = GENERATION_FAILED,
-            .exit_code = 1,
-            .message = mem_strdup("neap: the Lua state could not be made, see above; is "
-                                  "limits.memory too small?\n")};
-        report(worker, &worker->booted);
-    }
+    const struct config *config = worker->options.config;
+    const struct http_limits limits = http_limits_of(config);
+    const struct http_events events = handler_events(config->log.access);
+    open_lineage(worker);
+    http_server_init(&worker->http, &worker->loop, &limits, &events, NULL);
+    lineage_build(&worker->lineage, worker->options.generation.number);
+
+    loop_run(&worker->loop);
+
+    http_server_deinit(&worker->http);
+    lineage_close(&worker->lineage);
+    slots_deinit(&worker->websockets);
+    outlet_free(worker->outlet);
     report(worker, &worker->stopped); /* the main thread may join from here on */
     return NULL;
 }
@@ -413,10 +473,18 @@ static struct worker *worker_new(const struct worker_options *options)
     struct worker *worker = mem_calloc(sizeof *worker);
     worker->options = *options;
     deadline_init(&worker->look, on_look);
-    pthread_mutex_init(&worker->watch_lock, NULL);
+    worker->lineage = (struct lineage){.loop = &worker->loop,
+                                       .http = &worker->http,
+                                       .events = &lineage_events,
+                                       .argc = options->argc,
+                                       .argv = options->argv};
+    lineage_init(&worker->lineage, options->config->timeouts.drain,
+                 options->config->timeouts.grace); /* here: the main thread watches it at once */
     for (int i = 0; i < WORKER_ORDERS; i++)
-        worker->orders[i] = (struct order){
-            .message.run = on_order, .worker = worker, .order = (enum worker_order)i};
+        worker->orders[i] = (struct order){.message.run = on_order,
+                                           .answer.run = on_answer,
+                                           .worker = worker,
+                                           .order = (enum worker_order)i};
     worker->booted = (struct report){.message.run = on_booted_report, .worker = worker};
     worker->serving = (struct report){.message.run = on_serving_report, .worker = worker};
     worker->stop_wanted = (struct report){.message.run = on_stop_wanted_report, .worker = worker};
@@ -429,7 +497,9 @@ static void worker_free(struct worker *worker)
     for (size_t i = 0;
          worker->options.fds && !worker->listeners && i < worker->options.config->listen.count; i++)
         close(worker->options.fds[i]); /* it never came to serving */
-    pthread_mutex_destroy(&worker->watch_lock);
+    lineage_deinit(&worker->lineage);
+    for (int i = 0; i < WORKER_ORDERS; i++)
+        mem_free(worker->orders[i].error);
     mem_free((char *)worker->result.message);
     mem_free(worker->listeners);
     mem_free(worker);
@@ -454,18 +524,22 @@ struct worker *worker_start(const struct worker_options *options)
 
 void worker_order(struct worker *worker, enum worker_order order)
 {
-    if (worker->orders[order].is_given)
+    bool is_repeated = order >= WORKER_BUILD && order <= WORKER_DISCARD;
+    if (worker->orders[order].is_given && !is_repeated)
         return;
     worker->orders[order].is_given = true;
     loop_post(&worker->loop, &worker->orders[order].message);
 }
 
+void worker_build(struct worker *worker, int number)
+{
+    worker->build_number = number;
+    worker_order(worker, WORKER_BUILD);
+}
+
 void worker_watch(struct worker *worker)
 {
-    pthread_mutex_lock(&worker->watch_lock);
-    if (worker->watched)
-        watchdog_tick(worker->watched);
-    pthread_mutex_unlock(&worker->watch_lock);
+    lineage_watch(&worker->lineage);
 }
 
 void worker_join(struct worker *worker)
@@ -482,7 +556,7 @@ struct loop *worker_loop(struct worker *worker)
 
 struct vm *worker_vm(const struct worker *worker)
 {
-    return worker->gen ? generation_vm(worker->gen) : NULL;
+    return main_of(worker) ? generation_vm(main_of(worker)) : NULL;
 }
 
 void *worker_owner(const struct worker *worker)

@@ -1,4 +1,4 @@
-/* A worker: one thread with its loop, its generation of the application, its connections. The
+/* A worker: one thread with its loop, its generations of the application, its connections. The
  * server starts it, gives it orders, and joins its thread when it has stopped. All functions here
  * are for the main thread. */
 #ifndef WORKER_H
@@ -10,10 +10,27 @@
 
 struct worker;
 
+enum worker_order {
+    WORKER_SERVE, /* start accepting; after on_booted said GENERATION_SERVE */
+    /* Steps of a reload, each answered by on_step before the next one is given. Only WORKER_DISCARD
+     * may be given at any time; what was not answered by then never will be. */
+    WORKER_BUILD,     /* load the next generation: worker_build gives it */
+    WORKER_HAND_OVER, /* let the hooks of both pass on their data */
+    WORKER_SWITCH,    /* the next one serves */
+    WORKER_DISCARD,   /* give the next one up */
+    /* The end: */
+    WORKER_DRAIN,  /* accept what waits, then no more; on_shutdown hooks; let requests end */
+    WORKER_CANCEL, /* cancel every task; they get the grace for their clean-up */
+    WORKER_CUT,    /* end everything now, except the clean-up, which has its own limit */
+    WORKER_ORDERS
+};
+
 /* What a worker tells the server, on the main thread. */
 struct worker_events {
     void (*on_booted)(struct worker *worker, const struct generation_result *result);
     void (*on_serving)(struct worker *worker, int err); /* it accepts connections, or could not */
+    /* It has done what an order of a reload asks for. `error`: whole lines, NULL: all went well. */
+    void (*on_step)(struct worker *worker, enum worker_order order, const char *error);
     void (*on_stop_wanted)(struct worker *worker, int exit_code); /* by the application */
     /* The last call: worker_join may follow. Not clean: a hook of the application failed. */
     void (*on_stopped)(struct worker *worker, bool is_clean);
@@ -33,17 +50,11 @@ struct worker_options {
     void *owner;
 };
 
-enum worker_order {
-    WORKER_SERVE,  /* start accepting; after on_booted said GENERATION_SERVE */
-    WORKER_DRAIN,  /* accept what waits, then no more; on_shutdown hooks; let requests end */
-    WORKER_CANCEL, /* cancel every task; they get the grace for their clean-up */
-    WORKER_CUT,    /* end everything now, except the clean-up, which has its own limit */
-    WORKER_ORDERS
-};
-
 struct worker *worker_start(const struct worker_options *options); /* NULL: no thread or loop
                                                                       (logged) */
-void worker_order(struct worker *worker, enum worker_order order); /* each has an effect once */
+void worker_order(struct worker *worker, enum worker_order order); /* each has an effect once,
+                                                                      but those of a reload */
+void worker_build(struct worker *worker, int number);              /* WORKER_BUILD */
 void worker_watch(struct worker *worker);                          /* every WATCHDOG_TICK_MS */
 void worker_join(struct worker *worker);                           /* after on_stopped; frees it */
 void *worker_owner(const struct worker *worker);

@@ -43,6 +43,7 @@ struct request *guest_leave(struct guest *guest)
     rq->is_head = guest->is_head;
     rq->wants_close = guest->wants_close;
     rq->user.route = guest->route;
+    rq->owner = session->server->owner;
     if (guest->path) {
         bytes_append_text(&rq->decoded, guest->path);
         mem_free(guest->path);

@@ -17,8 +17,9 @@ struct guest_events {
     void (*on_early)(struct guest *guest);
     /* The peer ended its side or reset it. The connection is closed after this. */
     void (*on_gone)(struct guest *guest, int err);
-    void (*on_drained)(struct guest *guest); /* what was written has left; may be NULL */
-    void (*on_due)(struct guest *guest);     /* the time of guest_set_deadline has come */
+    void (*on_drained)(struct guest *guest);   /* what was written has left; may be NULL */
+    void (*on_due)(struct guest *guest);       /* the time of guest_set_deadline has come */
+    void (*on_new_owner)(struct guest *guest); /* somebody else answers from now on */
     void (*on_drain)(struct guest *guest);  /* the server is going to stop: say goodbye and leave */
     void (*on_closed)(struct guest *guest); /* the connection is gone; last call */
 };

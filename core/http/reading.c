@@ -40,7 +40,8 @@ static void session_on_head(struct session *session)
     if (rq->stage == REQUEST_BODY && !rq->expects_continue)
         session_watch_body(session);
     if (rq->has_upgrade && session->server->unfed > 0)
-        rq->wants_close = true;             /* bytes for a protocol that we do not switch to */
+        rq->wants_close = true; /* bytes for a protocol that we do not switch to */
+    rq->owner = session->server->owner;
     session->server->events.on_request(rq); /* may end it: rq can be gone after this */
     if (session->request == rq)
         request_keep(rq);

@@ -53,6 +53,7 @@ struct request_user {
     uint32_t burst;          /* bytes written since the writer last waited */
     int route;               /* index of the route, 0 = the fallback, -1 = not looked for */
     int cache_ref;           /* values made once per request, 0 = none */
+    void *traveller;         /* a WebSocket whose handler goes on in another Lua state, or NULL */
     int after_ref;           /* functions to run after the last byte, 0 = none */
     struct deadline timeout; /* of the route */
 };
@@ -61,6 +62,7 @@ struct request {
     llhttp_t parser;
     struct session *session; /* NULL once the connection is gone or serves the next request */
     struct http_server *server;
+    void *owner; /* server->owner when its handler began, NULL before */
     slot_handle handle;
     uint32_t id;
     enum request_stage stage;

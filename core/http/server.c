@@ -94,6 +94,12 @@ void request_free(struct request *rq)
     mem_free(rq);
 }
 
+void request_renew(struct request *rq)
+{
+    slots_take(&rq->server->requests, rq->handle);
+    rq->handle = slots_put(&rq->server->requests, rq);
+}
+
 struct request *request_find(struct http_server *server, slot_handle handle)
 {
     return slots_get(&server->requests, handle);

@@ -10,6 +10,8 @@
 #include "http/request.h"
 #include "net/loop.h"
 
+struct guest;
+
 /* What the floor above is told. Each may answer, and so end, the request. */
 struct http_events {
     void (*on_request)(struct request *rq); /* the head is there (and all of a request without body)
@@ -25,7 +27,7 @@ struct http_server {
     struct loop *loop;
     struct http_limits limits;
     struct http_events events;
-    void *owner;
+    void *owner;      /* who answers requests that begin now */
     struct list idle; /* sessions between requests, oldest first */
     struct list busy;
     uint32_t count;          /* sessions */
@@ -55,6 +57,13 @@ void http_server_leave(struct http_server *server); /* one less, freed by now */
 
 struct request *request_new(struct http_server *server); /* for a session to fill in */
 struct request *request_find(struct http_server *server, slot_handle handle); /* NULL: it is over */
-void request_free(struct request *rq); /* no session has it any more */
+void request_free(struct request *rq);  /* no session has it any more */
+void request_renew(struct request *rq); /* gives it a new handle: those given out so far are dead */
+/* Calls visit for each request that is being answered. It may end that. */
+void http_server_each_request(struct http_server *server,
+                              void (*visit)(struct request *rq, void *arg), void *arg);
+/* Calls visit for each guest. It may close the guest's connection or make the guest leave. */
+void http_server_each_guest(struct http_server *server,
+                            void (*visit)(struct guest *guest, void *arg), void *arg);
 
 #endif

@@ -361,6 +361,34 @@ static void close_all(struct list *sessions)
     }
 }
 
+void http_server_each_request(struct http_server *server,
+                              void (*visit)(struct request *rq, void *arg), void *arg)
+{
+    for (struct list *link = server->busy.next, *next; link != &server->busy; link = next) {
+        struct session *session = container_of(link, struct session, link);
+        next = link->next;
+        if (session->request)
+            visit(session->request, arg); /* only touches its own session */
+    }
+}
+
+void http_server_each_guest(struct http_server *server,
+                            void (*visit)(struct guest *guest, void *arg), void *arg)
+{
+    for (struct list *link = server->busy.next, *next; link != &server->busy; link = next) {
+        struct session *session = container_of(link, struct session, link);
+        next = link->next;
+        if (session->guest)
+            visit(session->guest, arg); /* only touches its own session */
+    }
+}
+
+static void drain_guest(struct guest *guest, void *arg)
+{
+    (void)arg;
+    guest->events->on_drain(guest);
+}
+
 void http_server_drain(struct http_server *server, void (*on_empty)(struct http_server *server))
 {
     server->is_draining = true;
@@ -369,12 +397,7 @@ void http_server_drain(struct http_server *server, void (*on_empty)(struct http_
         next = link->next;
         session_finish(container_of(link, struct session, link), true);
     }
-    for (struct list *link = server->busy.next, *next; link != &server->busy; link = next) {
-        struct session *session = container_of(link, struct session, link);
-        next = link->next;
-        if (session->guest)
-            session->guest->events->on_drain(session->guest); /* only touches its own session */
-    }
+    http_server_each_guest(server, drain_guest, NULL);
     if (server->count == 0)
         on_empty(server);
 }

@@ -17,9 +17,19 @@ void *ws_owner(const struct websocket *ws)
     return ws->owner;
 }
 
+struct guest *ws_guest(struct websocket *ws)
+{
+    return &ws->guest;
+}
+
 uint64_t ws_id(const struct websocket *ws)
 {
     return ws->id;
+}
+
+bool ws_is_open(const struct websocket *ws)
+{
+    return ws->state == WS_OPEN;
 }
 
 struct conn *ws_conn(struct websocket *ws)
@@ -213,6 +223,12 @@ static void ws_on_drained(struct guest *guest)
     ws->events->on_drained(ws);
 }
 
+static void ws_on_new_owner(struct guest *guest)
+{
+    struct websocket *ws = ws_of(guest);
+    ws->events->on_new_owner(ws);
+}
+
 static void ws_on_drain(struct guest *guest)
 {
     ws_close(ws_of(guest), WSLAY_CODE_GOING_AWAY, NULL, 0);
@@ -261,6 +277,7 @@ static const struct guest_events ws_guest_events = {
     .on_gone = ws_on_gone,
     .on_drained = ws_on_drained,
     .on_due = ws_on_due,
+    .on_new_owner = ws_on_new_owner,
     .on_drain = ws_on_drain,
     .on_closed = ws_on_closed,
 };
@@ -291,13 +308,4 @@ struct websocket *ws_accept(struct request *rq, const struct ws_options *options
     if (server->is_draining)
         ws_close(ws, WSLAY_CODE_GOING_AWAY, NULL, 0);
     return ws;
-}
-
-void ws_drain_all(struct http_server *server, int code)
-{
-    list_each (link, &server->busy) {
-        struct guest *guest = container_of(link, struct session, link)->guest;
-        if (guest && guest->events == &ws_guest_events)
-            ws_close(ws_of(guest), code, NULL, 0);
-    }
 }

@@ -9,6 +9,7 @@
 #include "http/request.h"
 #include "net/conn.h"
 
+struct guest;
 struct websocket;
 
 /* ---- the handshake: http/ws_handshake.c ---- */
@@ -40,7 +41,8 @@ struct ws_options {
 struct ws_events {
     /* A whole message (UTF-8 checked when is_text). `data` is valid during the call. */
     void (*on_message)(struct websocket *ws, const char *data, size_t len, bool is_text);
-    void (*on_drained)(struct websocket *ws); /* what was sent has left */
+    void (*on_drained)(struct websocket *ws);   /* what was sent has left */
+    void (*on_new_owner)(struct websocket *ws); /* of its server */
     /* The end, once. `code` is the peer's (1005: it gave none), ours when it broke a rule, or 1006:
      * it left or fell silent. The last event; the memory goes after this. */
     void (*on_close)(struct websocket *ws, int code, const char *reason, size_t len);
@@ -55,8 +57,10 @@ struct websocket *ws_accept(struct request *rq, const struct ws_options *options
 /* Whom to tell from now on. */
 void ws_bind(struct websocket *ws, const struct ws_events *events, void *owner);
 void *ws_owner(const struct websocket *ws);
-uint64_t ws_id(const struct websocket *ws); /* unique in its server */
-struct conn *ws_conn(struct websocket *ws); /* NULL while on_close is called */
+struct guest *ws_guest(struct websocket *ws);
+uint64_t ws_id(const struct websocket *ws);  /* unique in its server */
+bool ws_is_open(const struct websocket *ws); /* nobody has begun to close it */
+struct conn *ws_conn(struct websocket *ws);  /* NULL while on_close is called */
 
 /* Stops reading, so that messages wait in the kernel, and goes on. on_message is not called in
  * between. */
@@ -87,9 +91,6 @@ struct blob *ws_frame_new(const void *data, size_t len, bool is_text);
 struct blob *ws_frame_deflated_new(const void *data, size_t len, bool is_text);
 
 /* ---- all of a server's ---- */
-
-/* ws_close to each. http_server_drain does it with 1001. */
-void ws_drain_all(struct http_server *server, int code);
 
 struct ws_pool;                          /* what they share */
 void ws_pool_free(struct ws_pool *pool); /* for http_server_deinit */

@@ -7,6 +7,7 @@
 #include "script/vm.h"
 
 #include <lauxlib.h>
+#include <string.h>
 
 #define ROUTES_MAX 65535 /* a guest keeps the number in 16 bits */
 
@@ -16,6 +17,20 @@ void app_free(struct app *app)
         return;
     mem_free(app->routes);
     mem_free(app);
+}
+
+static bool is_websocket(const struct route *route)
+{
+    return route->ws_ref != LUA_NOREF;
+}
+
+int app_find_route(const struct app *app, const struct route *other)
+{
+    for (int i = 1; i <= app->count; i++)
+        if (is_websocket(&app->routes[i]) == is_websocket(other) &&
+            strcmp(app->routes[i].name, other->name) == 0)
+            return i;
+    return 0;
 }
 
 /* A reference to field `name` of the table on top, which must be a function; LUA_NOREF when it is
@@ -41,10 +56,24 @@ static enum on_disconnect field_on_disconnect(lua_State *L)
     return choice;
 }
 
+/* What app:ws said. */
+static void ws_read(lua_State *L, struct route *route)
+{
+    route->ws_ref = LUA_NOREF;
+    if (lua_getfield(L, -1, "ws") != LUA_TTABLE) {
+        lua_pop(L, 1);
+        return;
+    }
+    route->ws_has_callbacks = lua_getfield(L, -1, "handler") == LUA_TNIL;
+    lua_pop(L, 1);
+    route->ws_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
 /* Reads the route's table, which is on top. */
 static void route_read(lua_State *L, struct route *route)
 {
     route->handler_ref = field_ref(L, "handler");
+    ws_read(L, route);
     lua_getfield(L, -1, "name");
     if (lua_isnil(L, -1)) {
         lua_pop(L, 1);
@@ -77,8 +106,8 @@ static void routes_read(lua_State *L, struct app *app)
     lua_pop(L, 1);
 }
 
-/* core.serve{router=, routes=, fallback=, on_error=, on_send=, from=}: this state answers requests
- * with them. */
+/* core.serve{router=, routes=, fallback=, on_error=, on_send=, handoff=, adopt=, from=}: this state
+ * answers requests with them. */
 static int core_serve(lua_State *L)
 {
     struct vm *vm = vm_of(L);
@@ -93,9 +122,12 @@ static int core_serve(lua_State *L)
     app->router_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     routes_read(L, app);
     app->routes[0].handler_ref = field_ref(L, "fallback");
+    app->routes[0].ws_ref = LUA_NOREF;
     app->routes[0].name = "fallback";
     app->on_error_ref = field_ref(L, "on_error");
     app->on_send_ref = field_ref(L, "on_send");
+    app->handoff_ref = field_ref(L, "handoff");
+    app->adopt_ref = field_ref(L, "adopt");
     app->from_ref = field_ref(L, "from");
     return 0;
 }

@@ -15,6 +15,8 @@ enum on_disconnect { DISCONNECT_BY_METHOD, DISCONNECT_CANCEL, DISCONNECT_CONTINU
 
 struct route {
     int handler_ref;
+    int ws_ref; /* what app:ws said: callbacks and options; LUA_NOREF when it is no such route */
+    bool ws_has_callbacks;
     const char *name; /* for logs and tasks; kept alive by name_ref */
     int name_ref;
     uint64_t body_limit; /* 0 = the server's */
@@ -29,10 +31,15 @@ struct app {
     int count;
     int on_error_ref; /* LUA_NOREF when there is none */
     int on_send_ref;
-    int from_ref; /* makes a response object of any other results */
+    int handoff_ref; /* what the next generation is given, and ... */
+    int adopt_ref;   /* ... what takes it there; LUA_NOREF: none */
+    int from_ref;    /* makes a response object of any other results */
 };
 
 void app_free(struct app *app); /* the Lua references go with their state */
-int bind_serve(lua_State *L);   /* adds core.serve */
+/* The number of the route that is to this app what `other` is to its own: of the same name (or
+ * pattern), a WebSocket's if it is one. 0: there is none. */
+int app_find_route(const struct app *app, const struct route *other);
+int bind_serve(lua_State *L); /* adds core.serve */
 
 #endif

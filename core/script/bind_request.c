@@ -34,6 +34,7 @@ void request_release(lua_State *L, struct request *rq)
         luaL_unref(L, LUA_REGISTRYINDEX, rq->user.after_ref);
     rq->user.cache_ref = 0;
     rq->user.after_ref = 0;
+    vm_of(L)->requests--;
 }
 
 /* ---- fields ---- */

@@ -48,9 +48,19 @@ static void reader_undo(struct wait *wait)
     ((struct wsock *)wait->source)->reader = NULL;
 }
 
+/* nil, "reload": the next generation's handler takes what comes */
+static int push_reload(lua_State *L)
+{
+    lua_pushnil(L);
+    lua_pushliteral(L, "reload");
+    return 2;
+}
+
 static int recv_finish(lua_State *L, struct wait *wait)
 {
     struct wsock *wsock = wsock_check(L);
+    if (wsock && wsock_is_leaving(wsock))
+        return push_reload(L);
     if (wait->outcome == WAIT_TIMEOUT) {
         lua_pushnil(L);
         lua_pushliteral(L, "timeout");
@@ -60,13 +70,16 @@ static int recv_finish(lua_State *L, struct wait *wait)
     return count > 0 ? count : push_closed(L, wsock);
 }
 
-/* ws:recv([timeout]) -> message, "text" | "binary"; nil, "timeout"; nil, "closed", code, reason */
+/* ws:recv([timeout]) -> message, "text" | "binary"; nil, "timeout" | "reload"; nil, "closed", code,
+ * reason */
 static int ws_lua_recv(lua_State *L)
 {
     struct wsock *wsock = wsock_check(L);
     uint64_t timeout_ms = lua_isnoneornil(L, 2) ? WAIT_FOREVER : duration_check(L, 2);
     if (wsock && wsock->has_callbacks)
         return luaL_error(L, "messages of this socket go to its callback `message`");
+    if (wsock && wsock_is_leaving(wsock))
+        return push_reload(L);
     int count = wsock ? wsock_push_message(L, wsock) : 0;
     if (count > 0)
         return count;
@@ -176,6 +189,23 @@ static int ws_lua_close(lua_State *L)
     return 0;
 }
 
+/* ws:on_handoff(fn): when a new generation serves, ws:recv and ws:messages end; fn is called once
+ * the handler has returned, and gives the plain data that the new handler finds in ws.handoff. */
+static int ws_lua_on_handoff(lua_State *L)
+{
+    struct wsock *wsock = wsock_check(L);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    if (!wsock)
+        return 0;
+    if (wsock->has_callbacks)
+        return luaL_error(L, "a socket with callbacks survives a reload by itself, with ws.data");
+    lua_settop(L, 2);
+    if (wsock->on_handoff_ref)
+        luaL_unref(L, LUA_REGISTRYINDEX, wsock->on_handoff_ref);
+    wsock->on_handoff_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    return 0;
+}
+
 /* ---- subscriptions ---- */
 
 static int slow_policy(lua_State *L, bool is_envelope)
@@ -244,12 +274,22 @@ static int push_data(lua_State *L, struct wsock *wsock)
     return 1;
 }
 
-/* ws.data, ws.id, or a method (upvalue 1) */
+static int push_handoff(lua_State *L, const struct wsock *wsock)
+{
+    if (!wsock || !wsock->handoff_ref)
+        return 0;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, wsock->handoff_ref);
+    return 1;
+}
+
+/* ws.data, ws.handoff, ws.id, or a method (upvalue 1) */
 static int ws_index(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 2);
     if (strcmp(name, "data") == 0)
         return push_data(L, wsock_check(L));
+    if (strcmp(name, "handoff") == 0)
+        return push_handoff(L, wsock_check(L));
     if (strcmp(name, "id") == 0) {
         struct ws_box *box = luaL_checkudata(L, 1, WS_TYPE);
         lua_pushinteger(L, (lua_Integer)box->handle);
@@ -266,6 +306,7 @@ int bind_websocket(lua_State *L)
                                        {"send", ws_lua_send},
                                        {"try_send", ws_lua_try_send},
                                        {"close", ws_lua_close},
+                                       {"on_handoff", ws_lua_on_handoff},
                                        {"subscribe", ws_lua_subscribe},
                                        {"unsubscribe", ws_lua_unsubscribe},
                                        {NULL, NULL}};

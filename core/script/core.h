@@ -33,6 +33,7 @@ int bind_phases(lua_State *L);
 int bind_response(lua_State *L);
 int bind_socket(lua_State *L);
 int bind_listener(lua_State *L);
+int bind_kept(lua_State *L);
 int bind_net(lua_State *L);
 int bind_sqlite(lua_State *L);
 int bind_store(lua_State *L);

@@ -6,6 +6,7 @@
 #include "http/session.h"
 #include "script/duration.h"
 #include "script/encoding.h"
+#include "script/handover.h"
 #include "script/live_reply.h"
 #include "script/reply_head.h"
 #include "script/visit.h"
@@ -129,6 +130,14 @@ static void on_due(struct guest *guest)
     guest_set_deadline(guest, HEARTBEAT_MS);
 }
 
+static void on_new_owner(struct guest *guest)
+{
+    struct events *events = container_of(guest, struct events, guest);
+    struct vm *to = guest_server(guest)->owner;
+    visit_move(events->vm, &events->visits, to, 0);
+    events->vm = to;
+}
+
 static void on_drain(struct guest *guest)
 {
     events_end(container_of(guest, struct events, guest));
@@ -144,6 +153,7 @@ static const struct guest_events events_guest_events = {
     .on_gone = on_gone,
     .on_drained = on_drained,
     .on_due = on_due,
+    .on_new_owner = on_new_owner,
     .on_drain = on_drain,
     .on_closed = on_closed,
 };
@@ -197,10 +207,12 @@ static void answer_over(lua_State *L, struct request *rq, int index)
 static void start(struct request *rq, const struct topic_choice *choice, int visits)
 {
     struct events *events = mem_calloc(sizeof(*events));
-    events->vm = rq->server->owner;
+    events->vm = rq->owner;
     events->visits = visits;
     events->is_chunked = rq->framing == FRAMING_CHUNKED;
     guest_enter(&events->guest, &events_guest_events, rq);
+    if (handover_renumber(&events->guest, events->vm))
+        on_new_owner(&events->guest);
     feed_open(&events->feed, events->vm->options.outlet, &events_feed_events, FEED_SSE,
               choice->topics, choice->count, choice->cursor, -1);
     if (topic_choice_owes_gap(choice))

@@ -213,6 +213,12 @@ bool generation_has_callbacks(const struct generation *gen)
     return false;
 }
 
+bool generation_has_clients(const struct generation *gen)
+{
+    const struct vm *vm = gen->vm;
+    return vm->requests > 0 || vm->websockets > 0 || generation_has_callbacks(gen);
+}
+
 void generation_free(struct generation *gen)
 {
     loop_cancel_job(&gen->booted_job);
@@ -220,6 +226,11 @@ void generation_free(struct generation *gen)
     vm_free(gen->vm);
     mem_free(gen->message);
     mem_free(gen);
+}
+
+int generation_number(const struct generation *gen)
+{
+    return gen->options.number;
 }
 
 struct vm *generation_vm(const struct generation *gen)

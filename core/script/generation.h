@@ -71,8 +71,11 @@ bool generation_is_idle(const struct generation *gen); /* no task is left */
 /* A handler, a callback of a WebSocket or a req:after is under way: what a drain waits for. Tasks
  * of the application itself need not end. */
 bool generation_has_callbacks(const struct generation *gen);
+/* ... or a request, or a WebSocket, belongs to it. */
+bool generation_has_clients(const struct generation *gen);
 void generation_free(struct generation *gen); /* it must be idle */
 
+int generation_number(const struct generation *gen);
 struct vm *generation_vm(const struct generation *gen);
 void *generation_owner(const struct generation *gen);
 

@@ -10,6 +10,7 @@
 #include "script/reply.h"
 #include "script/task.h"
 #include "script/vm.h"
+#include "script/wsock.h"
 
 #include <lauxlib.h>
 #include <string.h>
@@ -17,20 +18,47 @@
 
 static struct vm *request_vm(const struct request *rq)
 {
-    return rq->server->owner;
+    return rq->owner;
 }
 
 static struct route *request_route(const struct request *rq)
 {
+    if (!rq->owner || rq->user.route < 0)
+        return NULL;
     struct app *app = request_vm(rq)->app;
-    return app && rq->user.route >= 0 && rq->user.route <= app->count ? &app->routes[rq->user.route]
-                                                                      : NULL;
+    return app && rq->user.route <= app->count ? &app->routes[rq->user.route] : NULL;
 }
 
 uint64_t handler_body_limit(const struct request *rq)
 {
     const struct route *route = request_route(rq);
     return route && route->body_limit ? route->body_limit : rq->server->limits.body;
+}
+
+/* ---- the route ---- */
+
+static void copy_params(struct request *rq, const struct router_result *found, const char *path)
+{
+    rq->param_count = (uint16_t)found->count;
+    for (int i = 0; i < found->count; i++) {
+        rq->params[i].name = found->params[i].name;
+        rq->params[i].value.offset = (uint32_t)(found->params[i].value - path);
+        rq->params[i].value.len = (uint32_t)found->params[i].len;
+    }
+}
+
+static void find_route(struct request *rq, const struct app *app)
+{
+    struct router_result found;
+    size_t method_len;
+    size_t path_len;
+    const char *method = request_method(rq, &method_len);
+    const char *path = request_path(rq, &path_len);
+    router_find(app->router, method, method_len, path, path_len, &found);
+    rq->user.route = found.route > 0 ? found.route : 0;
+    rq->allow = found.allow;
+    if (found.route > 0)
+        copy_params(rq, &found, path);
 }
 
 /* ---- in the task ---- */
@@ -89,6 +117,8 @@ static int handler_failed(lua_State *L, struct task *task)
 
 /* ---- after the task ---- */
 
+static void handler_ended(struct task *task, int status);
+
 /* The functions given to req:after run as a task of their own; the request lives until it ends. */
 static void after_ended(struct task *task, int status)
 {
@@ -143,7 +173,7 @@ static void handler_finish(struct request *rq)
     }
     if (conn && rq->answer == ANSWER_ENDED) {
         conn_flush(conn);
-        if (conn_unsent(conn) > 0) {
+        if (conn_unsent(conn) > 0 && !request_vm(rq)->is_hurried) {
             rq->user.awaits_drain = true; /* handler_on_writable comes back here */
             return;
         }
@@ -151,6 +181,28 @@ static void handler_finish(struct request *rq)
     rq->user.keeps = true;
     request_done(rq);
     after_start(rq);
+}
+
+/* The handler of a WebSocket has left it to the generation that serves now: the request goes along,
+ * and that one's handler takes both. */
+static void handler_go_on(struct request *rq)
+{
+    struct vm *vm = rq->server->owner;
+    request_release(request_vm(rq)->L, rq);
+    request_renew(rq); /* the state that it leaves cannot touch it any more */
+    rq->owner = vm;
+    vm->requests++;
+    find_route(rq, vm->app); /* names of parameters belong to a router */
+    struct task *task = wsock_arrive(rq);
+    if (!task) {
+        handler_finish(rq);
+        return;
+    }
+    task->on_error = handler_failed;
+    task->on_end = handler_ended;
+    task->owner = rq;
+    rq->user.task = task;
+    task_start_later(task, 2);
 }
 
 /* The task ended: well, with an error, cancelled, or stopped. */
@@ -162,6 +214,10 @@ static void handler_ended(struct task *task, int status)
         loop_clear_deadline(task->vm->loop, &rq->user.timeout);
     request_wake_reader(rq);
     stream_wake_writer(rq);
+    if (rq->user.traveller) {
+        handler_go_on(rq);
+        return;
+    }
     if (rq->answer == ANSWER_NONE && rq->session && !rq->is_disconnected) {
         rq->wants_close = status != LUA_OK;
         response_plain(rq, task->is_cancelled ? 503 : 500);
@@ -170,30 +226,6 @@ static void handler_ended(struct task *task, int status)
 }
 
 /* ---- from the session ---- */
-
-static void copy_params(struct request *rq, const struct router_result *found, const char *path)
-{
-    rq->param_count = (uint16_t)found->count;
-    for (int i = 0; i < found->count; i++) {
-        rq->params[i].name = found->params[i].name;
-        rq->params[i].value.offset = (uint32_t)(found->params[i].value - path);
-        rq->params[i].value.len = (uint32_t)found->params[i].len;
-    }
-}
-
-static void find_route(struct request *rq, const struct app *app)
-{
-    struct router_result found;
-    size_t method_len;
-    size_t path_len;
-    const char *method = request_method(rq, &method_len);
-    const char *path = request_path(rq, &path_len);
-    router_find(app->router, method, method_len, path, path_len, &found);
-    rq->user.route = found.route > 0 ? found.route : 0;
-    rq->allow = found.allow;
-    if (found.route > 0)
-        copy_params(rq, &found, path);
-}
 
 static void handler_on_timeout(struct deadline *deadline)
 {
@@ -230,6 +262,7 @@ static void handler_on_request(struct request *rq)
     task->on_error = handler_failed;
     task->on_end = handler_ended;
     rq->user.task = task;
+    vm->requests++;
     if (route->timeout_ms) {
         deadline_init(&rq->user.timeout, handler_on_timeout);
         loop_set_deadline(vm->loop, &rq->user.timeout, route->timeout_ms);
@@ -270,6 +303,18 @@ static void handler_on_gone(struct request *rq)
         task_cancel(rq->user.task);
     request_wake_reader(rq);
     stream_wake_writer(rq);
+}
+
+static void hurry_request(struct request *rq, void *vm)
+{
+    if (rq->owner == vm)
+        handler_on_writable(rq);
+}
+
+void handler_hurry(struct http_server *http, struct vm *vm)
+{
+    vm->is_hurried = true;
+    http_server_each_request(http, hurry_request, vm);
 }
 
 static void handler_on_log(struct request *rq)

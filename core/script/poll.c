@@ -6,6 +6,7 @@
 #include "http/session.h"
 #include "script/duration.h"
 #include "script/encoding.h"
+#include "script/handover.h"
 #include "script/live_reply.h"
 #include "script/reply_head.h"
 #include "script/visit.h"
@@ -149,6 +150,14 @@ static void on_due(struct guest *guest)
         answer_empty(poll, 204);
 }
 
+static void on_new_owner(struct guest *guest)
+{
+    struct poll *poll = container_of(guest, struct poll, guest);
+    struct vm *to = guest_server(guest)->owner;
+    visit_move(poll->vm, &poll->visits, to, 0);
+    poll->vm = to;
+}
+
 static void on_drain(struct guest *guest)
 {
     answer_empty(container_of(guest, struct poll, guest), 503);
@@ -159,8 +168,11 @@ static void on_closed(struct guest *guest)
     poll_free(container_of(guest, struct poll, guest));
 }
 
-static const struct guest_events poll_guest_events = {
-    .on_gone = on_gone, .on_due = on_due, .on_drain = on_drain, .on_closed = on_closed};
+static const struct guest_events poll_guest_events = {.on_gone = on_gone,
+                                                      .on_due = on_due,
+                                                      .on_new_owner = on_new_owner,
+                                                      .on_drain = on_drain,
+                                                      .on_closed = on_closed};
 
 /* ---- beginning ---- */
 
@@ -204,6 +216,8 @@ int reply_poll(lua_State *L, struct request *rq, int index)
     guest_enter(&poll->guest, &poll_guest_events, rq);
     poll->guest.limit = limit;
     poll->guest.has_gap = choice.is_foreign;
+    if (handover_renumber(&poll->guest, poll->vm))
+        on_new_owner(&poll->guest);
     topic_choice_open(L, topics, &choice);
     feed_open(&poll->feed, poll->vm->options.outlet, &poll_feed_events, FEED_POLL, choice.topics,
               choice.count, choice.cursor, SLOW_GAP);

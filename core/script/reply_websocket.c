@@ -91,18 +91,18 @@ static const char *push_protocol(lua_State *L, const struct request *rq, int spe
 
 /* ---- the handler's time ---- */
 
-/* Closes when the handler leaves: as it should, or by an error. Stack: the guard, the error or nil.
- */
+/* Closes when the handler leaves: as it should, or by an error. Not when the next generation goes
+ * on with it. Stack: the guard, the error or nil. */
 static int guard_close(lua_State *L)
 {
     slot_handle *handle = lua_touserdata(L, 1);
     struct wsock *wsock = wsock_find(vm_of(L), *handle);
+    struct request *rq = task_of(L)->owner;
     *handle = 0;
-    if (!wsock)
+    if (!wsock || rq->user.traveller)
         return 0;
     if (!lua_isnil(L, 2))
-        wsock_close(wsock, task_is_cancel(L, 2) ? 1001 : 1011,
-                    task_is_cancel(L, 2) ? "going away" : "the handler failed");
+        wsock_close_failed(wsock, task_is_cancel(L, 2));
     else if (!wsock->has_callbacks)
         wsock_close(wsock, 1000, "");
     wsock_task_ended(wsock);
@@ -121,33 +121,49 @@ static void push_guard(lua_State *L, slot_handle handle)
     lua_toclose(L, -1);
 }
 
+/* The guard closes it, unless it departs. */
 static int handler_returned(lua_State *L, int status, lua_KContext context)
 {
-    (void)L;
     (void)status;
-    (void)context;
-    return 0; /* the guard closes */
+    return wsock_depart(L, (struct wsock *)context); /* lives as long as its task */
 }
 
 /* Calls handler(ws, req) or open(ws, req) of the spec. */
 static int run(lua_State *L, struct request *rq, struct wsock *wsock, int spec)
 {
-    slot_handle handle = wsock->handle;
     wsock_task_begins(wsock, task_of(L));
-    push_guard(L, handle);
+    push_guard(L, wsock->handle);
     lua_getfield(L, spec, wsock->has_callbacks ? "open" : "handler");
     if (lua_isnil(L, -1))
         return 0;
-    wsock_push(L, handle);
+    wsock_push(L, wsock->handle);
     request_push(L, rq);
-    lua_callk(L, 2, 0, 0, handler_returned);
-    return handler_returned(L, LUA_OK, 0);
+    lua_callk(L, 2, 0, (lua_KContext)wsock, handler_returned);
+    return handler_returned(L, LUA_OK, (lua_KContext)wsock);
+}
+
+int reply_websocket_again(lua_State *L)
+{
+    struct request *rq = lua_touserdata(L, 1);
+    struct wsock *wsock = lua_touserdata(L, 2);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, wsock->spec_ref);
+    return run(L, rq, wsock, 3);
+}
+
+/* Reads what the route says of its sockets; what of it is text stays on the stack. */
+static void plan_read(lua_State *L, const struct request *rq, int spec, struct wsock_plan *plan)
+{
+    plan->protocol = push_protocol(L, rq, spec);
+    plan->has_callbacks = lua_getfield(L, spec, "handler") == LUA_TNIL;
+    lua_getfield(L, spec, "feed");
+    plan->is_feed = lua_toboolean(L, -1);
 }
 
 int reply_websocket(lua_State *L, struct request *rq, int index)
 {
     struct ws_offer offer;
     struct ws_options options;
+    struct wsock_plan plan = {.options = &options};
     reply_field(L, index, "ws");
     int spec = lua_gettop(L);
     ws_offer_read(rq, &offer);
@@ -157,13 +173,11 @@ int reply_websocket(lua_State *L, struct request *rq, int index)
         return refuse(rq, 403, "pages from there may not connect\n");
 
     options_read(L, spec, &options);
-    const char *protocol = push_protocol(L, rq, spec);
-    lua_getfield(L, spec, "handler");
-    bool has_callbacks = lua_isnil(L, -1);
+    plan_read(L, rq, spec, &plan);
     response_begin(rq, 101);
     reply_headers(L, rq, index, NULL);
     lua_pushvalue(L, spec);
-    struct wsock *wsock =
-        wsock_open(vm_of(L), rq, &options, protocol, luaL_ref(L, LUA_REGISTRYINDEX), has_callbacks);
+    plan.spec_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    struct wsock *wsock = wsock_open(vm_of(L), rq, &plan);
     return wsock ? run(L, rq, wsock, spec) : 0;
 }

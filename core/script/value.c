@@ -31,18 +31,21 @@ struct path {
 
 static void path_format(const struct path *path, char *out, size_t size)
 {
-    if (!path || !path->parent)
-        return;
-    path_format(path->parent, out, size);
+    if (path->parent)
+        path_format(path->parent, out, size);
     size_t len = strlen(out);
-    snprintf(out + len, size - len, ".%s", path->key);
+    snprintf(out + len, size - len, path->parent ? ".%s" : "%s", path->key);
 }
 
 static int refuse(const struct path *path, const char *what, char error[VALUE_ERROR_SIZE])
 {
     char where[100] = "";
     path_format(path, where, sizeof(where));
-    if (where[0])
+    bool has_name = where[0] && where[0] != '.';
+    if (has_name)
+        snprintf(error, VALUE_ERROR_SIZE, "%s: %s cannot be kept, only plain data can", where,
+                 what);
+    else if (where[0])
         snprintf(error, VALUE_ERROR_SIZE, "%s at %s cannot be kept: only plain data can", what,
                  where);
     else
@@ -153,14 +156,21 @@ static int put_value(lua_State *L, int index, struct bytes *out, const struct pa
     }
 }
 
-int value_write(lua_State *L, int index, struct bytes *out, char error[VALUE_ERROR_SIZE])
+int value_write_named(lua_State *L, int index, const char *name, struct bytes *out,
+                      char error[VALUE_ERROR_SIZE])
 {
     struct path root = {.parent = NULL};
+    snprintf(root.key, sizeof(root.key), "%s", name);
     size_t start = out->len;
     if (put_value(L, lua_absindex(L, index), out, &root, 0, error) == 0)
         return 0;
     out->len = start;
     return -1;
+}
+
+int value_write(lua_State *L, int index, struct bytes *out, char error[VALUE_ERROR_SIZE])
+{
+    return value_write_named(L, index, "", out, error);
 }
 
 /* ---- reading ---- */

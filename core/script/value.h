@@ -16,6 +16,9 @@
 /* Appends the value at `index`. Never raises. 0, or -1 and a sentence like "a function at
  * .user.conn cannot be kept". */
 int value_write(lua_State *L, int index, struct bytes *out, char error[VALUE_ERROR_SIZE]);
+/* The same; the sentence calls it by `name`: "ws.data.user.conn: a function cannot be kept ...". */
+int value_write_named(lua_State *L, int index, const char *name, struct bytes *out,
+                      char error[VALUE_ERROR_SIZE]);
 /* Pushes the value that value_write made. Raises only when memory runs out. */
 void value_push(lua_State *L, const char *data, size_t len);
 /* The same for the first of several written after each other: where the next begins. */

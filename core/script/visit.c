@@ -1,12 +1,16 @@
 /* Visits: see visit.h. */
 #include "script/visit.h"
 
+#include "base/log.h"
 #include "script/bind_request.h"
+#include "script/call.h"
 #include "script/core.h"
 #include "script/live_reply.h"
 #include "script/reply_head.h"
 #include "script/task.h"
+#include "script/value.h"
 #include "script/vm.h"
+#include "script/wsock.h"
 
 #include <lauxlib.h>
 
@@ -79,13 +83,72 @@ void visit_end(struct vm *vm, int visits)
     luaL_unref(vm->L, LUA_REGISTRYINDEX, visits);
 }
 
-/* core.watch_visits(begin, leave): begin(transport, topics, req) -> visits or nil; leave(visits) */
+/* ---- from one state to the next ---- */
+
+struct visit_move {
+    struct vm *from;
+    struct vm *to;
+    int visits; /* in the one, then in the other */
+    slot_handle websocket;
+    struct bytes data;
+    char error[VALUE_ERROR_SIZE];
+};
+
+static int pack(lua_State *L)
+{
+    struct visit_move *move = lua_touserdata(L, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, vm_of(L)->visit_pack_ref);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, move->visits);
+    lua_call(L, 1, 1);
+    value_write_named(L, -1, "visit", &move->data, move->error);
+    return 0;
+}
+
+static int unpack(lua_State *L)
+{
+    struct visit_move *move = lua_touserdata(L, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, vm_of(L)->visit_unpack_ref);
+    value_push(L, move->data.data, move->data.len);
+    if (move->websocket)
+        wsock_push(L, move->websocket);
+    else
+        lua_pushnil(L);
+    lua_call(L, 2, 1);
+    if (!lua_isnil(L, -1))
+        move->visits = luaL_ref(L, LUA_REGISTRYINDEX);
+    return 0;
+}
+
+void visit_move(struct vm *from, int *visits, struct vm *to, slot_handle websocket)
+{
+    struct visit_move move = {.from = from, .to = to, .visits = *visits, .websocket = websocket};
+    if (*visits == 0)
+        return;
+    call_protected(from, pack, &move, "topic:on");
+    *visits = 0;
+    if (move.data.len == 0) {
+        log_warn("reload: %s: for the next generation this client is not there", move.error);
+        visit_end(from, move.visits);
+        return;
+    }
+    luaL_unref(from->L, LUA_REGISTRYINDEX, move.visits);
+    move.visits = 0;
+    if (to->visit_begin_ref) /* else nobody watches any more */
+        call_protected(to, unpack, &move, "topic:on");
+    *visits = move.visits;
+    bytes_deinit(&move.data);
+}
+
+/* core.watch_visits(begin, leave, pack, unpack): begin(transport, topics, req) -> visits or nil;
+ * leave(visits); pack(visits) -> plain data; unpack(data, ws) -> visits or nil */
 static int core_watch_visits(lua_State *L)
 {
     struct vm *vm = vm_of(L);
-    luaL_checktype(L, 1, LUA_TFUNCTION);
-    luaL_checktype(L, 2, LUA_TFUNCTION);
-    lua_settop(L, 2);
+    for (int i = 1; i <= 4; i++)
+        luaL_checktype(L, i, LUA_TFUNCTION);
+    lua_settop(L, 4);
+    vm->visit_unpack_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    vm->visit_pack_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     vm->visit_leave_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     vm->visit_begin_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;

@@ -4,6 +4,7 @@
 #ifndef SCRIPT_VISIT_H
 #define SCRIPT_VISIT_H
 
+#include "base/slots.h"
 #include "http/request.h"
 
 #include <lua.h>
@@ -19,5 +20,9 @@ int visit_take(lua_State *L, int index);
 int visit_take_of(lua_State *L, int index);
 /* The client has been served, or has left: those who watch are told, in a task of their own. */
 void visit_end(struct vm *vm, int visits);
+
+/* Another state serves: the visits go over to it. What they hold is plain data, or they end now.
+ * The WebSocket's handle there, 0 for others. */
+void visit_move(struct vm *from, int *visits, struct vm *to, slot_handle websocket);
 
 #endif

@@ -100,7 +100,6 @@ struct vm *vm_new(const struct vm_options *options)
     slots_init(&vm->task_slots);
     slots_init(&vm->sockets);
     slots_init(&vm->databases);
-    slots_init(&vm->websockets);
     list_init(&vm->tasks);
     list_init(&vm->idle_tasks);
     list_init(&vm->ready);
@@ -123,7 +122,6 @@ fail:
     slots_deinit(&vm->task_slots);
     slots_deinit(&vm->sockets);
     slots_deinit(&vm->databases);
-    slots_deinit(&vm->websockets);
     mem_free(vm);
     return NULL;
 }
@@ -152,7 +150,6 @@ void vm_free(struct vm *vm)
     slots_deinit(&vm->task_slots);
     slots_deinit(&vm->sockets);
     slots_deinit(&vm->databases);
-    slots_deinit(&vm->websockets);
     bytes_deinit(&vm->warning);
     mem_free(vm);
 }

@@ -28,18 +28,22 @@ struct vm_options {
     uint32_t watch_log_ms; /* a slice longer than this is logged */
     uint32_t watch_raise_ms;
     uint32_t cancel_grace_ms;
-    struct outlet *outlet;   /* this worker's side of all topics */
-    struct shelf *shelf;     /* all stores */
-    struct threads *threads; /* for task.thread; NULL inside of it */
-    void *errand;            /* inside task.thread: what runs there */
+    struct outlet *outlet;    /* this worker's side of all topics */
+    struct shelf *shelf;      /* all stores */
+    struct threads *threads;  /* for task.thread; NULL inside of it */
+    void *errand;             /* inside task.thread: what runs there */
+    struct slots *websockets; /* this worker's, of all its generations: for handles */
+    struct vm *predecessor;   /* the state that serves while this one is built, or NULL */
 };
 
 struct vm {
     lua_State *L; /* the main thread: never runs user code outside a task or call_protected */
     struct loop *loop;
-    struct slots websockets;       /* for handles */
     struct slots sockets;          /* and listeners, of neap.net, for handles */
     struct slots databases;        /* pools of SQLite and leases of theirs, for handles */
+    uint32_t requests;             /* that its handlers have */
+    uint32_t websockets;           /* that its handlers have */
+    bool is_hurried;               /* its time is over */
     struct app *app;               /* what serves requests, NULL before core.serve */
     struct generation *generation; /* who owns this vm; opaque here */
     struct vm_options options;
@@ -60,6 +64,8 @@ struct vm {
     struct watch watch;   /* what the watchdog looks at */
     int visit_begin_ref;  /* functions of neap.visits, see visit.c; 0: nobody watches */
     int visit_leave_ref;
+    int visit_pack_ref;
+    int visit_unpack_ref;
 #ifdef NEAP_TESTING
     uint32_t fail_in; /* allocations until one fails, see vm.c */
 #endif

@@ -104,14 +104,25 @@ static void arm(lua_State *L)
         lua_sethook(L, on_hook, LUA_MASKCOUNT, 1);
 }
 
+static bool is_ours(const siginfo_t *info)
+{
+    return info->si_code == SI_QUEUE && info->si_pid == getpid();
+}
+
+/* The next may be sent. */
+static void take_signal(struct vm *vm)
+{
+    atomic_store_explicit(&vm->watch.is_signalled, false, memory_order_release);
+}
+
 /* Interrupts the worker anywhere. lua_sethook is the one function of Lua that may be called here.
  */
 static void on_signal(int number, siginfo_t *info, void *context)
 {
     (void)number;
     (void)context;
-    if (info->si_code != SI_QUEUE || info->si_pid != getpid())
-        return; /* not ours */
+    if (!is_ours(info))
+        return;
     struct vm *vm = info->si_value.sival_ptr;
     struct watch *watch = &vm->watch;
     lua_State *L = atomic_load_explicit(&watch->running, memory_order_relaxed);
@@ -120,7 +131,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
         note_who(vm, watch, slice);
         arm(L);
     }
-    atomic_store_explicit(&watch->is_signalled, false, memory_order_release);
+    take_signal(vm);
 }
 
 void watchdog_init(struct vm *vm)
@@ -136,19 +147,23 @@ void watchdog_init(struct vm *vm)
     sigaction(WATCHDOG_SIGNAL, &action, NULL);
 }
 
-/* A signal that was sent before the vm went away must not find it gone. */
+/* A signal that was sent before the vm went away must not find it gone. One for another vm of this
+ * thread is taken along: its next tick sends a new one. */
 void watchdog_deinit(struct vm *vm)
 {
     const struct timespec at_once = {0, 0};
     sigset_t ours, before;
+    siginfo_t info;
     (void)vm;
     if (WATCHDOG_POLLS)
         return;
     sigemptyset(&ours);
     sigaddset(&ours, WATCHDOG_SIGNAL);
     pthread_sigmask(SIG_BLOCK, &ours, &before);
-    while (sigtimedwait(&ours, NULL, &at_once) > 0 || errno == EINTR)
-        continue;
+    int number;
+    while ((number = sigtimedwait(&ours, &info, &at_once)) > 0 || errno == EINTR)
+        if (number > 0 && is_ours(&info))
+            take_signal(info.si_value.sival_ptr);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 

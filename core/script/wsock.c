@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "http/session.h"
+#include "script/handover.h"
 #include "script/task.h"
 #include "script/vm.h"
 
@@ -17,17 +18,26 @@ struct queued {
 
 struct wsock *wsock_find(struct vm *vm, slot_handle handle)
 {
-    return slots_get(&vm->websockets, handle);
+    struct wsock *wsock = slots_get(vm->options.websockets, handle);
+    return wsock && wsock->vm == vm ? wsock : NULL; /* else it has gone over to the next */
+}
+
+void wsock_unref_all(struct wsock *wsock)
+{
+    int *refs[] = {&wsock->spec_ref, &wsock->data_ref, &wsock->on_handoff_ref, &wsock->handoff_ref};
+    for (size_t i = 0; i < sizeof(refs) / sizeof(*refs); i++) {
+        if (*refs[i])
+            luaL_unref(wsock->vm->L, LUA_REGISTRYINDEX, *refs[i]); /* ignores LUA_NOREF */
+        *refs[i] = 0;
+    }
 }
 
 static void wsock_free(struct wsock *wsock)
 {
-    lua_State *L = wsock->vm->L;
     wsub_close_all(wsock);
-    slots_take(&wsock->vm->websockets, wsock->handle);
-    luaL_unref(L, LUA_REGISTRYINDEX, wsock->spec_ref);
-    if (wsock->data_ref)
-        luaL_unref(L, LUA_REGISTRYINDEX, wsock->data_ref);
+    wsock->vm->websockets--;
+    slots_take(wsock->vm->options.websockets, wsock->handle);
+    wsock_unref_all(wsock);
     bytes_deinit(&wsock->queue);
     mem_free(wsock->reason);
     mem_free(wsock);
@@ -82,6 +92,8 @@ int wsock_push_message(lua_State *L, struct wsock *wsock)
 
 static bool push_callback(lua_State *L, const struct wsock *wsock, const char *name)
 {
+    if (wsock->is_feed)
+        return false;
     lua_rawgeti(L, LUA_REGISTRYINDEX, wsock->spec_ref);
     lua_getfield(L, -1, name);
     lua_remove(L, -2);
@@ -96,6 +108,8 @@ static int callbacks_next(lua_State *L, int status, lua_KContext context)
     struct wsock *wsock = (struct wsock *)context; /* lives as long as its task */
     for (;;) {
         lua_settop(L, 1);
+        if (wsock_is_left_behind(wsock))
+            return 0; /* the next generation has its own callbacks */
         if (queue_len(wsock) > 0 && push_callback(L, wsock, "message")) {
             lua_pushvalue(L, 1);
             wsock_push_message(L, wsock);
@@ -127,8 +141,18 @@ static void callbacks_ended(struct task *task, int status)
 {
     struct wsock *wsock = task->owner;
     if (status != LUA_OK)
-        wsock_close(wsock, 1011, "the handler failed");
+        wsock_close_failed(wsock, task->is_cancelled);
     wsock_task_ended(wsock);
+}
+
+void wsock_close_failed(struct wsock *wsock, bool is_cancelled)
+{
+    if (!is_cancelled)
+        wsock_close(wsock, 1011, "the handler failed");
+    else if (wsock_is_left_behind(wsock))
+        wsock_close(wsock, 1012, "reload");
+    else
+        wsock_close(wsock, 1001, "going away");
 }
 
 static void start_callbacks(struct wsock *wsock, bool is_later)
@@ -158,6 +182,8 @@ void wsock_task_begins(struct wsock *wsock, struct task *task)
 void wsock_task_ended(struct wsock *wsock)
 {
     wsock->task = NULL;
+    if (wsock->has_callbacks && wsock_is_left_behind(wsock))
+        wsock_move(wsock, NULL);
     if (wsock->has_callbacks && (queue_len(wsock) > 0 || wsock->owes_close))
         start_callbacks(wsock, true);
     else if (!wsock->ws)
@@ -179,6 +205,12 @@ static void wake_writers(struct wsock *wsock)
     struct list *link;
     while ((link = list_shift(&wsock->writers)))
         wait_wake(container_of(link, struct wait, link), 0);
+}
+
+void wsock_wake_all(struct wsock *wsock)
+{
+    wake_reader(wsock);
+    wake_writers(wsock);
 }
 
 static void on_message(struct websocket *ws, const char *data, size_t len, bool is_text)
@@ -207,8 +239,7 @@ static void on_close(struct websocket *ws, int code, const char *reason, size_t 
     wsock->reason_len = (uint32_t)len;
     wsock->owes_close = wsock->has_callbacks;
     wsub_close_all(wsock);
-    wake_reader(wsock);
-    wake_writers(wsock);
+    wsock_wake_all(wsock);
     if (wsock->task)
         return;
     if (wsock->has_callbacks)
@@ -217,23 +248,31 @@ static void on_close(struct websocket *ws, int code, const char *reason, size_t 
         wsock_free(wsock);
 }
 
-static const struct ws_events wsock_events = {on_message, on_drained, on_close};
+static void on_new_owner(struct websocket *ws)
+{
+    wsock_follow(ws_owner(ws));
+}
+
+static const struct ws_events wsock_events = {on_message, on_drained, on_new_owner, on_close};
 
 /* ---- life ---- */
 
-struct wsock *wsock_open(struct vm *vm, struct request *rq, const struct ws_options *options,
-                         const char *protocol, int spec_ref, bool has_callbacks)
+struct wsock *wsock_open(struct vm *vm, struct request *rq, const struct wsock_plan *plan)
 {
     struct wsock *wsock = mem_calloc(sizeof(*wsock));
     wsock->vm = vm;
-    wsock->spec_ref = spec_ref;
-    wsock->has_callbacks = has_callbacks;
+    wsock->spec_ref = plan->spec_ref;
+    wsock->has_callbacks = plan->has_callbacks;
+    wsock->is_feed = plan->is_feed;
     list_init(&wsock->writers);
     list_init(&wsock->subs);
-    wsock->handle = slots_put(&vm->websockets, wsock);
-    wsock->ws = ws_accept(rq, options, &wsock_events, protocol, wsock);
-    if (wsock->ws)
+    wsock->handle = slots_put(vm->options.websockets, wsock);
+    vm->websockets++;
+    wsock->ws = ws_accept(rq, plan->options, &wsock_events, plan->protocol, wsock);
+    if (wsock->ws) {
+        handover_renumber(ws_guest(wsock->ws), vm);
         return wsock;
+    }
     wsock_free(wsock);
     return NULL;
 }

@@ -103,3 +103,9 @@ void wsub_resume_all(struct wsock *wsock)
             feed_resume(&sub->feed);
     }
 }
+
+void wsub_move_all(struct wsock *wsock, struct vm *to)
+{
+    list_each (link, &wsock->subs)
+        visit_move(wsock->vm, &container_of(link, struct wsub, link)->visits, to, wsock->handle);
+}

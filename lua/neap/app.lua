@@ -34,6 +34,8 @@ local text = require "neap.text"
 ---@field _on_send function[]
 ---@field _hooks neap.Hook[] what lifecycle.lua runs, mounted apps among them
 ---@field _life neap.Lifecycle? while it runs
+---@field _on_handoff function?
+---@field _on_adopt function?
 ---@field _parent neap.App? where it was mounted first
 ---@field _prefix string? where it is mounted first, once compiled
 ---@field _dir string its folder
@@ -166,8 +168,10 @@ end
 ---@param opts neap.WebSocketOptions?
 ---@return neap.Route
 function App:ws(path, handler, opts)
-  local answer = require("neap.websocket").handler(handler, opts, 2)
-  return (add(self, "app:ws", {"GET"}, path, answer, nil, 2))
+  local answer, spec = require("neap.websocket").handler(handler, opts, 2)
+  local new = add(self, "app:ws", {"GET"}, path, answer, nil, 2)
+  new.ws = spec
+  return new
 end
 
 ---A route as a table.
@@ -293,6 +297,33 @@ end
 ---@return neap.App self
 function App:on_send(fn)
   self._on_send[#self._on_send + 1] = check_fn(fn, "app:on_send", 2)
+  return self
+end
+
+---Gives what the next generation needs to know when the code is reloaded: plain data, which it finds in its
+---`on_adopt`. Called when the next generation is ready, which serves a moment later, or never, if another worker
+---fails: so give a copy, and change nothing. An error, or data that cannot travel, and this generation goes on.
+---What only has to be remembered is easier with `neap.keep` and `neap.store`.
+---```lua
+---app:on_handoff(function() return {hits = app.state.hits} end)
+---app:on_adopt(function(data) app.state.hits = data.hits end)
+---```
+---@param fn async fun(): any
+---@return neap.App self
+function App:on_handoff(fn)
+  self._on_handoff = check_fn(fn, "app:on_handoff", 2)
+  return self
+end
+
+---Takes what the same app of the generation before gave by `on_handoff`. Not called without one: at the start, or
+---when it gave nothing. See `app:on_handoff`.
+---```lua
+---app:on_adopt(function(data) app.state.hits = data.hits end)
+---```
+---@param fn async fun(data: any)
+---@return neap.App self
+function App:on_adopt(fn)
+  self._on_adopt = check_fn(fn, "app:on_adopt", 2)
   return self
 end
 

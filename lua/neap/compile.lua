@@ -159,7 +159,7 @@ local function add_route(spec, scopes, route, scope)
   spec.routes[id] = {
     handler = around(route.handler, middleware_of(scope), pattern.parse(path)),
     name = route.route_name, pattern = path, body_limit = route.opts.body_limit,
-    on_disconnect = route.opts.on_disconnect, timeout = route.opts.timeout,
+    on_disconnect = route.opts.on_disconnect, timeout = route.opts.timeout, ws = route.ws,
   }
   local key = route.route_name or path
   scopes.by_route[key] = scopes.by_route[key] or scope
@@ -242,6 +242,30 @@ local function make_on_send(scopes, find_scope)
   end
 end
 
+-- What the apps give to the next generation, by the place where each is mounted. nil when none gives anything.
+local function make_handoff(scopes)
+  local givers = {}
+  for _, scope in ipairs(scopes.list) do
+    if scope.app._on_handoff then givers[scope.prefix == "" and "/" or scope.prefix] = scope.app._on_handoff end
+  end
+  if not next(givers) then return nil end
+  return function()
+    local given = {}
+    for place, give in pairs(givers) do given[place] = give() end
+    return given
+  end
+end
+
+-- Gives it to the apps that are mounted there now.
+local function make_adopt(scopes)
+  return function(given)
+    for _, scope in ipairs(scopes.list) do
+      local data = given[scope.prefix == "" and "/" or scope.prefix]
+      if data ~= nil and scope.app._on_adopt then scope.app._on_adopt(data) end
+    end
+  end
+end
+
 ---What `core.serve` takes.
 ---@param app neap.App
 ---@return table
@@ -258,6 +282,8 @@ function compile.compile(app)
   spec.on_error = make_on_error(find_scope)
   spec.fallback = make_fallback(scopes, find_scope)
   spec.on_send = make_on_send(scopes, find_scope)
+  spec.handoff = make_handoff(scopes)
+  spec.adopt = make_adopt(scopes)
   return spec
 end
 

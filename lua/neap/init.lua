@@ -70,6 +70,27 @@ function neap.topics(names)
   return require("neap.topic").several(names)
 end
 
+---A table of plain data that survives reloads in this worker, such as a cache that is slow to fill. The first caller's
+---`init` is used; later generations get what has become of it. While a new generation loads it sees a copy; when it
+---begins to serve, the same table is filled again with what the old one had by then. Each worker has its own:
+---`neap.store` is for all. A reload fails when the table holds more than data.
+---```lua
+---local seen = neap.keep("seen", {count = 0})
+---seen.count = seen.count + 1
+---```
+---@param name string
+---@param init table|fun(): table what to begin with
+---@return table
+---@async
+function neap.keep(name, init)
+  if type(name) ~= "string" then error("neap.keep: a name is a text", 2) end
+  local kept = core.kept(name)
+  if kept then return kept end
+  if type(init) == "function" then init = init() end
+  if type(init) ~= "table" then error("neap.keep: begins with a table, or a function that returns one", 2) end
+  return core.kept(name, init)
+end
+
 return setmetatable(neap, {
   __name = "neap",
   __index = function(self, name)

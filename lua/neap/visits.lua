@@ -80,6 +80,27 @@ function visits.are_watched()
   return next(watchers) ~= nil
 end
 
+-- For the core: a client's visits as plain data, for the next generation, and back.
+local function pack(list)
+  local data = {}
+  for i, visit in ipairs(list) do
+    data[i] = {}
+    for key, value in pairs(visit) do
+      if key ~= "ws" then data[i][key] = value end
+    end
+  end
+  return data
+end
+
+local function unpack(data, ws)
+  local list = setmetatable({is_taken = true}, Visits)
+  for _, visit in ipairs(data) do
+    visit.ws = ws
+    if watchers[visit.topic] then list[#list + 1] = visit end
+  end
+  return list[1] and list
+end
+
 -- For the core, before it parks a client.
 local function begin_or_refuse(...)
   local list, why = visits.begin(...)
@@ -92,7 +113,7 @@ end
 ---@param event "subscribe"|"leave"
 ---@param fn async fun(visit: neap.Visit)
 function visits.watch(name, event, fn)
-  if not next(watchers) then core.watch_visits(begin_or_refuse, leave) end
+  if not next(watchers) then core.watch_visits(begin_or_refuse, leave, pack, unpack) end
   watchers[name] = watchers[name] or {subscribe = {}, leave = {}}
   table.insert(watchers[name][event], fn)
 end

@@ -10,11 +10,13 @@ local POLICY, REASON_MAX = 1008, 123 -- a close code, and how many bytes may exp
 ---@class neap.WebSocket
 ---@field data table the application's own data of this socket
 ---@field id integer
----@field recv async fun(self: neap.WebSocket, timeout: number|string?): string?, string, integer?, string? a message and "text" or "binary"; nil, "timeout"; nil, "closed", code, reason
+---@field handoff any what the generation before gave by `ws:on_handoff`; nil: this socket is new
+---@field recv async fun(self: neap.WebSocket, timeout: number|string?): string?, string, integer?, string? a message and "text" or "binary"; nil, "timeout"; nil, "closed", code, reason; nil, "reload" after ws:on_handoff, when another generation serves
 ---@field send async fun(self: neap.WebSocket, data: string, kind: "text"|"binary"|nil): true?, string? parks while much is unsent; nil, "closed"
 ---@field try_send fun(self: neap.WebSocket, data: string, kind: "text"|"binary"|nil): boolean?, string? false when much is unsent; never parks
 ---@field unsubscribe fun(self: neap.WebSocket, topic: string|neap.Topic): boolean whether it was subscribed
 ---@field close fun(self: neap.WebSocket, code: integer?, reason: string?) default 1000
+---@field on_handoff fun(self: neap.WebSocket, fn: async fun(): any) for handlers with a coroutine: when a reload comes, receiving ends; when the handler has returned, fn gives the plain data that the new handler finds in `ws.handoff`, with the same socket
 local WebSocket = core.websocket_methods
 
 ---Iterates over messages until the socket closes: message, "text" or "binary".
@@ -77,6 +79,7 @@ local OPTIONS = {
 ---@param opts neap.WebSocketOptions?
 ---@param level integer of the caller, for errors
 ---@return neap.Handler
+---@return table spec for the core: callbacks and options
 function websocket.handler(handler, opts, level)
   local spec = options.check(opts, OPTIONS, "app:ws", level + 1)
   if type(handler) == "function" then
@@ -91,7 +94,7 @@ function websocket.handler(handler, opts, level)
   else
     error(("app:ws takes a function or a table of functions, not a %s"):format(type(handler)), level + 1)
   end
-  return function() return setmetatable({status = 200, headers = {}, ws = spec}, core.response) end
+  return function() return setmetatable({status = 200, headers = {}, ws = spec}, core.response) end, spec
 end
 
 ---The response that feeds topics to a WebSocket in envelopes: what topic:serve returns for one.
@@ -109,7 +112,7 @@ function websocket.feed(topics, opts, req)
     local _, why = visit(ws, topics, {envelope = true, after = after}, its_req)
     if why then ws:close(POLICY, why:sub(1, REASON_MAX)) end
   end
-  return setmetatable({status = 200, headers = {}, ws = {open = open}}, core.response)
+  return setmetatable({status = 200, headers = {}, ws = {open = open, feed = true}}, core.response)
 end
 
 return websocket

@@ -198,6 +198,37 @@ function Server:kill(signal)
   if not self:code() then os.execute(("kill -%s %d 2>/dev/null"):format(signal, self.pid)) end
 end
 
+---Writes one of its files. Text false: removes it.
+---@param name string
+---@param text string|false
+function Server:write(name, text)
+  local path = self.dir .. "/" .. name
+  if not text then
+    os.remove(path)
+  else
+    write(path .. ".new", text)
+    assert(os.rename(path .. ".new", path)) -- a reload that is under way sees all of it or nothing
+  end
+end
+
+---Reloads: writes the files, asks for it, and waits for the outcome.
+---@param files table<string, string|false>? what changes before it
+---@return boolean ok whether the new generation serves
+---@return string line what the log says
+---@async
+function Server:reload(files)
+  for name, text in pairs(files or {}) do self:write(name, text) end
+  self.generation = (self.generation or 1) + 1
+  shell(("kill -HUP %d"):format(self.pid))
+  local line, word
+  server.poll(READY_SECONDS, function()
+    line, word = self:log():match(("\n?([^\n]*generation %d (%%l+)[^\n]*)"):format(self.generation))
+    return word == "serves" or word == "failed"
+  end)
+  if not word then error("no outcome of the reload in the log:\n" .. self:log(), 2) end
+  return word == "serves", line
+end
+
 ---Waits for its end.
 ---@param seconds number?
 ---@return integer exit_code

@@ -58,7 +58,8 @@ static void on_ws_close(struct websocket *ws, int code, const char *reason, size
 
 static void answer(struct request *rq)
 {
-    static const struct ws_events events = {on_message, on_ws_drained, on_ws_close};
+    static const struct ws_events events = {
+        .on_message = on_message, .on_drained = on_ws_drained, .on_close = on_ws_close};
     struct echo *echo = rq->server->owner;
     ws_offer_read(rq, &echo->offer);
     if (!echo->offer.is_valid) {

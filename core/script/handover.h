@@ -1,0 +1,40 @@
+/* What passes from the generation that serves to the one that was built, in one worker: the data of
+ * the application's hooks first, which may fail; then, in one go, the connections. */
+#ifndef SCRIPT_HANDOVER_H
+#define SCRIPT_HANDOVER_H
+
+#include "base/bytes.h"
+#include "http/server.h"
+#include "net/loop.h"
+
+struct handover;
+struct task;
+struct vm;
+
+/* NULL: all went well. The text is valid during the call. */
+typedef void (*handover_done_fn)(struct handover *handover, const char *error);
+
+struct handover {
+    struct vm *from;
+    struct vm *to;
+    struct task *task; /* the hooks that run now, in one of the two, or NULL */
+    struct bytes data; /* what they gave */
+    char *error;       /* owned */
+    struct loop_job done_job;
+    handover_done_fn on_done;
+};
+
+/* Runs the hooks: `from` gives, `to` adopts. on_done is called once, never from inside. Data that
+ * cannot travel, a hook that fails and a kept table that holds more than data are errors. */
+void handover_start(struct handover *handover, struct vm *from, struct vm *to,
+                    handover_done_fn on_done);
+void handover_cancel(struct handover *handover); /* on_done still comes */
+/* From here on `to` serves. Polls, event streams and WebSockets go over to it. `from` may be NULL:
+ * it is the first. */
+void handover_switch(struct vm *from, struct vm *to, struct http_server *http);
+
+/* A guest that a handler of `from` has just made. Whether another state serves by now: its route
+ * then has a number there. */
+bool handover_renumber(struct guest *guest, const struct vm *from);
+
+#endif

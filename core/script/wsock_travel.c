@@ -1,0 +1,197 @@
+/* A WebSocket goes on in the next generation: its connection, its subscriptions and the messages it
+ * has not handled stay as they are; ws.data and what ws:on_handoff gives travel as plain data. See
+ * wsock.h. */
+#include "base/alloc.h"
+#include "base/log.h"
+#include "http/guest.h"
+#include "http/server.h"
+#include "script/app.h"
+#include "script/call.h"
+#include "script/task.h"
+#include "script/value.h"
+#include "script/vm.h"
+#include "script/wsock.h"
+
+#include <lauxlib.h>
+
+#define CLOSE_RELOAD 1012 /* "service restart": clients come back */
+
+/* Between the end of the old handler and the beginning of the new one. */
+struct traveller {
+    struct wsock *wsock;
+    struct bytes handoff;
+};
+
+/* Where it goes. */
+static struct vm *serving_vm(const struct wsock *wsock)
+{
+    return guest_server(ws_guest(wsock->ws))->owner;
+}
+
+bool wsock_is_left_behind(const struct wsock *wsock)
+{
+    return wsock->ws && ws_is_open(wsock->ws) && serving_vm(wsock) != wsock->vm;
+}
+
+bool wsock_is_leaving(const struct wsock *wsock)
+{
+    return wsock->on_handoff_ref && wsock_is_left_behind(wsock);
+}
+
+/* ---- over to the next Lua state ---- */
+
+struct move {
+    struct wsock *wsock;
+    struct vm *to;
+    const struct route *route; /* there */
+    struct bytes data;         /* ws.data, packed; len 0: not used */
+    const struct bytes *handoff;
+};
+
+static bool refuse(struct wsock *wsock, const char *reason)
+{
+    log_warn("websocket closed by the reload: %s", reason);
+    wsock_close(wsock, CLOSE_RELOAD, "reload");
+    return false;
+}
+
+/* Whether the same route is there, and of the same style. */
+static bool find_place(struct move *move)
+{
+    struct wsock *wsock = move->wsock;
+    const struct app *app = move->to->app;
+    int number = ws_guest(wsock->ws)->route; /* always in the numbers of the one that serves */
+    if (number == 0 || number > app->count)
+        return refuse(wsock, "its route is gone");
+    move->route = &app->routes[number];
+    if (wsock->is_feed)
+        return true;
+    if (move->route->ws_ref == LUA_NOREF || move->route->ws_has_callbacks != wsock->has_callbacks)
+        return refuse(wsock, "its route is of another kind now");
+    return true;
+}
+
+static bool pack_data(struct move *move)
+{
+    struct wsock *wsock = move->wsock;
+    lua_State *L = wsock->vm->L;
+    char error[VALUE_ERROR_SIZE];
+    if (!wsock->data_ref)
+        return true;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, wsock->data_ref);
+    int err = value_write_named(L, -1, "ws.data", &move->data, error);
+    lua_pop(L, 1);
+    return err ? refuse(wsock, error) : true;
+}
+
+static int ref_data(lua_State *L, const struct bytes *data)
+{
+    if (!data || data->len == 0)
+        return 0;
+    value_push(L, data->data, data->len);
+    return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+/* In the state that it comes to. What was referenced before an error stays until that state ends.
+ */
+static int unpack(lua_State *L)
+{
+    struct move *move = lua_touserdata(L, 1);
+    struct wsock there = {.spec_ref = LUA_NOREF};
+    there.data_ref = ref_data(L, &move->data);
+    there.handoff_ref = ref_data(L, move->handoff);
+    if (!move->wsock->is_feed) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, move->route->ws_ref);
+        there.spec_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    }
+    wsock_unref_all(move->wsock); /* cannot raise, nor can what follows */
+    move->wsock->spec_ref = there.spec_ref;
+    move->wsock->data_ref = there.data_ref;
+    move->wsock->handoff_ref = there.handoff_ref;
+    return 0;
+}
+
+static void change_vm(struct wsock *wsock, struct vm *to)
+{
+    wsock_wake_all(wsock); /* for tasks of the old state it is closed */
+    wsub_move_all(wsock, to);
+    wsock->vm->websockets--;
+    to->websockets++;
+    wsock->vm = to;
+}
+
+bool wsock_move(struct wsock *wsock, const struct bytes *handoff)
+{
+    struct move move = {.wsock = wsock, .to = serving_vm(wsock), .handoff = handoff};
+    bool is_moved = find_place(&move) && pack_data(&move);
+    if (is_moved && call_protected(move.to, unpack, &move, "a websocket's data") != 0)
+        is_moved = refuse(wsock, "not enough memory");
+    bytes_deinit(&move.data);
+    if (is_moved)
+        change_vm(wsock, move.to);
+    return is_moved;
+}
+
+void wsock_follow(struct wsock *wsock)
+{
+    if (!wsock_is_left_behind(wsock))
+        return;
+    if (wsock_is_leaving(wsock))
+        wsock_wake_all(wsock); /* ws:recv says "reload" */
+    else if (!wsock->task)
+        wsock_move(wsock, NULL);
+}
+
+/* ---- with its handler ---- */
+
+static int handoff_returned(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    struct wsock *wsock = (struct wsock *)context; /* lives as long as its task */
+    struct request *rq = task_of(L)->owner;
+    char error[VALUE_ERROR_SIZE];
+    if (!wsock_is_left_behind(wsock))
+        return 0;
+    struct traveller *traveller = mem_calloc(sizeof(*traveller));
+    traveller->wsock = wsock;
+    if (value_write_named(L, -1, "ws.handoff", &traveller->handoff, error) == 0) {
+        rq->user.traveller = traveller; /* handler.c takes it from there, now that Lua is through */
+        return 0;
+    }
+    bytes_deinit(&traveller->handoff); /* as far as it came */
+    mem_free(traveller);
+    refuse(wsock, error);
+    return 0;
+}
+
+int wsock_depart(lua_State *L, struct wsock *wsock)
+{
+    if (!wsock_is_leaving(wsock))
+        return 0;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, wsock->on_handoff_ref);
+    lua_callk(L, 0, 1, (lua_KContext)wsock, handoff_returned);
+    return handoff_returned(L, LUA_OK, (lua_KContext)wsock);
+}
+
+struct task *wsock_arrive(struct request *rq)
+{
+    struct traveller *traveller = rq->user.traveller;
+    struct wsock *wsock = traveller->wsock;
+    struct task *task = NULL;
+    rq->user.traveller = NULL;
+    if (wsock->ws && wsock_move(wsock, &traveller->handoff))
+        task = task_new(wsock->vm, "websocket");
+    bytes_deinit(&traveller->handoff);
+    mem_free(traveller);
+    if (!task) {
+        if (wsock->ws)
+            wsock_close(wsock, CLOSE_RELOAD, "reload");
+        wsock_task_ended(wsock);
+        return NULL;
+    }
+    wsock_task_begins(wsock, task);
+    lua_pushcfunction(task->co, reply_websocket_again);
+    lua_pushlightuserdata(task->co, rq);
+    lua_pushlightuserdata(task->co, wsock);
+    return task;
+}

@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "script/bind_request.h"
 #include "script/call.h"
-#include "script/core.h"
 #include "script/live_reply.h"
 #include "script/reply_head.h"
 #include "script/task.h"

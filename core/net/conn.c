@@ -240,6 +240,16 @@ void conn_reset(struct conn *conn)
     conn_close(conn);
 }
 
+void conn_cut_ending(uv_handle_t *handle, void *unused)
+{
+    (void)unused;
+    if (uv_handle_get_type(handle) != UV_TCP) /* all of these are ours */
+        return;
+    struct conn *conn = container_of(handle, struct conn, uv.handle);
+    if (conn->state == CONN_FINISHING || conn->state == CONN_LINGERING)
+        conn_close(conn);
+}
+
 void conn_shutdown(struct conn *conn)
 {
     conn_flush(conn);

@@ -106,6 +106,8 @@ void conn_shutdown(struct conn *conn); /* our side ends after what was sent; the
 void conn_linger(struct conn *conn);
 /* Sends the rest, then closes; lingers when there is unread input: */
 void conn_finish(struct conn *conn);
+/* For uv_walk when the loop ends: closes what conn_finish and conn_linger have left to do. */
+void conn_cut_ending(uv_handle_t *handle, void *unused);
 void conn_reset(struct conn *conn); /* close at once; the peer sees a reset */
 void conn_close(struct conn *conn); /* idempotent; unsent bytes are dropped */
 void conn_set_receive_buffer(struct conn *conn, int size);

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/tally.h"
+#include "net/conn.h"
 
 #include <assert.h>
 
@@ -251,6 +252,7 @@ void loop_deinit(struct loop *loop)
     uv_close((uv_handle_t *)&loop->check, NULL);
     uv_close((uv_handle_t *)&loop->idle, NULL);
     uv_close((uv_handle_t *)&loop->async, NULL);
+    uv_walk(&loop->uv, conn_cut_ending, NULL);
     uv_walk(&loop->uv, check_closing, NULL);
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     run_passes(loop); /* what the last closed handles have left to do */

@@ -320,9 +320,35 @@ static void test_shutdown(struct loop *loop)
     close(fds[1]);
 }
 
+static void test_loop_ends(void)
+{
+    int fds[2];
+    int stuck_fds[2];
+    struct loop loop;
+    struct peer lingering = {0};
+    struct peer finishing = {0};
+    char *data = mem_calloc(ANSWER);
+    loop_init(&loop, NULL);
+    tcp_pair(fds, 0);
+    tcp_pair(stuck_fds, 8192);
+    peer_open(&lingering, &loop, fds[0], false);
+    peer_open(&finishing, &loop, stuck_fds[0], false);
+    conn_linger(&lingering.conn);
+    conn_write(&finishing.conn, data, ANSWER);
+    conn_finish(&finishing.conn);
+    turn(&loop);
+    check(!lingering.closed && !finishing.closed, "loop: these two would take their time");
+    loop_deinit(&loop);
+    check(lingering.closed == 1 && finishing.closed == 1, "loop: its end cuts them off");
+    close(fds[1]);
+    close(stuck_fds[1]);
+    mem_free(data);
+}
+
 void test_end(void)
 {
     struct loop loop;
+    test_loop_ends();
     loop_init(&loop, NULL);
     test_finish(&loop);
     test_linger(&loop);

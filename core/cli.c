@@ -37,7 +37,7 @@ static const struct command commands[] = {
     {"run", ARGS_APP, FOR_CONFIG | FOR_LISTEN, "[options] [FILE|DIR]", "serve an application",
      app_help},
     {"dev", ARGS_APP, FOR_CONFIG | FOR_LISTEN, "[options] [FILE|DIR]",
-     "serve while you work on it: error pages, access log", app_help},
+     "serve while you work on it: reloads what you save, error pages, access log", app_help},
     {"exec", ARGS_SCRIPT, FOR_CONFIG, "[options] FILE [argument ...]", "run a script until it ends",
      "  The script may use everything of neap and wait anywhere; `arg` holds its arguments.\n"
      "  What it returns is the exit code: nothing or true for 0, false for 1, or a number.\n"},
@@ -51,6 +51,8 @@ static const struct command commands[] = {
      "  --filter=P     only those whose name matches the Lua pattern P\n"
      "  --tags=A,B     only those tagged #A or #B\n"
      "  The last line on stdout is: N passed, N failed, N skipped\n"},
+    {"reload", ARGS_CONTROL, FOR_CONFIG, "[--pid PID]",
+     "load the application of a running server anew, and say what came of it", pid_help},
     {"ps", ARGS_CONTROL, FOR_CONFIG, "[--pid PID]", "list the tasks of a running server", pid_help},
     {"topics", ARGS_CONTROL, FOR_CONFIG, "[--pid PID]", "list the topics of a running server",
      pid_help},

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/tally.h"
 #include "control.h"
+#include "develop.h"
 #include "live/store.h"
 #include "live/topic.h"
 #include "net/signals.h"
@@ -59,6 +60,7 @@ struct server {
     int ready;   /* booted, and wait for the others */
     int serving; /* accept connections */
     struct reload reload;
+    struct develop develop; /* of `neap dev` */
 };
 
 /* --- stages of stopping --- */
@@ -347,6 +349,38 @@ static int start_workers(struct server *server)
     return 0;
 }
 
+/* --- neap dev --- */
+
+static void on_dev_reloaded(void *arg, int generation, const char *error)
+{
+    struct server *server = arg;
+    develop_tell(&server->develop, server->reload.serving, generation, error);
+}
+
+static void on_code_changed(void *owner)
+{
+    struct server *server = owner;
+    reload_restart(&server->reload);
+    server_reload(server, on_dev_reloaded, server);
+}
+
+static void on_assets_changed(void *owner)
+{
+    struct server *server = owner;
+    develop_tell(&server->develop, server->reload.serving, 0, NULL);
+}
+
+static void start_developing(struct server *server)
+{
+    const struct cli *cli = server->options.cli;
+    server->develop = (struct develop){.loop = &server->loop,
+                                       .on_code = on_code_changed,
+                                       .on_assets = on_assets_changed,
+                                       .owner = server};
+    develop_start(&server->develop, cli->arg_count > 0 ? cli->args[0] : NULL, server->hub,
+                  server->shelf);
+}
+
 /* --- the control socket --- */
 
 static struct worker *next_worker(void *owner, int *place)
@@ -421,6 +455,8 @@ static int start(struct server *server)
     loop_set_deadline(&server->loop, &server->tick, WATCHDOG_TICK_MS);
     if (server->options.cli->is_serving)
         open_control(server);
+    if (strcmp(server->options.cli->mode, "dev") == 0)
+        start_developing(server);
     if (start_workers(server) == 0)
         return 0;
     signals_stop(&server->signals);
@@ -482,6 +518,7 @@ int server_run(const struct server_options *options)
     } else {
         server.exit_code = EXIT_FAILED;
     }
+    develop_stop(&server.develop);
     control_close(&server.control);
     loop_clear_deadline(&server.loop, &server.limit);
     loop_clear_deadline(&server.loop, &server.tick);

@@ -101,9 +101,11 @@ static struct bytes pack_in(struct vm *from, const char *name)
     char error[KEPT_ERROR_SIZE] = "";
     struct packing packing = {.name = name, .error = error};
     call_protected(from, pack, &packing, "neap.keep");
-    if (error[0])
-        log_warn("reload: %s; the next generation goes on with an earlier copy", error);
-    return packing.data;
+    if (!error[0])
+        return packing.data;
+    log_warn("reload: %s; the next generation goes on with an earlier copy", error);
+    bytes_deinit(&packing.data); /* as far as it came */
+    return (struct bytes){0};
 }
 
 static int fill_all(lua_State *L)

@@ -128,6 +128,7 @@ void visit_move(struct vm *from, int *visits, struct vm *to, slot_handle websock
     if (move.data.len == 0) {
         log_warn("reload: %s: for the next generation this client is not there", move.error);
         visit_end(from, move.visits);
+        bytes_deinit(&move.data);
         return;
     }
     luaL_unref(from->L, LUA_REGISTRYINDEX, move.visits);

@@ -72,6 +72,7 @@ local function serve(target)
   local is_loaded, app = load_in_time(target, core.config.timeouts.startup)
   if not is_loaded then return 1, app end
   local spec = app:compile()
+  if core.mode == "dev" then require("neap.dev").add(spec) end
   local life = lifecycle.new(app, {start_by = start_by})
   core.on_phase(function(phase, reason) return life[phase](life, reason) end)
   local ok, err = life:start()
@@ -106,7 +107,7 @@ function modes.test(...)
   return require("neap.testing").run(...)
 end
 
-for _, name in ipairs {"ps", "topics", "jobs", "errors"} do
+for _, name in ipairs {"reload", "ps", "topics", "jobs", "errors"} do
   modes[name] = function(...) return require("neap.control").run(name, ...) end
 end
 

@@ -160,4 +160,32 @@ function devpage.render(req, failure)
   }))
 end
 
+-- The place that a report names first, on whatever line of it.
+local function place_in(report, frames)
+  for line in report:gmatch("[^\n]+") do
+    local place = place_of(line:gsub("^%s+", ""), {})
+    if place then return place end
+  end
+  return place_of(report, frames)
+end
+
+---The page about a reload that failed, while the generation before goes on.
+---@param state {serving: integer, failed: integer?, error: string?} see neap.dev
+---@return string html
+function devpage.render_reload(state)
+  if not state.error then
+    local status = ("generation %d serves"):format(state.serving)
+    return (PAGE:gsub("{(%l+)}", {title = status, status = status, message = "All is well", body = ""}))
+  end
+  local report = state.error:gsub("^neap: ", "")
+  local message, traceback = report:match("^(.-)\n(stack traceback:.*)$")
+  message = message or report
+  local frames = frames_of(traceback)
+  local status = ("serving generation %d, generation %d failed"):format(state.serving, state.failed)
+  return (PAGE:gsub("{(%l+)}", {
+    title = text.html(status), status = status, message = text.html(message),
+    body = source_section(place_in(message, frames)) .. traceback_section(frames),
+  }))
+end
+
 return devpage

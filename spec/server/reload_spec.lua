@@ -1,4 +1,5 @@
 -- Hot reload: the next generation takes over beside the old one; connections stay, broken code never serves.
+local command = require "spec.support.command"
 local http = require "spec.support.http"
 local live = require "spec.support.live"
 local server = require "spec.support.server"
@@ -164,6 +165,96 @@ describe("a reload", function()
     assert.truthy(server.poll(10, function() return ask(s, "/"):find("200 two", 1, true) end))
   end)
 
+  it("runs the hooks of both, and never the jobs of both at a time", function()
+    local more = [[
+      local seen = neap.store("seen")
+      local function note(text) seen:update_list(text) end
+      app:on_startup(function() note("startup VERSION") return function() note("closed VERSION") end end)
+      app:on_ready(function() note("ready VERSION") end)
+      app:on_shutdown(function(_, reason) note("shutdown VERSION " .. reason) end)
+      app:on_cleanup(function() note("cleanup VERSION") end)
+      app:service("ticker", function()
+        note("job begins VERSION")
+        local _ <close> = setmetatable({}, {__close = function() neap.task.sleep(0.05) note("job ends VERSION") end})
+        neap.task.sleep(1000)
+      end)
+      app:get("/seen", function() return table.concat(seen:get("list"), "\n") end)]]
+    more = more:gsub("seen:update_list%(text%)", [[
+      local list = seen:get("list") or {} list[#list + 1] = text seen:set("list", list)]])
+    local s = start(more, {workers = 1})
+    assert(server.poll(10, function() return ask(s, "/seen"):find("job begins one", 1, true) end))
+    s:reload {["app.lua"] = app("two", more)}
+    local text
+    assert(server.poll(10, function()
+      text = ask(s, "/seen")
+      return text:find("closed one", 1, true) and text:find("ready two", 1, true)
+    end), text)
+    local function at(what) return assert(text:find(what, 1, true), what .. " is not in " .. text) end
+    assert(at("startup two") < at("shutdown one reload"))
+    assert(at("shutdown one reload") < at("job ends one"))
+    assert(at("job ends one") < at("job begins two"))
+    assert(at("job ends one") < at("cleanup one"))
+    assert(at("cleanup one") < at("closed one"))
+  end)
+
+  it("is what neap reload asks for, which prints the outcome", function()
+    local s = start()
+    local function reload()
+      return command.run(("cd %s && %s reload --pid %d"):format(s.dir, os.getenv("NEAP_BIN"), s.pid))
+    end
+    s:write("app.lua", app "two")
+    local result = reload()
+    assert.equal(0, result.code, result.err)
+    assert.equal("200 two 2", ask(s, "/"))
+    s:write("app.lua", "return 1 +")
+    result = reload()
+    assert.equal(1, result.code)
+    assert.matches("app.lua:1: unexpected symbol", result.err)
+    assert.equal("200 two 2", ask(s, "/"))
+  end)
+
+  it("takes polls and sockets that an old handler opens after it", function()
+    local more = [[
+      app:get("/first", function() return "so that numbers differ" end)
+      app:get("/poll", function()
+        neap.topic("gate"):wait {timeout = 20}
+        return neap.res.poll("news", {timeout = 20})
+      end)
+      app:ws("/ws", {
+        open = function(ws) neap.topic("gate"):wait {timeout = 20} ws:send("VERSION opens") end,
+        message = function(ws, text) ws:send("VERSION " .. text) end,
+      })
+      app:get("/polls", function() return tostring(neap.topic("news"):stats().polls) end)
+      app:get("/publish/:topic", function(req) neap.topic(req.params.topic):publish("x") return 204 end)]]
+    local s = start(more, {workers = 1})
+    local poll, socket = http.open(s), ws.open(s, "/ws")
+    poll:send("GET /poll HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert(server.poll(10, function() return ask(s, "/at-gate") == "200 2" end))
+    s:reload {["app.lua"] = app("two", (more:gsub('app:get%("/first".-end%)', "")))}
+    ask(s, "/publish/gate")
+    assert.equal("one opens", (socket:message()))
+    socket:send("hello")
+    assert.equal("two hello", (socket:message()))
+    assert(server.poll(10, function() return ask(s, "/polls") == "200 1" end))
+    s:reload {["app.lua"] = app("three", more)}
+    ask(s, "/publish/news")
+    assert.matches('"x"', poll:answer("GET").body, 1, true)
+    poll:close()
+    socket:close()
+  end)
+
+  it("leaves no memory behind", function()
+    local s = start([[
+      app:every("10ms", function() end)
+      app:service("s", function() neap.task.sleep(1000) end)
+      for i = 1, 200 do app:get("/r" .. i, function() return "x" end) end]])
+    for _ = 1, 10 do s:reload() end
+    local before = s:rss()
+    for _ = 1, 60 do s:reload() end
+    local grown = s:rss() / before
+    assert.is_true(grown < 1.25, ("grew to %.2f times of what it was"):format(grown))
+  end)
+
   it("gives up when the server stops meanwhile", function()
     local s = start()
     s:write("app.lua", app("two", "neap.task.sleep(100)"))
@@ -213,12 +304,21 @@ describe("a broken save", function()
     keeps({["app.lua"] = app("two", "app:get('/', function() end)")}, "app.lua")
   end)
   it("that hangs while loading keeps the old generation", function()
-    keeps({["app.lua"] = app("two", "neap.task.sleep(100)")}, "not ready after 1 s",
+    keeps({["app.lua"] = app("two", "neap.task.sleep(100)")}, "after 1 s",
       {args = {"--set", "timeouts.startup=1s"}})
   end)
   it("that runs for ever while loading keeps the old generation", function()
-    keeps({["app.lua"] = app("two", "while true do end")}, "not ready after 1 s",
+    keeps({["app.lua"] = app("two", "while true do end")}, "after 1 s",
       {args = {"--set", "timeouts.startup=1s", "--set", "watchdog.raise=1500ms"}})
+  end)
+  it("with an error in on_startup keeps the old generation, and undoes what it started", function()
+    keeps({["app.lua"] = app("two", [[
+      app:on_startup(function() return function() neap.log.info("undone") end end)
+      app:on_startup(function() error("no database") end)]])}, "no database")
+  end)
+  it("with a hang in on_startup keeps the old generation", function()
+    keeps({["app.lua"] = app("two", "app:on_startup(function() neap.task.sleep(100) end)")}, "timeouts.startup",
+      {args = {"--set", "timeouts.startup=1s"}})
   end)
   it("that fails in one worker only keeps the old generation in all", function()
     keeps({["app.lua"] = app("two", "if neap.worker == 2 then error('worker two fails') end")}, "worker two fails")
@@ -256,6 +356,39 @@ describe("what survives a reload", function()
     assert.same({"m1", "m2", "m3", "m4", "m5"}, seen)
     conn:close()
     admin:close()
+  end)
+
+  it("is who visits a topic: the new code is told when they leave", function()
+    local more = [[
+      local seen = neap.store("seen")
+      neap.topic("news"):on("subscribe", function(visit) visit.user = "ada" end)
+      neap.topic("news"):on("leave", function(visit)
+        seen:set(visit.transport, visit.user .. " leaves VERSION " .. tostring(visit.ws ~= nil))
+      end)
+      app:get("/poll", function() return neap.res.poll("news", {timeout = 20}) end)
+      app:get("/events", function() return neap.res.events("news") end)
+      app:ws("/ws", {open = function(ws) ws:subscribe("news") ws:send("ready") end})
+      app:get("/count", function()
+        local stats = neap.topic("news"):stats()
+        return tostring(stats.polls + stats.sse + stats.websockets)
+      end)
+      app:get("/seen", function()
+        return ("%s, %s, %s"):format(seen:get("poll"), seen:get("sse"), seen:get("websocket"))
+      end)]]
+    local s = start(more)
+    local poll, events, socket = http.open(s), http.open(s), ws.open(s, "/ws")
+    poll:send("GET /poll HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    events:send("GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert(server.poll(10, function() return ask(s, "/count") == "200 3" end))
+    s:reload {["app.lua"] = app("two", more)}
+    s:reload {["app.lua"] = app("three", more)}
+    for _, conn in ipairs {poll, events, socket.conn} do conn:close() end
+    local expected = "200 ada leaves three false, ada leaves three false, ada leaves three true"
+    local text
+    assert(server.poll(10, function()
+      text = ask(s, "/seen")
+      return text == expected
+    end), text)
   end)
 
   it("is what a topic and a store hold", function()

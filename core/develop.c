@@ -1,0 +1,144 @@
+/* What `neap dev` adds to a server: see develop.h. */
+#include "develop.h"
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/quote.h"
+#include "script/value.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define NAME "neap.dev"
+#define SETTLE_MS 30   /* after the first of several changes */
+#define MISSING_MS 500 /* while the folder is not there */
+#define DEFAULT_DIR "apps"
+
+/* ---- telling pages ---- */
+
+static const char *word_of(unsigned changed)
+{
+    if (changed & SOURCES_VIEWS)
+        return "views";
+    return changed & SOURCES_ASSETS ? "assets" : "code";
+}
+
+/* {"serving":3,"failed":4,"changed":"code","error":"..."} */
+static void write_state(struct bytes *out, int serving, int failed, unsigned changed,
+                        const char *error)
+{
+    bytes_printf(out, "{\"serving\":%d,\"changed\":\"%s\"", serving, word_of(changed));
+    if (error) {
+        bytes_printf(out, ",\"failed\":%d,\"error\":", failed);
+        if (quote_json(out, error, strlen(error)) < 0)
+            bytes_append_text(out, "\"see the log\"");
+    }
+    bytes_append_text(out, "}");
+}
+
+static void set_state(struct develop *develop, const char *state)
+{
+    struct bytes value;
+    bytes_init(&value);
+    value_write_text(state, &value);
+    const struct store_value packed = {value.data, value.len};
+    store_set(develop->store, "state", 5, packed, loop_now_ms(develop->loop), 0);
+    bytes_deinit(&value);
+}
+
+void develop_tell(struct develop *develop, int serving, int failed, const char *error)
+{
+    struct bytes state;
+    struct published published;
+    if (!develop->topic)
+        return;
+    bytes_init(&state);
+    write_state(&state, serving, failed, develop->changed, error);
+    const struct publication news = {.form = MESSAGE_JSON, .data = state.data, .len = state.len};
+    topic_publish(develop->topic, &news, &published);
+    bytes_append(&state, "", 1);
+    if (error || develop->changed != SOURCES_ASSETS) /* style sheets do not mend code */
+        set_state(develop, state.data);
+    if (!error)
+        develop->changed = 0;
+    bytes_deinit(&state);
+}
+
+/* ---- watching ---- */
+
+static void add_folder(const char *path, void *arg)
+{
+    struct develop *develop = arg;
+    int err = fswatch_add(&develop->watch, path);
+    if (err)
+        log_warn("cannot watch %s: %s", path, strerror(-err));
+}
+
+static unsigned look(struct develop *develop)
+{
+    fswatch_begin(&develop->watch);
+    unsigned changed = sources_look(&develop->sources, add_folder, develop);
+    fswatch_end(&develop->watch);
+    if (develop->sources.folders == 0)
+        loop_set_deadline(develop->loop, &develop->look, MISSING_MS);
+    return changed;
+}
+
+static void on_look(struct deadline *deadline)
+{
+    struct develop *develop = container_of(deadline, struct develop, look);
+    unsigned changed = look(develop);
+    develop->changed |= changed;
+    if (changed & (SOURCES_CODE | SOURCES_VIEWS))
+        develop->on_code(develop->owner);
+    else if (changed)
+        develop->on_assets(develop->owner);
+}
+
+static void on_change(struct fswatch *watch)
+{
+    struct develop *develop = container_of(watch, struct develop, watch);
+    if (!deadline_is_set(&develop->look))
+        loop_set_deadline(develop->loop, &develop->look, SETTLE_MS);
+}
+
+/* ---- life ---- */
+
+/* The folder of what is served. */
+static void find_root(struct develop *develop, const char *target)
+{
+    struct stat info;
+    const char *path = target ? target : DEFAULT_DIR;
+    const char *slash = strrchr(path, '/');
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+        snprintf(develop->root, sizeof develop->root, "%s", path);
+    else if (slash)
+        snprintf(develop->root, sizeof develop->root, "%.*s", (int)(slash - path), path);
+    else
+        snprintf(develop->root, sizeof develop->root, ".");
+}
+
+void develop_start(struct develop *develop, const char *target, struct hub *hub,
+                   struct shelf *shelf)
+{
+    find_root(develop, target);
+    fswatch_init(&develop->watch, develop->loop, on_change);
+    sources_init(&develop->sources, develop->root);
+    deadline_init(&develop->look, on_look);
+    develop->topic = topic_open(hub, NAME, strlen(NAME), NULL);
+    develop->store = shelf_store(shelf, NAME, strlen(NAME));
+    look(develop);
+    develop_tell(develop, 1, 0, NULL);
+}
+
+void develop_stop(struct develop *develop)
+{
+    if (!develop->topic)
+        return;
+    loop_clear_deadline(develop->loop, &develop->look);
+    fswatch_close(&develop->watch);
+    sources_deinit(&develop->sources);
+    topic_drop(develop->topic);
+    develop->topic = NULL;
+}

@@ -40,8 +40,9 @@ static bool ends_with(const char *name, const char *ending)
 
 static unsigned kind_of(const char *name, bool is_view)
 {
-    static const char *const assets[] = {".html", ".css", ".js",  ".mjs",  ".svg",   ".png", ".jpg",
-                                         ".jpeg", ".gif", ".ico", ".webp", ".woff2", ".txt", ".json"};
+    static const char *const assets[] = {".html", ".css",   ".js",   ".mjs", ".svg",
+                                         ".png",  ".jpg",   ".jpeg", ".gif", ".ico",
+                                         ".webp", ".woff2", ".txt",  ".json"};
     if (ends_with(name, ".lua"))
         return SOURCES_CODE;
     if (is_view)

@@ -25,8 +25,8 @@ struct sources {
 
 void sources_init(struct sources *sources, const char *root);
 void sources_deinit(struct sources *sources);
-/* Looks at everything, calling on_folder for each folder; the kinds of which a file has changed, come
- * or gone. Of the first look the result means nothing. */
+/* Looks at everything, calling on_folder for each folder; the kinds of which a file has changed,
+ * come or gone. Of the first look the result means nothing. */
 unsigned sources_look(struct sources *sources, void (*on_folder)(const char *path, void *arg),
                       void *arg);
 

@@ -157,7 +157,7 @@ describe("the error page of neap dev", function()
     assert.is_nil(page:find("https?://"))
     if not chromium.exists() then return pending("chromium is missing") end
     local script = "%3Cscript%3Edocument.title='hacked'%3C/script%3E"
-    local dom = chromium.dom(("http://127.0.0.1:%d/fail?with=%s"):format(s.port, script))
+    local dom = chromium.dom(("http://127.0.0.1:%d/fail?with=%s"):format(s.port, script), 0)
     assert.is_nil(dom:find("<title>hacked", 1, true))
     assert.matches("<h1>app.lua:6: cannot cope with &lt;script&gt;", dom, 1, true)
     local _, marks = dom:gsub("<mark>", "")

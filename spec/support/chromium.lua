@@ -28,13 +28,15 @@ local function run(options, url)
   return command.run(("home=$(mktemp -d)\n%s\ncode=$?\nrm -rf $home\nexit $code"):format(start), PATIENCE)
 end
 
----The page's elements as text, once it is loaded and its scripts have had `seconds` of their own clock.
+---The page's elements as text, once it is loaded and its scripts have had `seconds` of their own clock, which stands
+---still while an answer is awaited: a page that listens to events for ever can only have 0.
 ---@param url string
----@param seconds number?
+---@param seconds number? default 5
 ---@return string
 ---@async
 function chromium.dom(url, seconds)
-  local result = run(("--virtual-time-budget=%d --dump-dom"):format((seconds or 5) * 1000), url)
+  local clock = seconds == 0 and "" or ("--virtual-time-budget=%d"):format((seconds or 5) * 1000)
+  local result = run(clock .. " --dump-dom", url)
   assert(result.code == 0, "chromium failed: " .. result.err)
   return result.out
 end

@@ -27,7 +27,8 @@ Durations are seconds or text such as `"250ms"`, `"5m"`; sizes are bytes or text
 ]]
 
 -- The files whose order matters to a reader; the other public ones follow by name.
-local ORDER = {"init", "app", "route", "request", "native", "res", "response", "task", "group", "json", "log", "config"}
+local ORDER = {"init", "app", "hooks", "schedule", "job", "jobs", "route", "request", "native", "res", "response",
+  "task", "group", "json", "log", "config"}
 
 -- How an object of a class is called in signatures.
 local OBJECTS = {

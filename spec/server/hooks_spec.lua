@@ -43,7 +43,7 @@ describe("start and stop hooks", function()
       app:ws("/ws", {close = function() task.sleep(0.01) say "socket closed" end})]]}
     local ws = require("spec.support.ws").open(s, "/ws")
     s:wait_log("ready")
-    local keep = s:connect()
+    local keep <close> = s:connect()
     keep:send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     assert.matches("hello$", (keep:recv()))
     s:kill("TERM")
@@ -53,6 +53,14 @@ describe("start and stop hooks", function()
     assert.equal(1001, (ws:ending()))
     assert.equal(0, s:wait())
     assert.same({"startup", "ready", "shutdown", "socket closed", "cleanup", "closed"}, lines_of(s:log()))
+  end)
+
+  it("go down in the reverse order, as examples/lifecycle.lua prints it", function()
+    local s = server.start {workers = 1, target = os.getenv("PWD") .. "/examples/lifecycle.lua"}
+    assert(server.poll(10, function() return s:output():find("ready\n", 1, true) end))
+    assert.equal(0, s:stop())
+    assert.matches("^open database\nopen cache\nopen mail\n", s:output())
+    assert.matches("\nshutdown\nclose mail\ncache written at shutdown\nclose database\n$", s:output())
   end)
 
   it("are told by a second signal that there is no time", function()

@@ -13,6 +13,7 @@ static const lua_CFunction bindings[] = {
     bind_store, bind_topic,   bind_websocket, bind_reader, bind_socket, bind_listener,
     bind_net,   bind_visit,   bind_phases,    bind_redis,  bind_sqlite, bind_net,
     bind_visit, bind_phases,  bind_kept,      bind_redis,
+    bind_net,   bind_visit,   bind_phases,    bind_redis,  bind_sqlite, bind_scrypt,
 };
 
 /* What needs neither sockets nor an event loop. */

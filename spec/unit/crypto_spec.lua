@@ -1,5 +1,7 @@
 -- Digests, randomness, comparing, base64: lua/neap/crypto.lua, core/script/bind_crypto.c.
+local core = require "neap.core"
 local crypto = require "neap.crypto"
+local task = require "neap.task"
 
 describe("crypto", function()
   it("computes the SHA-256 of the standard's examples", function()
@@ -76,5 +78,59 @@ describe("base64", function()
     for _, text in ipairs({"+/+/", "Zg=", "Z", "Zh", "Zg===", "Zm9v="}) do
       assert.is_nil(crypto.unbase64(text, true), text)
     end
+  end)
+
+  it("puts digests into the form that is asked for", function()
+    local raw = crypto.sha256("abc")
+    assert.equal(raw, crypto.sha256("abc", "raw"))
+    assert.equal(crypto.hex(raw), crypto.sha256("abc", "hex"))
+    assert.equal(crypto.base64(raw), crypto.sha256("abc", "base64"))
+    assert.equal(crypto.hex(crypto.hmac("k", "d")), crypto.hmac("k", "d", "hex"))
+    local ok, err = pcall(function() crypto.sha256("abc", "octal") end)
+    assert.is_false(ok)
+    assert.matches('crypto_spec%.lua:%d+: a digest is "raw", "hex" or "base64"', err)
+  end)
+end)
+
+describe("a password", function()
+  it("is known again by what was stored, and no other is", function()
+    local stored = crypto.hash_password("correct horse\0battery")
+    assert.matches("^%$scrypt%$ln=14,r=8,p=5%$[%w+/]+%$[%w+/]+$", stored)
+    assert.same({true, false}, {crypto.verify_password("correct horse\0battery", stored)})
+    assert.is_false(crypto.verify_password("correct horse", stored))
+    assert.is_false(crypto.verify_password("", stored))
+    assert.not_equal(stored, crypto.hash_password("correct horse\0battery"))
+  end)
+
+  it("is scrypt's, as RFC 7914 has it", function()
+    local key = core.scrypt("pleaseletmein", "SodiumChloride", 14, 8, 1)
+    assert.equal("7023bdcb3afd7348461c06cd81fd38ebfda8fbba904f8e3ea9b543f6545da1f2", crypto.hex(key))
+    local text = "$scrypt$ln=14,r=8,p=1$" .. crypto.base64("SodiumChloride"):gsub("=", "") .. "$"
+      .. crypto.base64(key):gsub("=", "")
+    assert.same({true, true}, {crypto.verify_password("pleaseletmein", text)}) -- right, but less thorough than ours
+  end)
+
+  it("is never right when nothing usable was stored", function()
+    for _, stored in ipairs {"", "correct horse", "$scrypt$ln=14,r=8,p=5$$", "$2b$12$abc", 42} do
+      assert.is_false(crypto.verify_password("correct horse", stored))
+    end
+    assert.is_false(crypto.verify_password("correct horse", nil))
+  end)
+
+  it("is a string", function()
+    local ok, err = pcall(function() crypto.hash_password() end)
+    assert.is_false(ok)
+    assert.matches("crypto_spec%.lua:%d+: a password is a string", err)
+  end)
+
+  it("may be given up at any instant, and then the next has its turn", function()
+    for steps = 0, 20 do
+      local g <close> = task.group()
+      local tasks = {}
+      for i = 1, 6 do tasks[i] = g:spawn(core.scrypt, "x", "salt", 10, 8, 1) end
+      for _ = 1, steps do task.yield() end
+      for _, t in ipairs(tasks) do t:cancel() end
+    end
+    assert.is_true(crypto.verify_password("x", crypto.hash_password("x")))
   end)
 end)

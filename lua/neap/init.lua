@@ -15,6 +15,9 @@ require "neap.request"
 ---@field topic fun(name: string, opts: table?): neap.Topic
 ---@field store fun(name: string): neap.Store
 ---@field crypto neap.crypto
+---@field sqlite neap.sqlite
+---@field session fun(opts: neap.SessionOptions?): neap.Middleware see session.lua
+---@field csrf fun(opts: table?): neap.Middleware see csrf.lua
 ---@field jobs neap.jobs background jobs
 ---@field net neap.net outgoing connections
 ---@field config neap.config the settings in effect, read-only; `config.app` is the application's own block
@@ -31,7 +34,7 @@ local neap = {
 -- Modules that are fields: loaded when first used.
 local PARTS = {
   res = true, task = true, jobs = true, topic = true, store = true, json = true, log = true, http = true, redis = true,
-  sqlite = true, pg = true, net = true, crypto = true, test = true, config = true,
+  sqlite = true, pg = true, net = true, crypto = true, session = true, csrf = true, test = true, config = true,
 }
 
 ---An empty application.

@@ -34,6 +34,7 @@ local ipaddr = require "neap.ipaddr"
 ---@field cookies table<string, string> name -> value
 ---@field host string? host and port as the client sees them: of a trusted proxy's header, or of the request
 ---@field scheme "http"|"https" as the client sees it
+---@field session table? plain table of this visitor, with `neap.session`
 ---@field ip string? the client's address; behind trusted proxies, the one they saw
 local Request = core.request.methods
 

@@ -11,7 +11,7 @@ static const char *const names[TALLY_KINDS] = {
     [TALLY_CONN] = "conn",     [TALLY_REQUEST] = "request",   [TALLY_WEBSOCKET] = "websocket",
     [TALLY_TASK] = "task",     [TALLY_FILE] = "file",         [TALLY_LISTENER] = "listener",
     [TALLY_LOOP] = "loop",     [TALLY_OUTLET] = "outlet",     [TALLY_FEED] = "feed",
-    [TALLY_THREAD] = "thread", [TALLY_DATABASE] = "database",
+    [TALLY_THREAD] = "thread", [TALLY_DATABASE] = "database", [TALLY_TRANSFER] = "transfer",
 };
 
 void tally_add(enum tally_kind kind, int delta)

@@ -16,6 +16,7 @@ enum tally_kind {
     TALLY_FEED,
     TALLY_THREAD,
     TALLY_DATABASE,
+    TALLY_TRANSFER,
     TALLY_KINDS
 };
 

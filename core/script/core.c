@@ -14,6 +14,7 @@ static const lua_CFunction bindings[] = {
     bind_net,   bind_visit,   bind_phases,    bind_redis,  bind_sqlite, bind_net,
     bind_visit, bind_phases,  bind_kept,      bind_redis,
     bind_net,   bind_visit,   bind_phases,    bind_redis,  bind_sqlite, bind_scrypt,
+    bind_net,   bind_visit,   bind_phases,    bind_redis,  bind_http,
 };
 
 /* What needs neither sockets nor an event loop. */

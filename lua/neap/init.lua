@@ -15,11 +15,12 @@ require "neap.request"
 ---@field topic fun(name: string, opts: table?): neap.Topic
 ---@field store fun(name: string): neap.Store
 ---@field crypto neap.crypto
+---@field net neap.net sockets: connections and listeners
+---@field http neap.http requests to other servers
 ---@field sqlite neap.sqlite
 ---@field session fun(opts: neap.SessionOptions?): neap.Middleware see session.lua
 ---@field csrf fun(opts: table?): neap.Middleware see csrf.lua
 ---@field jobs neap.jobs background jobs
----@field net neap.net outgoing connections
 ---@field config neap.config the settings in effect, read-only; `config.app` is the application's own block
 ---@field version string of the server
 ---@field mode string "run", "dev", "test", ...

@@ -1,0 +1,193 @@
+/* Joins curl to the loop: see http_client.h. Nothing here is called from inside a transfer's
+ * callback, so a transfer may be removed wherever these functions call out. */
+#if NEAP_HAS_CURL
+#include "client/http_client_state.h"
+
+#include "base/alloc.h"
+#include "client/http_transfer.h"
+#include "net/poller.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#define PER_HOST 32
+#define TOTAL 256
+
+struct http_socket {
+    struct poller poller;
+    struct http_client *client;
+    struct list link;
+    curl_socket_t fd;
+};
+
+/* ---- driving curl ---- */
+
+static void tell_done(struct http_client *client)
+{
+    CURLMsg *message;
+    int left;
+    while ((message = curl_multi_info_read(client->multi, &left)) != NULL) {
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        char *transfer = NULL;
+        CURLcode code = message->data.result; /* the message dies with its transfer */
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
+        http_transfer_done((struct http_transfer *)transfer, code);
+    }
+}
+
+static void drive(struct http_client *client, curl_socket_t fd, int ready)
+{
+    int running;
+    curl_multi_socket_action(client->multi, fd, ready, &running);
+    tell_done(client);
+}
+
+static void on_due(struct deadline *deadline)
+{
+    drive(container_of(deadline, struct http_client, timer), CURL_SOCKET_TIMEOUT, 0);
+}
+
+static void on_ready(struct poller *poller, int ready)
+{
+    struct http_socket *socket = container_of(poller, struct http_socket, poller);
+    int events = 0;
+    if (ready & POLLER_READ)
+        events |= CURL_CSELECT_IN;
+    if (ready & POLLER_WRITE)
+        events |= CURL_CSELECT_OUT;
+    drive(socket->client, socket->fd, events); /* may close the socket */
+}
+
+/* ---- what curl asks for ---- */
+
+static void on_poller_closed(struct poller *poller)
+{
+    mem_free(container_of(poller, struct http_socket, poller));
+}
+
+static void socket_close(struct http_socket *socket)
+{
+    list_remove(&socket->link);
+    poller_close(&socket->poller, on_poller_closed);
+}
+
+static struct http_socket *socket_open(struct http_client *client, curl_socket_t fd)
+{
+    struct http_socket *socket = mem_calloc(sizeof(*socket));
+    if (poller_open(&socket->poller, client->loop, fd, on_ready) != 0) {
+        mem_free(socket);
+        return NULL;
+    }
+    socket->client = client;
+    socket->fd = fd;
+    list_push(&client->sockets, &socket->link);
+    curl_multi_assign(client->multi, fd, socket);
+    return socket;
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
+{
+    struct http_client *client = arg;
+    struct http_socket *socket = socket_arg;
+    (void)easy;
+    if (what == CURL_POLL_REMOVE) {
+        if (socket)
+            socket_close(socket);
+        return 0;
+    }
+    if (!socket)
+        socket = socket_open(client, fd);
+    if (!socket)
+        return -1;
+    poller_want(&socket->poller, (what & CURL_POLL_IN ? POLLER_READ : 0) |
+                                     (what & CURL_POLL_OUT ? POLLER_WRITE : 0));
+    return 0;
+}
+
+static int on_timer(CURLM *multi, long timeout_ms, void *arg)
+{
+    struct http_client *client = arg;
+    (void)multi;
+    if (timeout_ms < 0)
+        loop_clear_deadline(client->loop, &client->timer);
+    else
+        loop_set_deadline(client->loop, &client->timer, (uint64_t)timeout_ms);
+    return 0;
+}
+
+/* ---- life ---- */
+
+/* Once per process, as curl wants it: before its first use, and never undone. */
+static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
+
+static void start_curl(void)
+{
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+static void open_multi(struct http_client *client)
+{
+    CURLM *multi = curl_multi_init();
+    if (!multi)
+        abort(); /* out of memory: a need of our own, as in mem_calloc */
+    client->multi = multi;
+    curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, client);
+    curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
+    curl_multi_setopt(multi, CURLMOPT_TIMERDATA, client);
+    http_client_set_maximum(client, client->per_host, client->total);
+}
+
+static void close_multi(struct http_client *client)
+{
+    while (!list_is_empty(&client->transfers))
+        http_transfer_free(http_transfer_of(client->transfers.next));
+    curl_multi_cleanup(client->multi);
+    while (!list_is_empty(&client->sockets)) /* those of kept connections */
+        socket_close(container_of(client->sockets.next, struct http_socket, link));
+    loop_clear_deadline(client->loop, &client->timer);
+}
+
+struct http_client *http_client_new(struct loop *loop)
+{
+    pthread_once(&curl_once, start_curl);
+    struct http_client *client = mem_calloc(sizeof(*client));
+    client->loop = loop;
+    client->per_host = PER_HOST;
+    client->total = TOTAL;
+    deadline_init(&client->timer, on_due);
+    list_init(&client->sockets);
+    list_init(&client->transfers);
+    slots_init(&client->slots);
+    open_multi(client);
+    return client;
+}
+
+void http_client_set_maximum(struct http_client *client, long per_host, long total)
+{
+    client->per_host = per_host;
+    client->total = total;
+    curl_multi_setopt(client->multi, CURLMOPT_MAX_HOST_CONNECTIONS, per_host);
+    curl_multi_setopt(client->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, total);
+    curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, total); /* that may be kept */
+}
+
+struct http_transfer *http_client_find(const struct http_client *client, slot_handle handle)
+{
+    return slots_get(&client->slots, handle);
+}
+
+void http_client_reset(struct http_client *client)
+{
+    close_multi(client);
+    open_multi(client);
+}
+
+void http_client_free(struct http_client *client)
+{
+    close_multi(client);
+    slots_deinit(&client->slots);
+    mem_free(client);
+}
+#endif

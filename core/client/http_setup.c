@@ -1,0 +1,110 @@
+/* Sets one curl handle up for one request. Redirects are followed in Lua, which knows which headers
+ * may go to another host; so curl sends what it is told and returns what comes. */
+#if NEAP_HAS_CURL
+#include "client/http_setup.h"
+
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+#define DECODED "gzip, deflate" /* the size of what they inflate to is bounded: see `limit` */
+#define READ_SIZE 65536L
+
+static bool has_header(const char *const *headers, const char *name)
+{
+    size_t len = strlen(name);
+    for (; *headers; headers++)
+        if (strncasecmp(*headers, name, len) == 0 && (*headers)[len] == ':')
+            return true;
+    return false;
+}
+
+static int add_header(struct curl_slist **list, const char *line)
+{
+    struct curl_slist *longer = curl_slist_append(*list, line);
+    if (!longer)
+        return -ENOMEM;
+    *list = longer;
+    return 0;
+}
+
+/* Those of the caller, and the ones that curl would add by itself taken away. */
+static int set_headers(CURL *easy, const struct http_options *options, struct curl_slist **list)
+{
+    int err = add_header(list, "Expect:"); /* waiting for "100 Continue" costs a second too often */
+    if (err == 0 && !has_header(options->headers, "Content-Type"))
+        err = add_header(list, "Content-Type:"); /* a guess would be a form */
+    for (const char *const *line = options->headers; err == 0 && *line; line++)
+        err = add_header(list, *line);
+    if (!has_header(options->headers, "Accept-Encoding"))
+        curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, DECODED);
+    if (!has_header(options->headers, "User-Agent"))
+        curl_easy_setopt(easy, CURLOPT_USERAGENT, "neap/" NEAP_VERSION);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, *list);
+    return err;
+}
+
+static void set_method(CURL *easy, const struct http_options *options)
+{
+    const char *method = options->method;
+    if (options->has_upload) {
+        curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L); /* it cannot be sent a second time, as
+                                                              after a kept connection broke */
+    } else if (options->body || strcmp(method, "POST") == 0) {
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)options->body_len);
+        curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, options->body ? options->body : "");
+    } else if (strcmp(method, "HEAD") == 0) {
+        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+        return;
+    }
+    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+}
+
+static void set_pem(CURL *easy, const char *pem, CURLoption file, CURLoption blob)
+{
+    if (pem && strstr(pem, "-----BEGIN")) {
+        struct curl_blob text = {(void *)(uintptr_t)pem, strlen(pem), CURL_BLOB_COPY};
+        curl_easy_setopt(easy, blob, &text);
+    } else if (pem) {
+        curl_easy_setopt(easy, file, pem);
+    }
+}
+
+static void set_tls(CURL *easy, const struct http_options *options)
+{
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, options->is_unverified ? 0L : 1L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, options->is_unverified ? 0L : 2L);
+    set_pem(easy, options->ca, CURLOPT_CAINFO, CURLOPT_CAINFO_BLOB);
+    set_pem(easy, options->cert, CURLOPT_SSLCERT, CURLOPT_SSLCERT_BLOB);
+    set_pem(easy, options->key, CURLOPT_SSLKEY, CURLOPT_SSLKEY_BLOB);
+}
+
+/* QUICK_EXIT: a transfer that is ended while its name is looked up does not wait for that thread.
+ */
+static void set_manners(CURL *easy, const struct http_options *options)
+{
+    curl_easy_setopt(easy, CURLOPT_URL, options->url);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_ms);
+    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, READ_SIZE);
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+}
+
+int http_setup(CURL *easy, const struct http_options *options, struct curl_slist **headers)
+{
+    set_manners(easy, options);
+    set_tls(easy, options);
+    set_method(easy, options);
+    int err = set_headers(easy, options, headers);
+    if (err) {
+        curl_slist_free_all(*headers);
+        *headers = NULL;
+    }
+    return err;
+}
+#endif

@@ -4,6 +4,7 @@ local abort = require "neap.abort"
 local core = require "neap.core"
 local res = require "neap.res"
 local text = require "neap.text"
+local transport = require "neap.transport"
 local websocket = require "neap.websocket"
 
 local action = {}
@@ -11,12 +12,13 @@ local action = {}
 ---An action of a controller.
 ---@class neap.Action
 ---@field name string
+---@field verb string? of action.VERBS; nil: a bare function
 ---@field methods string[] "GET", ...
 ---@field names string[] of its URL arguments
 ---@field takes_more boolean it ends with "..."
 ---@field where string its definition, "apps/shop/controllers/cart.lua:12"
 ---@field line integer of it
----@field make fun(names: string[]): neap.Handler the handler for URLs that have these arguments
+---@field make fun(names: string[]): neap.Handler, table? the handler for URLs that have these arguments, and what app:ws would tell the core
 
 ---The name of the route parameter that holds the arguments beyond the named ones.
 action.REST = "more"
@@ -104,12 +106,12 @@ local function socket(given)
     local function pass(ws, req) return first(ws, req, arguments(req, names)) end
     local inner = pass
     if type(handler) == "table" then inner = {open = pass, message = handler.message, close = handler.close} end
-    local answer = websocket.handler(inner, opts, 2)
+    local answer, spec = websocket.handler(inner, opts, 2)
     return function(req)
       check_path(req)
       arguments(req, names) -- refused before there is a socket
       return answer(req)
-    end
+    end, spec
   end
 end
 
@@ -146,9 +148,39 @@ function action.new(name, verb, given, path)
   local names, takes_more = parameters(counted, skipped)
   local info = debug.getinfo(fn, "S")
   return {
-    name = name, methods = rule.methods, names = names, takes_more = takes_more, make = make, line = info.linedefined,
-    where = ("%s:%d"):format(info.source:match("^@(.+)") or info.short_src, info.linedefined),
+    name = name, verb = verb, methods = rule.methods, names = names, takes_more = takes_more, make = make,
+    line = info.linedefined, where = ("%s:%d"):format(info.source:match("^@(.+)") or info.short_src, info.linedefined),
   }
+end
+
+-- Which of an address's ways a request goes; by default that of the page.
+local function way_of(req, ways)
+  local how = transport.of(req)
+  return how == "websocket" and ways.ws or how == "sse" and ways.sse or ways.page or ways.sse or ways.ws
+end
+
+---One action of several with one name that answer GET: a page, its `ws.` and its `sse.` share an address, and a request's
+---headers say which is meant. Raises when they take different arguments.
+---@param list neap.Action[]
+---@return neap.Action
+function action.join(list)
+  local joined, places = setmetatable({}, {__index = list[1]}), {}
+  for i, one in ipairs(list) do
+    places[i] = one.where
+    if #one.names ~= #joined.names or one.takes_more ~= joined.takes_more then
+      error(("%s and %s share an address, so they take the same arguments"):format(places[1], one.where), 0)
+    end
+  end
+  joined.where = table.concat(places, ",")
+  function joined.make(names)
+    local ways, spec = {}, nil
+    for _, one in ipairs(list) do
+      local handler, of_one = one.make(names)
+      ways[one.verb or "page"], spec = handler, spec or of_one
+    end
+    return function(req) return way_of(req, ways)(req) end, spec
+  end
+  return joined
 end
 
 ---Whether a result of an action is data for its view, not an answer as it is.

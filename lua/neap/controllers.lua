@@ -7,6 +7,7 @@
 -- What is local or begins with "_" is nobody's business. The routes are ordinary ones: `neap routes` lists them.
 local action = require "neap.action"
 local core = require "neap.core"
+local pattern = require "neap.pattern"
 local route = require "neap.route"
 
 local controllers = {}
@@ -36,6 +37,21 @@ local function is_bare(name, value)
   return is_name(name) and type(value) == "function" and debug.getinfo(value, "S").what ~= "C"
 end
 
+-- The actions with those joined that share an address: of one name, and answering GET.
+local function by_address(list)
+  local groups, result = {}, {}
+  for _, one in ipairs(list) do
+    local key = one.methods[1] == "GET" and one.name or one
+    if not groups[key] then
+      groups[key] = {}
+      result[#result + 1] = groups[key]
+    end
+    table.insert(groups[key], one)
+  end
+  for i, group in ipairs(result) do result[i] = #group == 1 and group[1] or action.join(group) end
+  return result
+end
+
 -- The actions of a file in the order of their definition.
 local function actions_of(env, path)
   local list = {}
@@ -54,7 +70,7 @@ local function actions_of(env, path)
     if a.where == b.where then return a.name .. a.methods[1] < b.name .. b.methods[1] end
     return a.line < b.line
   end)
-  return list
+  return by_address(list)
 end
 
 -- The paths of an action without arguments; the first is the one that arguments are added to.
@@ -76,8 +92,7 @@ local function spellings(file, name)
 end
 
 local function add_routes(one, paths, add)
-  local none = one.make({})
-  for i = #paths, 1, -1 do add(paths[i], none) end -- the shortest is what people write
+  for i = #paths, 1, -1 do add(paths[i], one.make({})) end -- the shortest is what people write
   local path, names = paths[1], {}
   for i, name in ipairs(one.names) do
     path, names[i] = path .. "/:" .. name, name
@@ -115,11 +130,13 @@ local function load_file(app, path, file, prefix)
     local view = file .. "/" .. one.name
     local has_view = app:_views():find(view) ~= nil
     for _, paths in ipairs(spellings(file, one.name)) do
-      add_routes(one, paths, function(tail, handler)
-        app:_add(route.new("app:controllers", {
-          methods = one.methods, path = prefix ~= "" and tail == "/" and prefix or prefix .. tail,
+      add_routes(one, paths, function(tail, handler, ws)
+        local new = route.new("app:controllers", {
+          methods = one.methods, path = pattern.join(prefix, tail),
           handler = has_view and with_view(app, view, handler) or handler, where = one.where,
-        }, 1))
+        }, 1)
+        new.ws = ws
+        app:_add(new)
       end)
     end
   end

@@ -15,8 +15,8 @@ local App = {}
 ---Makes routes of the files of a folder: `/<file>/<action>/<argument>/...`. Every global function of a file is an action
 ---that answers GET: `function show(req, id)` in `tasks.lua` answers `/tasks/show` and `/tasks/show/:id`. In the tables
 ---`post`, `put`, `patch`, `delete` and `any` are those for other methods (`function post.save(req, id)`), in `ws` and `sse`
----those for sockets (`function ws.room(ws, req, name)`) and event streams (`function sse.news(ev, req)`). More arguments than a
----function takes are a 404, fewer are nil. The file is `default` and the action `index` when the address does not say;
+---those for sockets (`function ws.room(ws, req, name)`, or a table of callbacks and options as in `app:ws`) and event streams
+---(`function sse.news(ev, req)`); a page, its `ws.` and its `sse.` may share a name. More arguments than a function takes are a 404, fewer are nil. The file is `default` and the action `index` when the address does not say;
 ---`_` is `-` in addresses. Locals and what begins with `_` are private. A file sees `neap`, its `app`, and Lua's globals; its
 ---own globals are its own.
 ---

@@ -4,6 +4,7 @@ local core = require "neap.core"
 local options = require "neap.options"
 local res = require "neap.res"
 local text = require "neap.text"
+local transport = require "neap.transport"
 local visits = require "neap.visits"
 
 ---Several topics read as one, with one cursor.
@@ -112,17 +113,8 @@ function Topic:on(event, fn)
   visits.watch(self:name(), event, fn)
 end
 
--- How the client wants to be served.
-local function transport(req)
-  local upgrade = req.headers.upgrade
-  if upgrade and upgrade:lower():find("websocket", 1, true) then return "websocket" end
-  local accept = req.headers.accept or ""
-  if accept:find("text/event-stream", 1, true) then return "sse" end
-  return "poll"
-end
-
 local function serve(topics, req, opts)
-  local how = transport(req)
+  local how = transport.of(req)
   if how == "websocket" then return require("neap.websocket").feed(topics, opts, req) end
   if how == "sse" then return res.events(topics, opts) end
   return res.poll(topics, opts)

@@ -53,6 +53,10 @@ ws.room = {
   message = function(ws, message) ws:send(ws.data.name .. ": " .. message) end,
 }
 
+function live(_, name) return "page " .. name end
+function ws.live(socket, _, name) socket:send("socket " .. name) end
+function sse.live(ev, _, name) ev:send("stream " .. name) end
+
 function sse.ticks(ev, _, count)
   for i = 1, tonumber(count or 1) do ev:send(i) end
 end
@@ -200,6 +204,15 @@ describe("file controllers", function()
     assert.equal("data: 1\n\ndata: 2\n\n", body:gsub("%x+\r\n(.-)\r\n", "%1"))
   end)
 
+  it("share an address between a page, its socket and its stream", function()
+    answers("/shop/tasks/live/7", "page 7")
+    local answer = ask(s, "/shop/tasks/live/7", {headers = {Accept = "text/event-stream"}})
+    assert.equal("data: stream 7\n\n", answer.body)
+    local socket = ws.open(s, "/shop/tasks/live/7")
+    assert.equal("socket 7", (socket:message()))
+    socket:close()
+  end)
+
   it("are an app with its hooks and static files", function()
     local status, body, head = s:get("/shop/static/style.css")
     assert.same({200, "p {}"}, {status, body})
@@ -230,7 +243,8 @@ describe("file controllers", function()
     has("GET", "/shop/tasks/rest/:first/*more", tasks .. 21)
     has("GET", "/shop/tasks/echo/:name", tasks .. 30)
     has("GET", "/shop/tasks/room/:name", tasks .. 36)
-    has("GET", "/shop/tasks/ticks/:count", tasks .. 40)
+    has("GET", "/shop/tasks/live/:name", ("%s40,%s41,%s42"):format(tasks, tasks, tasks))
+    has("GET", "/shop/tasks/ticks/:count", tasks .. 44)
     has("GET", "/shop/static/*path", "apps/shop/static")
     assert.is_nil(result.out:find("private", 1, true))
     assert.is_nil(result.out:find("print", 1, true))
@@ -318,8 +332,8 @@ describe("an app of files that does not load", function()
     fails("post.save = 7", "apps/shop/controllers/tasks.lua: post.save is a function, not 7")
     fails("put.save = {open = print}", "apps/shop/controllers/tasks.lua: put.save is a function, not table")
     fails("function post() end", 'apps/shop/controllers/tasks.lua: "post" is the table of such actions')
-    fails("function x() end\nws.x = {open = function() end}",
-      "(apps/shop/controllers/tasks.lua:2) can never be told apart from GET /shop/tasks/x (apps/shop/controllers/tasks.lua:1)")
+    fails("function x() end\nws.x = {open = function(ws, req, id) end}",
+      "apps/shop/controllers/tasks.lua:1 and apps/shop/controllers/tasks.lua:2 share an address, so they take the same")
     fails("ws.x = {open = function() end, max_mesage = 1}", 'did you mean "max_message"')
   end)
 

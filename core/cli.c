@@ -13,7 +13,7 @@
 #endif
 
 enum { FOR_CONFIG = 1, FOR_LISTEN = 2 }; /* groups of options */
-enum args { ARGS_NONE, ARGS_APP, ARGS_SCRIPT, ARGS_TEST, ARGS_CONTROL };
+enum args { ARGS_NONE, ARGS_NAME, ARGS_APP, ARGS_SCRIPT, ARGS_TEST, ARGS_CONTROL };
 
 struct command {
     const char *name;
@@ -26,8 +26,8 @@ struct command {
 
 static const char app_help[] =
     "  FILE           a Lua file that returns an app\n"
-    "  DIR            a folder with app.lua, or one whose subfolders are apps: each is\n"
-    "                 served at /<name>, and / is `welcome`\n"
+    "  DIR            a folder with app.lua or controllers/, or one whose subfolders are\n"
+    "                 such apps: each is served at /<name>, and / is `welcome`\n"
     "  Without either, the folder apps/ is meant.\n";
 
 static const char pid_help[] =
@@ -47,7 +47,7 @@ static const struct command commands[] = {
      "list the routes and where they are defined", app_help},
     {"test", ARGS_TEST, 0, "[FILE|DIR ...] [--filter=PATTERN] [--tags=A,B]",
      "run the specs (busted); they may wait anywhere",
-     "  FILE|DIR       specs; in folders all files *_spec.lua (default: spec)\n"
+     "  FILE|DIR       specs; in folders all files *_spec.lua (default: spec, apps/*/spec)\n"
      "  --filter=P     only those whose name matches the Lua pattern P\n"
      "  --tags=A,B     only those tagged #A or #B\n"
      "  The last line on stdout is: N passed, N failed, N skipped\n"},
@@ -62,6 +62,7 @@ static const struct command commands[] = {
      "list what failed lately in a running server, or show one", pid_help},
     {"config", ARGS_NONE, FOR_CONFIG | FOR_LISTEN, "[options]",
      "print the settings and where each came from", ""},
+    {"new", ARGS_NAME, 0, "NAME", "make an application to begin with, in apps/NAME", ""},
     {"types", ARGS_NONE, 0, "", "write .luarc.json, so that editors know neap's types", ""},
 };
 
@@ -221,13 +222,30 @@ static bool is_help(const char *word)
     return strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0;
 }
 
+/* What is asked when the one argument is missing that there has to be; NULL: there may be none. */
+static const char *question_of(enum args args)
+{
+    return args == ARGS_SCRIPT ? "which script?" : args == ARGS_NAME ? "which name?" : NULL;
+}
+
+static int most_args(const struct cli *cli, enum args args)
+{
+    switch (args) {
+    case ARGS_NONE: return 0;
+    case ARGS_NAME:
+    case ARGS_APP: return 1;
+    default: return cli->arg_count;
+    }
+}
+
 static enum cli_result check_args(const struct cli *cli, const struct command *command)
 {
-    if (command->args == ARGS_SCRIPT && cli->arg_count == 0) {
-        fprintf(stderr, "neap: which script? usage: neap exec FILE [argument ...]\n");
+    const char *question = question_of(command->args);
+    if (question && cli->arg_count == 0) {
+        fprintf(stderr, "neap: %s usage: neap %s %s\n", question, command->name, command->usage);
         return CLI_WRONG;
     }
-    int most = command->args == ARGS_NONE ? 0 : command->args == ARGS_APP ? 1 : cli->arg_count;
+    int most = most_args(cli, command->args);
     if (cli->arg_count <= most)
         return CLI_RUN;
     fprintf(stderr, "neap: unexpected argument %s; usage: neap %s %s\n", cli->args[most],

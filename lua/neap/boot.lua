@@ -111,6 +111,10 @@ for _, name in ipairs {"reload", "ps", "topics", "jobs", "errors"} do
   modes[name] = function(...) return require("neap.control").run(name, ...) end
 end
 
+function modes.new(name)
+  return require("neap.new").run(name)
+end
+
 function modes.types()
   return require("neap.types").write()
 end
@@ -121,7 +125,7 @@ local HINTS = {
   dev = "The server was not started. `neap check` loads an application without serving it.\n",
 }
 
----@param mode string the command: "run", "dev", "exec", "check", "routes", "test" or "types"
+---@param mode string the command: "run", "dev", "exec", "check", "routes", "test", "new", ...
 ---@param ... string its arguments
 ---@return "serve"|integer outcome "serve" or an exit code
 ---@return string? message whole lines for stderr

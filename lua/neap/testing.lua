@@ -1,10 +1,11 @@
 -- `neap test`: runs busted inside this task, so that specs may wait anywhere. busted's own runner reads `arg` and
 -- ends the process; this uses what is below it, and prints failures in its own way.
-local yield = require("neap.core").task.yield
+local core = require "neap.core"
+local yield = core.task.yield
 
 local testing = {}
 
-local DEFAULT_DIR = "spec"
+local SPEC_DIR, APPS_DIR = "spec", "apps"
 local TRACEBACK_LINES = 6
 local USAGE = 64
 local TEST_SECONDS = 120 -- no single test may take longer
@@ -18,6 +19,17 @@ local function add(list, text, is_tags)
     return
   end
   for tag in text:gmatch("[^,%s]+") do list[#list + 1] = tag:gsub("^#", "") end
+end
+
+-- What is run when no path is given: the folder spec/, and that of each app.
+local function default_paths()
+  local paths = {SPEC_DIR}
+  for _, name in ipairs(core.list_dir(APPS_DIR) or {}) do
+    local dir = APPS_DIR .. "/" .. name .. SPEC_DIR
+    if name:sub(-1) == "/" and core.list_dir(dir) then paths[#paths + 1] = dir end
+  end
+  if #paths > 1 and not core.list_dir(SPEC_DIR) then table.remove(paths, 1) end
+  return paths
 end
 
 -- The paths and filters of the command line; nil and a message when it is wrong.
@@ -44,7 +56,7 @@ local function parse(args)
     end
     i = i + 1
   end
-  if #given.paths == 0 then given.paths[1] = DEFAULT_DIR end
+  if #given.paths == 0 then given.paths = default_paths() end
   return given
 end
 

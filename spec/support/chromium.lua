@@ -22,9 +22,15 @@ function chromium.exists()
   return name() ~= nil
 end
 
+---How it is started, without an address.
+---@return string
+function chromium.command()
+  return name() .. " " .. OPTIONS
+end
+
 -- In a home of its own, which is removed afterwards.
 local function run(options, url)
-  local start = ('HOME=$home %s %s --user-data-dir="$home/data" %s "%s"'):format(name(), OPTIONS, options, url)
+  local start = ('HOME=$home %s --user-data-dir="$home/data" %s "%s"'):format(chromium.command(), options, url)
   return command.run(("home=$(mktemp -d)\n%s\ncode=$?\nrm -rf $home\nexit $code"):format(start), PATIENCE)
 end
 

@@ -133,7 +133,7 @@ describe("the page of apps/chat", function()
       page:wait('document.getElementById("here").textContent === "1 here"')
       for i = 1, 3 do
         say(tostring(i))
-        page:wait('document.querySelector("#messages li:last-child span")?.textContent === "%d"'):format(i))
+        page:wait(('document.querySelector("#messages li:last-child span")?.textContent === "%d"'):format(i))
       end
       assert.equal(3, page:run('document.querySelectorAll("#messages li").length'))
     end)

@@ -96,22 +96,25 @@ label {
 
 FILES["spec/{name}_spec.lua"] = [[
 -- neap test apps/{name}
-local test = require "neap.test"
+local apps = require "neap.apps"
 
 describe("{name}", function()
-  local client
-  setup(function() client = test.client("apps") end)
-  teardown(function() client:close() end)
+  local served
+  setup(function() served = apps.load("apps/{name}"):compile() end)
 
-  it("shows a page that counts its visits", function()
-    local answer = client:get("/{name}")
-    assert.equal(200, answer.status)
-    assert.truthy(answer.body:find("was seen 1 time.", 1, true))
-    assert.truthy(client:get("/{name}").body:find("was seen 2 times.", 1, true))
-  end)
+  local function handler_of(method, path)
+    local id = served.router:find(method, path)
+    return id and served.routes[id].handler
+  end
 
   it("says hello", function()
-    assert.equal("Hello, ada!\n", client:get("/{name}/default/hello/ada").body)
+    local hello = handler_of("GET", "/default/hello/ada")
+    assert.equal("Hello, ada!\n", hello {raw_path = "/default/hello/ada", params = {who = "ada"}})
+  end)
+
+  it("takes its form at the same address, and nothing else", function()
+    assert.truthy(handler_of("POST", "/default/hello"))
+    assert.is_nil(handler_of("DELETE", "/default/hello"))
   end)
 end)
 ]]

@@ -5,6 +5,8 @@ local DIR = "apps"
 local MOST = 40 -- letters of a name
 local USAGE = 64
 
+local FOLDERS = {"controllers", "views/default", "static", "spec"}
+
 -- Each file of the application; {name} is its name.
 local FILES = {}
 
@@ -141,7 +143,6 @@ local function fill(text, name)
 end
 
 local function write(path, text)
-  assert(os.execute(("mkdir -p '%s'"):format(path:match("^(.*)/")))) -- a name with a quote has been refused
   local file <close> = assert(io.open(path, "w"))
   assert(file:write(text))
 end
@@ -158,6 +159,7 @@ function new.run(name)
     file:close()
     return 1, ("neap: %s exists already; nothing was changed\n"):format(dir)
   end
+  assert(os.execute(("mkdir -p '%s/%s'"):format(dir, table.concat(FOLDERS, ("' '%s/"):format(dir))))) -- no quote in it
   for path, text in pairs(FILES) do write(dir .. "/" .. fill(path, name), fill(text, name)) end
   print(fill(NEXT, name))
   return 0

@@ -6,7 +6,7 @@ describe("neap new", function()
 
   it("makes an application that is served, and whose spec passes", function()
     local made = server.run({"new", "demo"}, {keep = true})
-    assert.same({0, ""}, {made.code, made.err})
+    assert.equal(0, made.code, made.err)
     assert.matches("made apps/demo", made.out)
     assert.matches("neap test apps/demo", made.out)
     local s = server.start {target = made.dir .. "/apps"}

@@ -437,6 +437,7 @@ static void open_lineage(struct worker *worker)
     *options = worker->options.generation;
     options->on_stop_wanted = on_stop_wanted;
     options->vm.loop = &worker->loop;
+    options->vm.http_limits = &worker->http.limits; /* set by our caller */
     options->vm.memory_limit = (size_t)config->limits.memory;
     options->vm.watch_log_ms = (uint32_t)config->watchdog.log;
     options->vm.watch_raise_ms = (uint32_t)config->watchdog.raise;

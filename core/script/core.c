@@ -7,6 +7,8 @@
 
 #include <lauxlib.h>
 
+/* One to a line, so that branches can each add theirs. */
+/* clang-format off */
 static const lua_CFunction bindings[] = {
     bind_json,  bind_log,     bind_crypto,    bind_uri,    bind_router, bind_multipart,
     bind_task,  bind_request, bind_stream,    bind_dir,    bind_serve,  bind_response,
@@ -15,7 +17,34 @@ static const lua_CFunction bindings[] = {
     bind_visit, bind_phases,  bind_kept,      bind_redis,
     bind_net,   bind_visit,   bind_phases,    bind_redis,  bind_sqlite, bind_scrypt,
     bind_net,   bind_visit,   bind_phases,    bind_redis,  bind_http,
+    bind_crypto,
+    bind_dir,
+    bind_json,
+    bind_kept,
+    bind_listener,
+    bind_log,
+    bind_multipart,
+    bind_net,
+    bind_phases,
+    bind_port,
+    bind_reader,
+    bind_redis,
+    bind_request,
+    bind_response,
+    bind_router,
+    bind_serve,
+    bind_socket,
+    bind_sqlite,
+    bind_store,
+    bind_stream,
+    bind_tally,
+    bind_task,
+    bind_topic,
+    bind_uri,
+    bind_visit,
+    bind_websocket,
 };
+/* clang-format on */
 
 /* What needs neither sockets nor an event loop. */
 static const lua_CFunction portable[] = {bind_json,  bind_log, bind_crypto, bind_uri,

@@ -38,6 +38,8 @@ int bind_net(lua_State *L);
 int bind_scrypt(lua_State *L);
 int bind_sqlite(lua_State *L);
 int bind_http(lua_State *L);
+int bind_port(lua_State *L);
+int bind_tally(lua_State *L);
 int bind_store(lua_State *L);
 int bind_topic(lua_State *L);
 int bind_reader(lua_State *L);

@@ -19,13 +19,15 @@ struct outlet;
 struct shelf;
 struct threads;
 struct generation;
+struct http_limits;
 struct task;
 
 struct vm_options {
-    struct loop *loop;     /* NULL: of task.thread, where nothing can wait */
-    const char *lua_dir;   /* the folder that holds neap/init.lua */
-    size_t memory_limit;   /* bytes, 0 = none */
-    uint32_t watch_log_ms; /* a slice longer than this is logged */
+    struct loop *loop;                     /* NULL: of task.thread, where nothing can wait */
+    const struct http_limits *http_limits; /* of this worker's requests */
+    const char *lua_dir;                   /* the folder that holds neap/init.lua */
+    size_t memory_limit;                   /* bytes, 0 = none */
+    uint32_t watch_log_ms;                 /* a slice longer than this is logged */
     uint32_t watch_raise_ms;
     uint32_t cancel_grace_ms;
     struct outlet *outlet;    /* this worker's side of all topics */

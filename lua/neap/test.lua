@@ -186,7 +186,7 @@ function Client:close()
   self.life:shutdown("shutdown")
   self.port:drain()
   self.group:cancel()
-  self.group:join()
+  local ok, err = pcall(self.group.join, self.group) -- raises what failed in c:spawn
   test.eventually(function() return self.port:connections() == 0 end, 1)
   for _, one in ipairs(self.opened) do one:close() end
   self.port:close()
@@ -195,6 +195,7 @@ function Client:close()
   local is_last = not next(open_clients)
   if is_last then test.eventually(function() return ended(self) end) end
   local problems = is_last and test.leaks() or {}
+  if not ok then problems[#problems + 1] = text.safe(err) end
   for _, failure in ipairs(failures or {}) do problems[#problems + 1] = tostring(failure) end
   if #problems > 0 then error("the application did not end well:\n  " .. table.concat(problems, "\n  "), 2) end
 end

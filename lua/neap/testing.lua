@@ -74,6 +74,7 @@ local function short(traceback)
   local lines = {}
   for line in (traceback or ""):gmatch("[^\n]+") do
     local is_useful = line:find(":%d+:") and not line:find("/busted/", 1, true) and not line:find("/luassert/", 1, true)
+      and not line:find("neap/testing.lua", 1, true)
     if is_useful and #lines < TRACEBACK_LINES then lines[#lines + 1] = "      " .. line:gsub("^%s+", "") end
   end
   return lines
@@ -126,11 +127,29 @@ local function watch(busted)
   return count
 end
 
+-- busted's message handler returns nothing, so a `<close>` variable of a test that fails would be told that all is
+-- well, and a group would wait for its tasks. Here it is told of the error.
+local function keep_errors(make)
+  local function careful(fn, handler, ...)
+    return xpcall(fn, function(err)
+      local result = handler(err)
+      return result == nil and err or result
+    end, ...)
+  end
+  local env = setmetatable({xpcall = careful}, {__index = _G, __newindex = _G})
+  for i = 1, math.huge do
+    local name = debug.getupvalue(make, i)
+    if not name then return end
+    if name == "_ENV" then debug.setupvalue(make, i, env) end
+  end
+end
+
 local function busted_new()
   local ok, make = pcall(require, "busted.core")
   if not ok then
     return nil, "neap: `neap test` needs busted: install lua-busted (Debian's name)\n" .. tostring(make) .. "\n"
   end
+  keep_errors(make)
   local busted = make()
   require "busted"(busted)
   require "busted.languages.en"

@@ -1,4 +1,5 @@
 -- neap.test: an application in the state of its test.
+local core = require "neap.core"
 local neap = require "neap"
 local task = require "neap.task"
 local test = require "neap.test"
@@ -142,7 +143,7 @@ describe("the virtual clock", function()
     for _, seconds in ipairs {60, 30, 90, 3600} do
       g:spawn(function()
         task.sleep(seconds)
-        log[#log + 1] = ("%d at %d"):format(seconds, math.floor(task.now() - from))
+        log[#log + 1] = ("%d at %d"):format(seconds, math.floor(task.now() - from + 0.5))
       end)
     end
     test.advance("2m")
@@ -163,6 +164,33 @@ describe("the virtual clock", function()
     test.advance("10m")
     assert.equal(600, count)
     g:cancel()
+  end)
+
+  it("proves that a job ran, without waiting", function()
+    local app, runs = neap.app(), 0
+    app:every("1m", function() runs = runs + 1 end)
+    local c <close> = test.client(app)
+    test.advance("59s")
+    assert.equal(0, runs)
+    test.advance("1s")
+    assert.equal(1, runs)
+    test.advance("10m")
+    assert.equal(11, runs)
+  end)
+
+  it("moves the clock on the wall along, for jobs that go by it", function()
+    local app, at = neap.app(), {}
+    app:cron("30 2 * * *", function() at[#at + 1] = os.date("!%H:%M", math.floor(core.task.time())) end, {tz = "UTC"})
+    local c <close> = test.client(app)
+    test.advance("48h")
+    assert.same({"02:30", "02:30"}, at)
+  end)
+
+  it("goes on through the jobs of an example", function()
+    local c <close> = test.client("examples/jobs.lua")
+    local before = neap.store("sent"):get("ticks") or 0
+    test.advance("60s")
+    assert.equal(before + 60, neap.store("sent"):get("ticks"))
   end)
 
   it("ends a long-poll", function()

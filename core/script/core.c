@@ -10,15 +10,9 @@
 /* One to a line, so that branches can each add theirs. */
 /* clang-format off */
 static const lua_CFunction bindings[] = {
-    bind_json,  bind_log,     bind_crypto,    bind_uri,    bind_router, bind_multipart,
-    bind_task,  bind_request, bind_stream,    bind_dir,    bind_serve,  bind_response,
-    bind_store, bind_topic,   bind_websocket, bind_reader, bind_socket, bind_listener,
-    bind_net,   bind_visit,   bind_phases,    bind_redis,  bind_sqlite, bind_net,
-    bind_visit, bind_phases,  bind_kept,      bind_redis,
-    bind_net,   bind_visit,   bind_phases,    bind_redis,  bind_sqlite, bind_scrypt,
-    bind_net,   bind_visit,   bind_phases,    bind_redis,  bind_http,
     bind_crypto,
     bind_dir,
+    bind_http,
     bind_json,
     bind_kept,
     bind_listener,
@@ -32,6 +26,7 @@ static const lua_CFunction bindings[] = {
     bind_request,
     bind_response,
     bind_router,
+    bind_scrypt,
     bind_serve,
     bind_socket,
     bind_sqlite,

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 const char *http_url_problem(const char *text); /* "invalid url", "unsupported protocol"; NULL: fine
-                                                */
+                                                 */
 /* What `reference`, as in a Location header, means at `base`. To be freed with curl_free through
  * http_url_free; NULL: not a URL. */
 char *http_url_join(const char *base, const char *reference);

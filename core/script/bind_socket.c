@@ -195,6 +195,18 @@ static int socket_is_quiet(lua_State *L)
     return 1;
 }
 
+/* s:protocol() -> what TLS has agreed on by ALPN | nil */
+static int socket_protocol(lua_State *L)
+{
+    struct socket *socket = socket_find(L);
+    size_t len;
+    const char *name = socket && socket->tls ? tls_protocol(socket->tls, &len) : NULL;
+    if (!name)
+        return 0;
+    lua_pushlstring(L, name, len);
+    return 1;
+}
+
 /* ---- tuning ---- */
 
 /* s:receive_buffer(bytes): how much the kernel takes in for us; small ones make us a slow reader */
@@ -222,8 +234,10 @@ static int socket_pause(lua_State *L)
 static int socket_close(lua_State *L)
 {
     struct socket *socket = socket_find(L);
-    if (socket)
-        socket_forget(socket, conn_finish);
+    if (!socket)
+        return 0;
+    socket_say_end(socket);
+    socket_forget(socket, conn_finish);
     return 0;
 }
 
@@ -253,6 +267,7 @@ int bind_socket(lua_State *L)
                                        {"read_until", socket_read_until},
                                        {"send", socket_send},
                                        {"shutdown", socket_lua_shutdown},
+                                       {"protocol", socket_protocol},
                                        {"is_quiet", socket_is_quiet},
                                        {"receive_buffer", socket_receive_buffer},
                                        {"pause", socket_pause},

@@ -38,6 +38,11 @@ static const lua_CFunction bindings[] = {
     bind_uri,
     bind_visit,
     bind_websocket,
+    bind_json,  bind_log,     bind_crypto,    bind_uri,    bind_router, bind_multipart,
+    bind_task,  bind_request, bind_stream,    bind_dir,    bind_serve,  bind_response,
+    bind_store, bind_topic,   bind_websocket, bind_reader, bind_socket, bind_listener,
+    bind_net,   bind_tls,     bind_visit,     bind_phases, bind_redis,  bind_sqlite,
+    bind_kept,  bind_scrypt,  bind_http,
 };
 /* clang-format on */
 

@@ -53,27 +53,83 @@ enum goal_state socket_goal_check(struct socket *socket, size_t *len)
 
 /* ---- what the connection tells ---- */
 
-static void socket_on_data(struct conn *conn, const char *data, size_t len)
+static void tell_secure(struct socket *socket)
 {
-    struct socket *socket = container_of(conn, struct socket, conn);
+    void (*on_secure)(void *owner) = socket->on_secure;
+    socket->on_secure = NULL;
+    if (on_secure)
+        on_secure(socket->secure_owner); /* may forget the socket: it can be gone after this */
+}
+
+/* What TLS has to say goes to the network. */
+static void pass_output(struct socket *socket)
+{
+    size_t len;
+    const char *data = tls_output(socket->tls, &len);
+    if (len > 0)
+        conn_write(&socket->conn, data, len);
+    tls_output_taken(socket->tls);
+}
+
+/* Nothing more comes in; the peer may still be told why. */
+static void socket_end(struct socket *socket, int err)
+{
+    socket->end = err;
+    wake(&socket->reader);
+    if (err != UV_EOF) {
+        wake(&socket->writer);
+        conn_finish(&socket->conn);
+    }
+}
+
+static void take_in(struct socket *socket)
+{
     size_t found;
-    bytes_append(&socket->in, data, len);
     bool is_awaited = socket->reader && socket_goal_check(socket, &found) == GOAL_OPEN;
     if (!is_awaited && socket->in.len >= IN_HIGH_WATER)
-        conn_read_stop(conn);
+        conn_read_stop(&socket->conn);
     if (!is_awaited)
         wake(&socket->reader);
 }
 
+static void take_in_secured(struct socket *socket, const char *data, size_t len)
+{
+    size_t before = socket->in.len;
+    enum tls_state state = tls_receive(socket->tls, data, len, &socket->in);
+    pass_output(socket);
+    if (socket->in.len > before)
+        take_in(socket);
+    if (state == TLS_FAILED)
+        socket_end(socket, UV_EPROTO);
+    else if (state == TLS_ENDED && socket->end == 0)
+        socket_end(socket, UV_EOF);
+    if (state != TLS_SHAKING)
+        tell_secure(socket);
+}
+
+static void socket_on_data(struct conn *conn, const char *data, size_t len)
+{
+    struct socket *socket = container_of(conn, struct socket, conn);
+    if (socket->tls) {
+        take_in_secured(socket, data, len);
+        return;
+    }
+    bytes_append(&socket->in, data, len);
+    take_in(socket);
+}
+
+/* A secured connection ends with a word; without it somebody else may have cut it. */
 static void socket_on_gone(struct conn *conn, int err)
 {
     struct socket *socket = container_of(conn, struct socket, conn);
-    socket->end = err;
+    if (socket->end == 0)
+        socket->end = err;
     wake(&socket->reader);
-    if (err == UV_EOF)
-        return; /* writing may still work */
-    wake(&socket->writer);
-    conn_close(conn);
+    if (err != UV_EOF) {
+        wake(&socket->writer);
+        conn_close(conn);
+    }
+    tell_secure(socket);
 }
 
 static void socket_on_drained(struct conn *conn)
@@ -84,6 +140,7 @@ static void socket_on_drained(struct conn *conn)
 static void socket_free(struct socket *socket)
 {
     bytes_deinit(&socket->in);
+    tls_free(socket->tls);
     mem_free(socket);
 }
 
@@ -123,6 +180,16 @@ void socket_start(struct socket *socket)
         conn_read_start(&socket->conn);
 }
 
+void socket_secure(struct socket *socket, struct tls *tls, void (*on_secure)(void *owner),
+                   void *owner)
+{
+    socket->tls = tls;
+    socket->on_secure = on_secure;
+    socket->secure_owner = owner;
+    pass_output(socket);
+    socket_start(socket);
+}
+
 bool socket_can_send(const struct socket *socket)
 {
     return !socket->is_closed && socket->conn.state == CONN_OPEN && !socket->conn.is_broken;
@@ -130,12 +197,27 @@ bool socket_can_send(const struct socket *socket)
 
 void socket_write(struct socket *socket, const void *data, size_t len)
 {
-    if (socket_can_send(socket))
+    if (!socket_can_send(socket))
+        return;
+    if (!socket->tls) {
         conn_write(&socket->conn, data, len);
+        return;
+    }
+    tls_send(socket->tls, data, len);
+    pass_output(socket);
+}
+
+void socket_say_end(struct socket *socket)
+{
+    if (!socket->tls || !socket_can_send(socket))
+        return;
+    tls_end(socket->tls);
+    pass_output(socket);
 }
 
 void socket_shutdown(struct socket *socket)
 {
+    socket_say_end(socket);
     if (socket_can_send(socket))
         conn_shutdown(&socket->conn);
 }
@@ -144,6 +226,7 @@ void socket_forget(struct socket *socket, void (*end)(struct conn *conn))
 {
     slots_take(&socket->vm->sockets, socket->handle);
     socket->handle = 0;
+    socket->on_secure = NULL;
     list_remove(&socket->accepted_link);
     wake(&socket->reader);
     wake(&socket->writer);
@@ -155,5 +238,12 @@ void socket_forget(struct socket *socket, void (*end)(struct conn *conn))
 
 const char *socket_end_reason(const struct socket *socket)
 {
-    return socket->end == 0 || socket->end == UV_EOF ? "closed" : net_error(socket->end);
+    const struct tls *tls = socket->tls;
+    if (tls && tls_state(tls) == TLS_FAILED)
+        return tls_error(tls);
+    if (socket->end != 0 && socket->end != UV_EOF)
+        return net_error(socket->end);
+    if (socket->end == 0 || !tls || tls_state(tls) == TLS_ENDED)
+        return "closed";
+    return tls_state(tls) == TLS_SHAKING ? "tls: closed by the peer" : "truncated";
 }

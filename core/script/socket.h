@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/slots.h"
 #include "net/conn.h"
+#include "net/tls.h"
 
 #include <lua.h>
 #include <stdbool.h>
@@ -30,22 +31,29 @@ struct socket {
     struct conn conn;
     struct vm *vm;
     slot_handle handle;      /* 0: Lua has let it go */
+    struct tls *tls;         /* NULL: plain */
     struct bytes in;         /* received and not yet taken */
     struct socket_goal goal; /* of the reader */
     struct wait *reader;
     struct wait *writer;
-    struct list accepted_link; /* in its listener, until accept has returned it */
-    int end;                   /* why nothing more comes in: UV_EOF or an error; 0: more may come */
-    bool is_closed;            /* the connection is, and needs the memory no more */
+    struct list accepted_link;      /* in its listener, until accept has returned it */
+    void (*on_secure)(void *owner); /* once: TLS is open, or the end has come before */
+    void *secure_owner;
+    int end;        /* why nothing more comes in: UV_EOF or an error; 0: more may come */
+    bool is_closed; /* the connection is, and needs the memory no more */
 };
 
 /* Takes over the connected `fd`; it reads nothing before socket_start. On error the fd is closed.
  */
 int socket_open(struct socket **opened, struct vm *vm, int fd, bool is_unix);
 void socket_start(struct socket *socket);
+/* Begins with TLS, and takes `tls` over. on_secure is not called once the socket is forgotten. */
+void socket_secure(struct socket *socket, struct tls *tls, void (*on_secure)(void *owner),
+                   void *owner);
 bool socket_can_send(const struct socket *socket);
 void socket_write(struct socket *socket, const void *data, size_t len);
 void socket_shutdown(struct socket *socket); /* our side ends */
+void socket_say_end(struct socket *socket);  /* before closing: as TLS wants it */
 /* For Lua it is closed, and whoever waits is told; the caller ends the connection in its own way.
  * Afterwards socket may be gone. */
 void socket_forget(struct socket *socket, void (*end)(struct conn *conn));

@@ -14,6 +14,7 @@ local net = {}
 ---@field send async fun(self: neap.Socket, data: string, timeout: number|string?): true?, string? parks while much is unsent
 ---@field close fun(self: neap.Socket) what was sent still leaves
 ---@field reset fun(self: neap.Socket) closes at once; the peer sees a reset
+---@field protocol fun(self: neap.Socket): string? what TLS has agreed on by ALPN
 ---@field shutdown fun(self: neap.Socket) our side ends, the peer may go on
 ---@field is_quiet fun(self: neap.Socket): boolean whether it is open and nothing has come that was not taken, as it should be with an unused connection of a pool
 ---@field pause fun(self: neap.Socket) reads nothing from the kernel until the next recv
@@ -27,7 +28,50 @@ local Socket = core.socket_methods
 ---@field close fun(self: neap.Listener) connections that were accepted go on
 local Listener = core.listener_methods
 
-local CONNECT_OPTIONS = {timeout = "duration"}
+---Whom a TLS connection trusts, and who it is.
+---@class neap.TlsOptions
+---@field verify boolean? default true: the certificate must be valid, and for the server's name
+---@field ca string? file (or PEM text) of the certificates to trust, instead of the system's
+---@field cert string? file (or PEM text) of our own certificate
+---@field key string? file (or PEM text) of its key; default: it is in `cert`
+---@field server_name string? that the certificate must be for; default: the host
+---@field alpn string[]? protocols to offer, best first: {"h2", "http/1.1"}
+
+local CONNECT_OPTIONS = {timeout = "duration", tls = "boolean|table"}
+local TLS_OPTIONS = {
+  verify = "boolean", ca = "string", cert = "string", key = "string", server_name = "string", alpn = "table",
+}
+
+-- Rules that are in use, by what they were made from: making them reads files.
+local configs = setmetatable({}, {__mode = "v"})
+
+local function tls_config(opts)
+  local key = ("%s|%s|%s|%s"):format(opts.verify, opts.ca, opts.cert, opts.key)
+  if configs[key] then return configs[key] end
+  local config, err = core.tls_config(opts)
+  configs[key] = config
+  return config, err
+end
+
+-- As RFC 7301 wants it: each name behind its length.
+local function alpn_list(names)
+  local parts = {}
+  for i, name in ipairs(names or {}) do
+    if type(name) ~= "string" or #name < 1 or #name > 255 then
+      error("net.connect: the option alpn is a list of protocol names", 4)
+    end
+    parts[i] = string.pack("s1", name)
+  end
+  return table.concat(parts)
+end
+
+local function connect_tls(host, port, opts)
+  local tls = options.check(opts.tls ~= true and opts.tls or nil, TLS_OPTIONS, "net.connect: tls", 3)
+  local alpn = alpn_list(tls.alpn)
+  local config, err = tls_config(tls)
+  if not config then return nil, err end
+  return core.connect(host, port, opts.timeout, config, tls.server_name, alpn)
+end
 
 ---Opens a connection.
 ---```lua
@@ -35,15 +79,26 @@ local CONNECT_OPTIONS = {timeout = "duration"}
 ---local socket <close>, err = net.connect("127.0.0.1", 9, {timeout = "1s"})
 ---if not socket then print("no connection: " .. err) end
 ---```
+---With `tls = true` it is secured and the server's certificate must be good; the end of a connection that was cut is
+---the error "truncated".
+---```lua
+---local net = require "neap.net"
+---local socket <close>, err = net.connect("127.0.0.1", 9, {tls = {server_name = "example.org", alpn = {"imap"}}})
+---if socket then print(socket:protocol()) else print("no connection: " .. err) end
+---```
 ---@async
 ---@param host string name, address, or "unix:PATH"
 ---@param port integer? none for a UNIX socket; then `opts` may stand in its place
----@param opts {timeout: number|string}? timeout: seconds or "5s", for the whole of it (default 10 s)
+---@param opts {timeout: number|string|nil, tls: boolean|neap.TlsOptions|nil}? timeout: seconds or "5s", for the whole of it (default 10 s)
 ---@return neap.Socket? socket
----@return string? err "timeout", "connection refused", ...
+---@return string? err "timeout", "connection refused", "tls: ...", ...
 function net.connect(host, port, opts)
   if type(port) == "table" then port, opts = nil, port end
   opts = options.check(opts, CONNECT_OPTIONS, "net.connect", 2)
+  if opts.tls then
+    local socket, err = connect_tls(host, port, opts) -- no tail call: the levels of its errors count on this frame
+    return socket, err
+  end
   return core.connect(host, port, opts.timeout)
 end
 

@@ -252,4 +252,15 @@ describe("what is left open", function()
     assert.matches("a socket was not closed; it was made at leak.lua:3", s.err, 1, true)
     assert.matches("a listener was not closed; it was made at leak.lua:2", s.err, 1, true)
   end)
+
+  it("does not hold up the end when it was closed with bytes that nobody takes", function()
+    local s = server.run({"exec", "full.lua"}, {files = {["full.lua"] = [[
+      local net, task = require "neap.net", require "neap.task"
+      local listener <close> = net.listen("127.0.0.1", 0)
+      local near = net.connect("127.0.0.1", listener.port)
+      local far <close> = listener:accept("5s")
+      task.timeout("1ms", near.send, near, ("x"):rep(32 * 1024 * 1024))
+      near:close() ]]}})
+    assert.equal(0, s.code, s.err)
+  end)
 end)

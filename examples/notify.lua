@@ -23,7 +23,7 @@ local function tell_modified()
   end
 end
 
--- In one worker only; the topic reaches the clients of all of them. When it fails, that is logged, and the next run comes.
+-- In one worker only; the topic reaches the clients of all. A failure is logged, and the next run comes.
 app:every(0.5, tell_modified, {immediate = true})
 
 -- Clients register by asking: as WebSocket, event stream or long-poll.

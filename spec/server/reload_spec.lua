@@ -548,6 +548,28 @@ describe("a WebSocket with callbacks", function()
     assert.equal(1012, (socket:ending()))
   end)
 
+  it("of a controller goes on", function()
+    local chat = [[
+      function ws.room(ws, req, name)
+        ws:on_handoff(function() return true end)
+        ws:send("VERSION " .. name)
+        for message in ws:messages() do ws:send("VERSION " .. message) end
+      end
+      ws.calls = {message = function(ws, message) ws:send("VERSION " .. message) end}]]
+    local s = server.start {files = {["apps/chat/controllers/chat.lua"] = chat:gsub("VERSION", "one")}, target = "apps"}
+    local room, calls = ws.open(s, "/chat/chat/room/blue"), ws.open(s, "/chat/chat/calls")
+    assert.equal("one blue", (room:message()))
+    calls:send("a")
+    assert.equal("one a", (calls:message()))
+    s:reload {["apps/chat/controllers/chat.lua"] = (chat:gsub("VERSION", "two"))}
+    assert.equal("two blue", (room:message()))
+    for _, socket in ipairs {room, calls} do
+      socket:send("b")
+      assert.equal("two b", (socket:message()))
+      socket:close()
+    end
+  end)
+
   it("of topic:serve goes on", function()
     local s = server.start {app = live.APP}
     local admin, socket = live.open(s), ws.open(s, "/serve/news")

@@ -1,4 +1,4 @@
--- Reloads under load: neap exec spec/bench/reload.lua [CLIENTS] [RELOADS] [MEMORY-RELOADS]
+-- Reloads under load: spec/bench/reload [CLIENTS] [RELOADS] [MEMORY-RELOADS]
 --
 -- Of each kind CLIENTS clients (default 1,000): WebSockets with callbacks, WebSockets with a coroutine and ws:on_handoff, event
 -- streams, parked polls; one publisher at 50 messages a second; wrk on a handler. Measured: a while without and a while with
@@ -175,7 +175,7 @@ local function under_load()
     :format(#clients, dropped, wrong, behind))
   is_over = true
   group:cancel()
-  s:kill("KILL")
+  s:stop()
   return dropped + wrong + behind + failed_too == 0
 end
 

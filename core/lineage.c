@@ -141,14 +141,18 @@ static void on_ready_done(struct generation *gen, enum generation_phase phase, b
     (void)is_clean;
 }
 
-/* Jobs of two generations never run at the same time. */
-static void on_notified(struct ending *ending)
+/* The one before has stopped its jobs: those of two generations never run at the same time. */
+static void stop_waiting(struct lineage *lineage)
 {
-    struct lineage *lineage = container_of(ending, struct lineage, draining);
     if (!lineage->is_waiting)
         return;
     lineage->is_waiting = false;
     generation_run_phase(lineage->current, GENERATION_READY, "reload", on_ready_done);
+}
+
+static void on_notified(struct ending *ending)
+{
+    stop_waiting(container_of(ending, struct lineage, draining));
 }
 
 void lineage_switch(struct lineage *lineage)
@@ -170,6 +174,7 @@ static void on_drained(struct ending *ending)
 {
     struct lineage *lineage = container_of(ending, struct lineage, draining);
     close_generation(lineage, &ending->gen);
+    stop_waiting(lineage); /* its shutdown may have been skipped */
     if (lineage->must_build)
         start_building(lineage);
 }
@@ -181,9 +186,14 @@ struct generation *lineage_main(const struct lineage *lineage)
     return lineage->current ? lineage->current : lineage->next;
 }
 
-void lineage_hurry(struct lineage *lineage)
+void lineage_retire(struct lineage *lineage)
 {
     lineage->is_waiting = false;
+}
+
+void lineage_hurry(struct lineage *lineage)
+{
+    lineage_retire(lineage);
     ending_hurry(&lineage->draining);
     if (lineage->current && !lineage->is_discarding &&
         (lineage->next || lineage->must_build || lineage->is_handing_over))

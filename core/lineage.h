@@ -62,6 +62,8 @@ void lineage_discard(struct lineage *lineage);   /* gives the next one up, whate
 
 /* The one that the worker starts and stops: the current one or, before, the first that is built. */
 struct generation *lineage_main(const struct lineage *lineage);
+/* The worker is going to stop: the current one will not become ready any more. */
+void lineage_retire(struct lineage *lineage);
 /* The worker stops: all others have no more time. */
 void lineage_hurry(struct lineage *lineage);
 void lineage_cut(struct lineage *lineage);              /* they end now */

@@ -158,6 +158,7 @@ static void begin_drain(struct worker *worker)
         return;
     stop_accepting(worker);
     worker->phase = PHASE_NOTIFYING;
+    lineage_retire(&worker->lineage);
     generation_run_phase(main_of(worker), GENERATION_SHUTDOWN, "shutdown", on_shutdown_done);
 }
 

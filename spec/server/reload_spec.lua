@@ -257,6 +257,13 @@ describe("a reload", function()
     assert.is_true(grown < 1.25, ("grew to %.2f times of what it was"):format(grown))
   end)
 
+  it("leaves a stop alone that comes while the old hooks still run", function()
+    local s = start([[app:on_shutdown(function() neap.log.info("shutting down") neap.task.sleep(0.5) end)]], {workers = 1})
+    s:reload()
+    s:wait_log("shutting down")
+    assert.equal(0, s:stop())
+  end)
+
   it("gives up when the server stops meanwhile", function()
     local s = start()
     s:write("app.lua", app("two", "neap.task.sleep(100)"))

@@ -71,11 +71,21 @@ static void set_pem(CURL *easy, const char *pem, CURLoption file, CURLoption blo
     }
 }
 
+/* With a folder of certificates besides, as Debian has it, curl would read the bundle anew for each
+ * connection (20 ms here); alone it is read once. */
+static void set_bundle_alone(CURL *easy)
+{
+    const curl_version_info_data *built = curl_version_info(CURLVERSION_NOW);
+    if (built->cainfo)
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+}
+
 static void set_tls(CURL *easy, const struct http_options *options)
 {
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, options->is_unverified ? 0L : 1L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, options->is_unverified ? 0L : 2L);
+    set_bundle_alone(easy);
     set_pem(easy, options->ca, CURLOPT_CAINFO, CURLOPT_CAINFO_BLOB);
     set_pem(easy, options->cert, CURLOPT_SSLCERT, CURLOPT_SSLCERT_BLOB);
     set_pem(easy, options->key, CURLOPT_SSLKEY, CURLOPT_SSLKEY_BLOB);

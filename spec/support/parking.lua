@@ -8,9 +8,11 @@
 --   keeps     true: a completion that nobody took is still there for the next who parks (an item, a permit, bytes)
 --   whole     after all of it: is everything as it was? optional
 local core = require "neap.core"
+local http = require "neap.http"
 local net = require "neap.net"
 local task = require "neap.task"
 local topic = require "neap.topic"
+local upstream = require "spec.support.upstream"
 
 local primitives = core.task
 
@@ -269,6 +271,47 @@ return {
           repeat until not far:recv()
         end)
       end,
+      keeps = true,
+    }
+  end},
+  {"net.connect with TLS", function(case) -- the handshake fails, as soon as there is an answer
+    local up = case:keep(upstream.start(function(socket) socket:recv() socket:send("no TLS") end))
+    return {park = function() return select(2, net.connect("127.0.0.1", up.port, {tls = true})) end}
+  end},
+  {"http.get", function(case)
+    local up = case:keep(upstream.start(upstream.answering(upstream.ok("hello"))))
+    return {park = function()
+      local answer = http.get(up.url)
+      return answer and answer.body
+    end}
+  end},
+  {"http.post of an iterator", function(case)
+    local up = case:keep(upstream.start(function(socket)
+      socket:read_until("\r\n0\r\n\r\n")
+      socket:send(upstream.ok("hello"))
+    end))
+    return {park = function()
+      local pieces = 0
+      local answer = http.post(up.url, {body = function()
+        pieces = pieces + 1
+        task.yield()
+        return pieces < 3 and "piece" or nil
+      end})
+      return answer and answer.body
+    end}
+  end},
+  {"answer:read_chunk", function(case)
+    local server
+    local up = case:keep(upstream.start(function(socket)
+      upstream.request(socket)
+      server = socket
+      socket:send("HTTP/1.1 200 OK\r\n\r\n")
+      socket:recv()
+    end))
+    local answer = case:keep(assert(http.get(up.url, {stream = true})))
+    return {
+      park = function() return answer:read_chunk() end,
+      complete = function() server:send("item") end,
       keeps = true,
     }
   end},

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #define DECODED "gzip, deflate" /* the size of what they inflate to is bounded: see `limit` */
 #define READ_SIZE 65536L
@@ -93,6 +94,14 @@ static void set_tls(CURL *easy, const struct http_options *options)
 
 /* QUICK_EXIT: a transfer that is ended while its name is looked up does not wait for that thread.
  */
+/* By itself curl would let programs that we start inherit it. */
+static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    (void)arg;
+    (void)purpose;
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
 static void set_manners(CURL *easy, const struct http_options *options)
 {
     curl_easy_setopt(easy, CURLOPT_URL, options->url);
@@ -103,6 +112,7 @@ static void set_manners(CURL *easy, const struct http_options *options)
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, READ_SIZE);
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 }
 
 int http_setup(CURL *easy, const struct http_options *options, struct curl_slist **headers)

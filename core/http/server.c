@@ -12,10 +12,17 @@
 #define CROWD_MIN 1000     /* sessions: fewer are not worth looking for their memory */
 #define TRIM_AFTER_MS 1000 /* when the rest of a crowd has left as well */
 
-/* malloc by itself keeps what lies below the few that stayed. */
+/* malloc by itself keeps what lies below the few that stayed. While they are still leaving it is
+ * too early. */
 static void on_trim_due(struct deadline *deadline)
 {
     struct http_server *server = container_of(deadline, struct http_server, trim);
+    bool are_leaving = server->count < server->staying;
+    server->staying = server->count;
+    if (are_leaving) {
+        loop_set_deadline(server->loop, &server->trim, TRIM_AFTER_MS);
+        return;
+    }
     server->crowd = server->count;
     mem_trim();
 }
@@ -60,8 +67,10 @@ void http_server_leave(struct http_server *server)
 {
     server->count--;
     bool has_left = server->crowd >= CROWD_MIN && server->count < server->crowd / 2;
-    if (has_left && !deadline_is_set(&server->trim))
+    if (has_left && !deadline_is_set(&server->trim)) {
+        server->staying = server->count;
         loop_set_deadline(server->loop, &server->trim, TRIM_AFTER_MS);
+    }
     if (server->count == 0 && server->is_draining && server->on_empty)
         server->on_empty(server);
 }

@@ -34,6 +34,7 @@ struct http_server {
     struct session *feeding; /* whose bytes are being read below us, or NULL */
     size_t unfed;            /* bytes it still has behind what it is looking at */
     uint32_t crowd;          /* the most there were since memory was last given back */
+    uint32_t staying;        /* sessions when the trim was last looked at */
     struct deadline trim;    /* gives it back, some time after a crowd has left */
     struct slots requests;
     struct request *free_requests[64];

@@ -24,6 +24,8 @@ static void on_trim_due(struct deadline *deadline)
         return;
     }
     server->crowd = server->count;
+    if (server->events.on_trim)
+        server->events.on_trim(server->owner);
     mem_trim();
 }
 

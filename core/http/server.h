@@ -21,6 +21,8 @@ struct http_events {
     void (*on_writable)(struct request *rq); /* what was written has left */
     void (*on_gone)(struct request *rq);     /* the client left */
     void (*on_log)(struct request *rq);      /* for the access log, once per request; NULL = off */
+    void (*on_trim)(void *owner); /* a crowd has left: what can be freed should be; NULL = nothing
+                                   */
 };
 
 struct http_server {

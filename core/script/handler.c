@@ -7,6 +7,7 @@
 #include "script/app.h"
 #include "script/bind_request.h"
 #include "script/bind_stream.h"
+#include "script/call.h"
 #include "script/reply.h"
 #include "script/task.h"
 #include "script/vm.h"
@@ -15,6 +16,8 @@
 #include <lauxlib.h>
 #include <string.h>
 #include <time.h>
+
+#define COLLECT_MAX (16 << 20) /* a larger state would hold up its worker for too long */
 
 static struct vm *request_vm(const struct request *rq)
 {
@@ -344,6 +347,20 @@ static void handler_on_log(struct request *rq)
     log_line(LOG_INFO, line, (size_t)len, fields, route && rq->user.route > 0 ? 4 : 3);
 }
 
+static int collect(lua_State *L)
+{
+    lua_gc(L, LUA_GCCOLLECT);
+    return 0;
+}
+
+/* What Lua held of each request lies between their sessions, and keeps whole pages. */
+static void handler_on_trim(void *owner)
+{
+    struct vm *vm = owner;
+    if (vm->memory <= COLLECT_MAX)
+        call_protected(vm, collect, NULL, "collecting garbage");
+}
+
 struct http_events handler_events(bool logs)
 {
     return (struct http_events){
@@ -352,5 +369,6 @@ struct http_events handler_events(bool logs)
         .on_writable = handler_on_writable,
         .on_gone = handler_on_gone,
         .on_log = logs ? handler_on_log : NULL,
+        .on_trim = handler_on_trim,
     };
 }

@@ -102,7 +102,7 @@ static void ignore(struct request *rq)
 
 void echo_init(struct echo *echo)
 {
-    static const struct http_events events = {on_request, ignore, ignore, ignore, NULL};
+    static const struct http_events events = {on_request, ignore, ignore, ignore, NULL, NULL};
     static const struct http_limits limits = {
         .header_bytes = 16384,
         .header_line = 8192,

@@ -12,6 +12,7 @@ static const char *const names[TALLY_KINDS] = {
     [TALLY_TASK] = "task",     [TALLY_FILE] = "file",         [TALLY_LISTENER] = "listener",
     [TALLY_LOOP] = "loop",     [TALLY_OUTLET] = "outlet",     [TALLY_FEED] = "feed",
     [TALLY_THREAD] = "thread", [TALLY_DATABASE] = "database", [TALLY_TRANSFER] = "transfer",
+    [TALLY_PG] = "pg",
 };
 
 void tally_add(enum tally_kind kind, int delta)

@@ -17,6 +17,7 @@ enum tally_kind {
     TALLY_THREAD,
     TALLY_DATABASE,
     TALLY_TRANSFER,
+    TALLY_PG,
     TALLY_KINDS
 };
 

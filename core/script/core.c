@@ -19,6 +19,7 @@ static const lua_CFunction bindings[] = {
     bind_log,
     bind_multipart,
     bind_net,
+    bind_pg,
     bind_phases,
     bind_port,
     bind_reader,

@@ -47,5 +47,6 @@ int bind_reader(lua_State *L);
 int bind_websocket(lua_State *L);
 int bind_visit(lua_State *L);
 int bind_redis(lua_State *L);
+int bind_pg(lua_State *L);
 
 #endif

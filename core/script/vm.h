@@ -41,7 +41,7 @@ struct vm_options {
 struct vm {
     lua_State *L; /* the main thread: never runs user code outside a task or call_protected */
     struct loop *loop;
-    struct slots sockets;          /* and listeners, of neap.net, for handles */
+    struct slots sockets;          /* and listeners of neap.net, connections of pg: for handles */
     struct slots databases;        /* pools of SQLite and leases of theirs, for handles */
     uint32_t requests;             /* that its handlers have */
     uint32_t websockets;           /* that its handlers have */

@@ -369,7 +369,9 @@ end
 -- A tail call of a method: its level is that of the method.
 local function subscribe(self, kind, ...)
   if select("#", ...) == 0 then error("redis: nothing to subscribe to", 2) end
-  return redis_sub.open(self.opts, open, pack(2, kind, ...), {...}, kind == "PSUBSCRIBE", pool.where(2))
+  local opts = self.opts
+  local command = pack(2, kind, ...)
+  return redis_sub.open(function() return open(opts) end, command, {...}, kind == "PSUBSCRIBE", pool.where(2))
 end
 
 ---Subscribes to channels, on a connection of its own, and iterates over what is published. When the connection is lost

@@ -34,7 +34,7 @@ local ORDER = {"init", "app", "hooks", "schedule", "job", "jobs", "route", "requ
 local OBJECTS = {
   App = "app", Request = "req", Response = "response", Route = "route", Headers = "req.headers", Out = "out",
   Part = "part", Task = "t", Group = "g", Socket = "socket", Redis = "r", Database = "db",
-  Transaction = "tx",
+  Transaction = "tx", PgRunner = "db", PgDatabase = "db",
 }
 
 local function read_file(path)

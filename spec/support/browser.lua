@@ -24,6 +24,13 @@ local function read(path)
   return file and file:read("a")
 end
 
+-- Makes an empty page, of which `self` is to be the handle.
+local function attach(self)
+  local target = self:ask("Target.createTarget", {url = "about:blank"}).targetId
+  self.session = self:ask("Target.attachToTarget", {targetId = target, flatten = true}).sessionId
+  return self
+end
+
 ---Opens a browser; keep it in a `<close>` variable, or call :close().
 ---@param width integer? pixels; default 1200
 ---@param height integer? default 800
@@ -38,9 +45,14 @@ function browser.open(width, height)
   assert(place, "chromium did not start: " .. (read(run.dir .. "/err") or ""))
   local port, path = place:match("(%d+)\n(.*)")
   self.socket = ws.open({port = tonumber(port)}, path, {Host = "localhost:" .. port})
-  local target = self:ask("Target.createTarget", {url = "about:blank"}).targetId
-  self.session = self:ask("Target.attachToTarget", {targetId = target, flatten = true}).sessionId
-  return self
+  return attach(self)
+end
+
+---Another page in the same browser, as long as that is open.
+---@return spec.Page
+---@async
+function Page:another()
+  return attach(setmetatable({process = self.process, socket = self.socket, number = 0}, Page))
 end
 
 -- A command of the protocol and its result; what else comes meanwhile is news that nobody asked for.

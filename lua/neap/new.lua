@@ -98,25 +98,21 @@ label {
 
 FILES["spec/{name}_spec.lua"] = [[
 -- neap test apps/{name}
-local apps = require "neap.apps"
+local test = require "neap.test"
 
 describe("{name}", function()
-  local served
-  setup(function() served = apps.load("apps/{name}"):compile() end)
-
-  local function handler_of(method, path)
-    local id = served.router:find(method, path)
-    return id and served.routes[id].handler
-  end
+  local client
+  before_each(function() client = test.client("apps/{name}") end)
+  after_each(function() client:close() end) -- fails when anything is left open
 
   it("says hello", function()
-    local hello = handler_of("GET", "/default/hello/ada")
-    assert.equal("Hello, ada!\n", hello {raw_path = "/default/hello/ada", params = {who = "ada"}})
+    assert.equal("Hello, ada!\n", client:get("/default/hello/ada").body)
   end)
 
-  it("takes its form at the same address, and nothing else", function()
-    assert.truthy(handler_of("POST", "/default/hello"))
-    assert.is_nil(handler_of("DELETE", "/default/hello"))
+  it("takes its form, and leads to the greeting", function()
+    local answer = client:post("/default/hello", {form = {who = "ada"}})
+    assert.same({303, "/default/hello/ada"}, {answer.status, answer.headers.location})
+    assert.equal(405, client:delete("/default/hello").status)
   end)
 end)
 ]]

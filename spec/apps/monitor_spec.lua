@@ -67,6 +67,7 @@ describe("the page of apps/monitor", function()
 
   it("has missed nothing when its connection comes back", function()
     if not page then return pending("chromium is missing") end
+    page:ask("Page.enable")
     page:ask("Page.addScriptToEvaluateOnNewDocument", {source = REMEMBER_SOCKETS})
     page:go(url())
     page:wait(LIVE)

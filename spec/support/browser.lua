@@ -74,8 +74,9 @@ end
 ---@param url string
 ---@async
 function Page:go(url)
+  self:run("window.isLeft = true") -- or the old page would pass for the new one
   self:ask("Page.navigate", {url = url})
-  self:wait('document.readyState === "complete" && location.href !== "about:blank"')
+  self:wait('!window.isLeft && document.readyState === "complete"')
 end
 
 ---Runs a script in the page and gives its value, if that is plain data.
@@ -89,14 +90,15 @@ function Page:run(script)
   return result.result.value
 end
 
----Waits until a script's value is true, and gives it.
+---Waits until a script's value is true, and gives it. While the page goes elsewhere there is no value.
 ---@param script string
 ---@return any
 ---@async
 function Page:wait(script)
   local value
   local found = server.poll(PATIENCE, function()
-    value = self:run(script)
+    local ok, result = pcall(self.run, self, script)
+    value = ok and result
     return value
   end)
   return found or error(("the page never came to: %s\n%s"):format(script, self:run("document.body.innerText")), 2)

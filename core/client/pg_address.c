@@ -33,7 +33,7 @@ struct pg_address {
 
 static void add(struct bytes *list, const char *item)
 {
-    if (list->data)
+    if (list->len > 0)
         bytes_append(list, ",", 1);
     bytes_append_text(list, item);
 }
@@ -67,6 +67,8 @@ static void look_up_all(struct pg_address *address, const char *hosts)
             address->error = strdup(gai_strerror(err));
     }
     mem_free(list);
+    bytes_append(&address->hosts, "", 1); /* the NUL */
+    bytes_append(&address->numbers, "", 1);
 }
 
 static const char *option(const struct pg_address *address, const char *name)
@@ -143,7 +145,7 @@ struct pg_conn *pg_address_connect(const struct pg_address *address)
         if (one->val)
             SET(one->keyword, one->val);
     }
-    if (address->numbers.data) {
+    if (address->numbers.len > 0) {
         SET("host", address->hosts.data);
         SET("hostaddr", address->numbers.data);
     }

@@ -86,6 +86,10 @@ end
 local function try_all(path)
   if not command.exists "curl" then return pending("curl is missing") end
   local example = parse(read(path))
+  for _, one in ipairs(example.tries) do
+    local tool = one.command:match("^([%w-]+)")
+    if tool and not command.exists(tool) then return pending(tool .. " is missing") end
+  end
   local s = start(example.run)
   local behind = {}
   local _ <close> = setmetatable({}, {__close = function()

@@ -100,6 +100,25 @@ describe("neap.pg", function()
     assert.equal(pid, db:query("SELECT pg_backend_pid() AS pid")[1].pid)
   end)
 
+  it("stays in order when its users are cancelled at any moment", function()
+    local db <close> = pg.connect(peer.dsn, {max = 3})
+    for _ = 1, 20 do
+      local tasks = {}
+      for i = 1, 8 do
+        tasks[i] = spawn(function()
+          local n = math.random(1000)
+          local rows = assert(db:query("SELECT $1 AS n FROM generate_series(1, $2)", n, 100))
+          assert.equal(n, rows[100].n)
+        end)
+      end
+      for _ = 1, math.random(0, 20) do task.yield() end
+      for i = 1, 8, 2 do tasks[i]:cancel() end
+      for i = 1, 8 do assert(tasks[i]:join() or tasks[i].status == "cancelled", "mixed up") end
+    end
+    until_true(function() return db:stats().open == db:stats().free end)
+    assert.is_true(db:stats().open <= 3)
+  end)
+
   it("serves 50 tasks over 10 connections fairly", function()
     local db <close> = pg.connect(peer.dsn, {max = 10})
     local served, tasks, stop = {}, {}, false

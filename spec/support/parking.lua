@@ -315,4 +315,45 @@ return {
       keeps = true,
     }
   end},
+  {"r:ping", function(case) -- the connection of a cancelled one is closed, so there are many
+    if not core.redis_reader then return {park = function() return true end} end
+    local up = case:keep(upstream.start(function(socket)
+      while socket:recv() do socket:send("+PONG\r\n") end
+    end))
+    local r = case:keep(require("neap.redis").connect {port = up.port, max = 1})
+    return {park = function() return r:ping() end, whole = function() return r:stats().waiting == 0 end}
+  end},
+  {"pool:acquire", function(case)
+    local driver = {name = "fake", open = function() return {} end, close = nothing}
+    driver.is_usable = function() return true end
+    local one = case:keep(require("neap.pool").new(driver, {max = 1}, "spec"))
+    local lease = assert(one:acquire(1))
+    return {
+      park = function()
+        local mine <close> = assert(one:acquire(10))
+        return mine.conn
+      end,
+      complete = function() lease:close() end,
+      keeps = true,
+      whole = function() return one:stats().open == 1 end,
+    }
+  end},
+  {"r:subscribe, the next message", function(case)
+    if not core.redis_reader then return {park = function() return true end} end
+    local server
+    local up = case:keep(upstream.start(function(socket)
+      socket:recv()
+      socket:send("*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n")
+      server = socket
+      socket:recv()
+    end))
+    local r = case:keep(require("neap.redis").connect {port = up.port})
+    local next_message, _, _, subscription = r:subscribe("a")
+    case:keep(subscription)
+    return {
+      park = function() return select(2, next_message()) == "item" end,
+      complete = function() server:send("*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$4\r\nitem\r\n") end,
+      keeps = true,
+    }
+  end},
 }

@@ -79,7 +79,7 @@ function Page:go(url)
   self:wait('!window.isLeft && document.readyState === "complete"')
 end
 
----Runs a script in the page and gives its value, if that is plain data.
+---Runs a script in the page and gives its value, if that is plain data; nil for null.
 ---@param script string
 ---@return any
 ---@async
@@ -87,7 +87,9 @@ function Page:run(script)
   local result = self:ask("Runtime.evaluate", {expression = script, returnByValue = true, awaitPromise = true,
     userGesture = true})
   assert(not result.exceptionDetails, script .. ": " .. core.json.encode(result.exceptionDetails or 0))
-  return result.result.value
+  local value = result.result.value
+  if value == core.json.null then return nil end
+  return value
 end
 
 ---Waits until a script's value is true, and gives it. While the page goes elsewhere there is no value.

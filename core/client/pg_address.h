@@ -11,9 +11,9 @@ struct pg_conn; /* libpq's PGconn */
 /* `error` is NULL when all went well; both are valid during the call. */
 typedef void (*pg_address_fn)(void *owner, const struct pg_address *address, const char *error);
 
-/* `dsn`: "host=... dbname=..." or postgresql://. `on_done` is called once, later from the loop,
+/* `dsn`: "host=... dbname=..." or postgresql://. `on_found` is called once, later from the loop,
  * unless pg_address_forget came before. The address frees itself after that. */
-struct pg_address *pg_address_look_up(struct loop *loop, const char *dsn, pg_address_fn on_done,
+struct pg_address *pg_address_look_up(struct loop *loop, const char *dsn, pg_address_fn on_found,
                                       void *owner);
 void pg_address_forget(struct pg_address *address);
 /* Starts connecting, without waiting. NULL: out of memory. */

@@ -60,7 +60,7 @@ void pg_notice_free(struct pg_notice *notice);
  * once, unless pg_cancel_forget came before; it frees itself. NULL: there is no connection. */
 struct pg_cancel;
 typedef void (*pg_cancel_fn)(void *owner, bool is_sent);
-struct pg_cancel *pg_client_cancel(struct pg_client *client, pg_cancel_fn on_done, void *owner);
+struct pg_cancel *pg_client_cancel(struct pg_client *client, pg_cancel_fn on_sent, void *owner);
 void pg_cancel_forget(struct pg_cancel *cancel);
 
 #endif

@@ -56,7 +56,7 @@ struct pg_notice {
 bool pg_client_take_notice(struct pg_client *client, struct pg_notice *notice);
 void pg_notice_free(struct pg_notice *notice);
 
-/* Asks the server, from the thread pool, to stop what this connection is doing. `on_done` is called
+/* Asks the server, from the thread pool, to stop what this connection is doing. `on_sent` is called
  * once, unless pg_cancel_forget came before; it frees itself. NULL: there is no connection. */
 struct pg_cancel;
 typedef void (*pg_cancel_fn)(void *owner, bool is_sent);

@@ -2,6 +2,7 @@
 -- (core/client/pg_client.c), the core watches its sockets, and here is what a user sees of it.
 local core = require "neap.core"
 local json = require "neap.json"
+local log = require "neap.log"
 local options = require "neap.options"
 local pool = require "neap.pool"
 local subscription = require "neap.subscription"
@@ -241,6 +242,12 @@ end
 
 Rows.__close = Rows.close
 
+function Rows:__gc()
+  if not self.lease then return end
+  log.warn("pg: rows were neither read to their end nor closed", {made = self.where})
+  self.lease:discard()
+end
+
 local function next_row(self)
   while self.at == #self.batch do
     if not self.lease then return nil end
@@ -276,7 +283,7 @@ function Runner:rows(sql, ...)
   local values, types = parameters(2, count, ...)
   local lease, err = start(self, now() + self.timeout, sql, count, values, types)
   if not lease then error(err, 0) end
-  local rows = setmetatable({lease = lease, batch = {}, at = 0, timeout = self.timeout}, Rows)
+  local rows = setmetatable({lease = lease, batch = {}, at = 0, timeout = self.timeout, where = pool.where(2)}, Rows)
   return function() return next_row(rows) end, nil, nil, rows
 end
 
@@ -484,7 +491,10 @@ end
 function pg.connect(dsn, opts)
   if type(dsn) == "table" then dsn, opts = nil, dsn end
   opts = options.check(opts, OPTIONS, "pg.connect", 2)
-  dsn = dsn or opts.dsn or dsn_of(opts)
+  local given = dsn_of(opts)
+  dsn = dsn or opts.dsn
+  if dsn and given ~= "" then error("pg.connect: " .. given .. " belongs into the connection string", 2) end
+  dsn = dsn or given
   if type(dsn) ~= "string" then error("pg.connect takes a connection string or a table of options", 2) end
   if opts.max and (math.type(opts.max) ~= "integer" or opts.max < 1) then error("pg.connect: max is from 1", 2) end
   local self = setmetatable({

@@ -66,6 +66,14 @@ end
 
 Lease.__close = Lease.close
 
+-- Closes the connection instead: for what was forgotten, and cannot wait.
+function Lease:discard()
+  local conn = self.conn
+  if not conn then return end
+  self.conn = nil
+  self.pool:discard(conn)
+end
+
 -- ---- opening -------------------------------------------------------------------------------------
 
 local function is_down(self)
@@ -139,7 +147,7 @@ end
 
 -- ---- taking and giving back ----------------------------------------------------------------------
 
-local function discard(self, conn)
+function Pool:discard(conn)
   self.driver.close(conn)
   self.open = self.open - 1
   vacate(self)
@@ -150,7 +158,7 @@ local function take_free(self)
     local conn = table.remove(self.free)
     self.since[#self.free + 1] = nil
     if self.driver.is_usable(conn) then return conn end
-    discard(self, conn)
+    self:discard(conn)
   end
 end
 
@@ -159,7 +167,7 @@ local function wait(self, deadline)
   if given == nil then return nil, "busy" end
   if given == MAY_OPEN then return connect(self) end
   if given ~= LOOK_AGAIN and not self.driver.is_usable(given) then -- it broke on its way to us
-    discard(self, given)
+    self:discard(given)
     return LOOK_AGAIN
   end
   return given
@@ -200,14 +208,14 @@ local function sweep(self)
     while #self.free > 0 and (self.since[1] + self.idle <= now or not self.driver.is_usable(self.free[1])) do
       local conn = table.remove(self.free, 1)
       table.remove(self.since, 1)
-      discard(self, conn)
+      self:discard(conn)
     end
   end
   self.sweeper = nil
 end
 
 local function put_free(self, conn)
-  if self.is_closed or not self.driver.is_usable(conn) then return discard(self, conn) end
+  if self.is_closed or not self.driver.is_usable(conn) then return self:discard(conn) end
   if self.waiters:wake(conn) then return end
   self.free[#self.free + 1] = conn
   self.since[#self.free] = primitives.now()
@@ -218,7 +226,7 @@ end
 local Recovery = {}
 
 function Recovery:__close()
-  if self.has_worked then put_free(self.pool, self.conn) else discard(self.pool, self.conn) end
+  if self.has_worked then put_free(self.pool, self.conn) else self.pool:discard(self.conn) end
 end
 
 local function recover(self, conn)
@@ -244,7 +252,7 @@ function Pool:close()
   if self.is_closed then return end
   self.is_closed = true
   if self.sweeper then self.sweeper:cancel() end
-  while #self.free > 0 do discard(self, table.remove(self.free)) end
+  while #self.free > 0 do self:discard(table.remove(self.free)) end
   tell_waiters(self)
 end
 

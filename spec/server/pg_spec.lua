@@ -58,6 +58,18 @@ describe("neap.pg", function()
     assert.same({{one = 1}}, db:query("SELECT 1 AS one"))
   end)
 
+  it("gives the connection of forgotten rows back", function()
+    local db <close> = pg.connect(peer.dsn, {max = 1, timeout = 10})
+    local function forget()
+      local next_row = db:rows("SELECT n FROM generate_series(1, 100000) AS n")
+      assert.equal(1, next_row().n)
+    end
+    forget()
+    collectgarbage()
+    collectgarbage()
+    assert.same({{one = 1}}, db:query("SELECT 1 AS one"))
+  end)
+
   it("keeps a result too large out", function()
     local db <close> = pg.connect(peer.dsn, {max = 1, max_result = "1MB"})
     assert.same({nil, "too_large"}, {db:query("SELECT n FROM generate_series(1, 1000000) AS n")})

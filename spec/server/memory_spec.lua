@@ -9,7 +9,6 @@ local MOST_PER_CONNECTION = 600     -- bytes of user-space memory
 local ROUNDS, PER_ROUND = 20, 5000  -- connections that come and go
 local ALLOWANCE = 512 * 1024        -- bytes that may stay after those
 local AT_ONCE = 100
-local KEPT = IDLE * 150               -- bytes: a third of what the idle ones take; a first crowd also loads code
 local PATIENCE = 30
 local REQUEST = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -99,9 +98,9 @@ describe("connections", function()
     local empty = s:rss()
     close(s, open(s, IDLE), before)
     s:get("/collect")
-    server.poll(PATIENCE, function() return s:rss() - empty < KEPT end)
+    server.poll(PATIENCE, function() return s:rss() - empty < ALLOWANCE end)
     local kept = s:rss() - empty
     print(("      %.0f KB kept of %d connections"):format(kept / 1024, IDLE))
-    assert.is_true(kept <= KEPT, ("%.0f KB"):format(kept / 1024))
+    assert.is_true(kept <= ALLOWANCE, ("%.0f KB"):format(kept / 1024))
   end)
 end)

@@ -8,6 +8,8 @@
 #include <malloc.h>
 #endif
 
+#define TRIM_PIECE 98304 /* above what glibc tidies up for, below what it maps by itself */
+
 #ifdef NEAP_TESTING
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -96,5 +98,9 @@ void mem_trim(void)
 {
 #ifdef __GLIBC__
     malloc_trim(0);
+    /* It leaves alone what is free at the end of a thread's arena, which may be all of it. Freeing
+     * a large piece that borders on it gives that back. */
+    void *volatile piece = malloc(TRIM_PIECE);
+    free(piece);
 #endif
 }

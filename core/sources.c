@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -143,17 +144,27 @@ static void look_at_entry(struct sources *sources, const char *dir, const char *
         look_at_file(sources, path, &info, kind);
 }
 
+static int is_shown(const struct dirent *entry)
+{
+    return !is_hidden(entry->d_name);
+}
+
+/* By scandir, not opendir: ThreadSanitizer takes the descriptor that closedir closes for a socket
+ * that had the same number, since libuv closes those behind its back. */
 static void look_at_folder(struct sources *sources, const char *path, bool is_view, int depth)
 {
-    DIR *dir = sources->folders < FOLDERS_MAX ? opendir(path) : NULL;
-    if (!dir)
+    struct dirent **entries;
+    if (sources->folders >= FOLDERS_MAX)
         return;
     sources->folders++;
     sources->on_folder(path, sources->arg); /* before it is read, so that nothing is missed */
-    for (struct dirent *entry; (entry = readdir(dir));)
-        if (!is_hidden(entry->d_name))
-            look_at_entry(sources, path, entry->d_name, is_view, depth);
-    closedir(dir);
+    int count = scandir(path, &entries, is_shown, NULL);
+    for (int i = 0; i < count; i++) {
+        look_at_entry(sources, path, entries[i]->d_name, is_view, depth);
+        free(entries[i]);
+    }
+    if (count >= 0)
+        free(entries);
 }
 
 /* Takes out what was not seen in this round; all of it in round 0. */

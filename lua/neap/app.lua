@@ -218,6 +218,7 @@ function App:mount(prefix, subapp)
     if ancestor == subapp then error("app:mount: an app cannot be mounted below itself", 2) end
     ancestor = ancestor._parent
   end
+  self:_check_hooks("app:mount", 2)
   subapp._parent = subapp._parent or self
   local where = route.place(2)
   self._mounts[#self._mounts + 1] = {prefix = prefix, app = subapp, where = where}

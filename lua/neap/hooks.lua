@@ -14,14 +14,18 @@ local App = {}
 ---@field where string its registration, "app.lua:12"
 ---@field job neap.Job? instead of fn
 
+-- Raises when it is too late: what is registered now would never run.
+function App:_check_hooks(what, level)
+  if not self._life or not self._life:is_past(self) then return end
+  error(what .. ": the hooks of this app have run already; register them while its file is loaded", level + 1)
+end
+
 -- Callers write `return (add(...))`, which is no tail call: the level counts.
 local function add(app, kind, what, fn)
   if type(fn) ~= "function" then
     error(("%s takes a function, not %s"):format(what, text.quote(fn)), 3)
   end
-  if app._life and app._life.has_started then
-    error(what .. ": the app has started already; register hooks while its file is loaded", 3)
-  end
+  app:_check_hooks(what, 3)
   app._hooks[#app._hooks + 1] = {kind = kind, fn = fn, app = app, where = route.place(3)}
   return app
 end

@@ -32,6 +32,7 @@ local EXIT_UNCLEAN = 2
 ---@field waiting neap.Job[] until the app is ready
 ---@field running table<neap.Job, true>
 ---@field names table<string, neap.Job>
+---@field seen table<neap.App, "running"|"over"> how far the hooks of each app are
 ---@field has_started boolean?
 ---@field start_by number monotonic seconds
 ---@field stop_by number? set when the end begins
@@ -188,16 +189,18 @@ end
 -- Runs the hooks of an app: nil, or the failure that ends the start. What registers hooks meanwhile adds to the list.
 local function start_app(self, app)
   if self.seen[app] then return nil end -- mounted at a second place
-  self.seen[app], app._life = true, self
+  self.seen[app], app._life = "running", self
+  local failure
   for _, hook in ipairs(app._hooks) do
-    local failure
     if hook.kind == "mount" then
       failure = start_app(self, hook.app)
     else
       failure = starters[hook.kind](self, hook)
     end
-    if failure then return failure end
+    if failure then break end
   end
+  self.seen[app] = "over"
+  return failure
 end
 
 local function explain(failure)
@@ -216,6 +219,13 @@ function Lifecycle:start()
   if failure then return nil, explain(failure) end
   self.has_started = true
   return true
+end
+
+---Whether a hook that is registered now would never run.
+---@param app neap.App
+---@return boolean
+function Lifecycle:is_past(app)
+  return self.seen[app] == "over"
 end
 
 -- ---- jobs ----

@@ -210,6 +210,36 @@ describe("a lifecycle", function()
     life:cleanup("shutdown")
     assert.same({"cleaned"}, trace)
   end)
+
+  it("refuses, while it starts, what belongs to an app whose hooks have run already", function()
+    local inner, late = neap.app(), neap.app()
+    app:mount("/inner", inner)
+    app:on_startup(function()
+      for name, register in pairs {
+        ["app:on_cleanup"] = function() inner:on_cleanup(noting "lost") end,
+        ["app:mount"] = function() inner:mount("/late", late) end,
+      } do
+        local ok, err = pcall(register)
+        assert.is_false(ok)
+        assert.matches("^[^:]*lifecycle_spec.lua:%d+: " .. name .. ": the hooks of this app have run already", err)
+      end
+      app:on_cleanup(noting "cleaned")
+    end)
+    local life, ok, err = start()
+    assert.is_true(ok, err)
+    life:cleanup("shutdown")
+    assert.same({"cleaned"}, trace)
+  end)
+
+  it("refuses hooks after a start that failed, until it can be lived again", function()
+    app:on_cleanup(function() app:on_cleanup(noting "lost") end)
+    app:on_startup(function() error "no database" end)
+    local life = start()
+    local is_clean, failures = life:cleanup("shutdown")
+    assert.is_false(is_clean)
+    assert.matches("app:on_cleanup: the hooks of this app have run already", tostring(failures[1]), 1, true)
+    app:on_cleanup(noting "not yet")
+  end)
 end)
 
 describe("ready()", function()

@@ -39,6 +39,9 @@ struct config {
         uint64_t stores;
     } limits;
     struct {
+        uint64_t underscores; /* enum header_underscores */
+    } headers;
+    struct {
         uint64_t header;
         uint64_t idle;
         uint64_t write;

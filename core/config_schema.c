@@ -12,6 +12,8 @@
 
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL}; /* as enum log_level
                                                                                */
+/* As enum header_underscores. */
+static const char *const underscores[] = {"keep", "drop", "refuse", NULL};
 static const char *const formats[] = {"auto", "pretty", "json", NULL}; /* as enum log_format */
 
 #define COUNT(key, fallback, member, doc, min, max)                  \
@@ -69,6 +71,10 @@ const struct config_key config_keys[] = {
     SIZE("limits.memory", "256MB", limits.memory,
          "memory of the Lua state of a worker; 0 = no limit", 0, 0),
     SIZE("limits.stores", "64MB", limits.stores, "memory of all stores together", 4 * KB, 0),
+
+    CHOICE("headers.underscores", "keep", headers.underscores,
+           "headers and trailers with a _ in their name: keep, drop or refuse the request",
+           underscores),
 
     TIME("timeouts.header", "10s", timeouts.header,
          "from the first byte of a request to the end of its headers"),

@@ -418,6 +418,7 @@ static struct http_limits http_limits_of(const struct config *config)
         .header_line = (uint32_t)config->limits.header_line,
         .header_count = (uint32_t)config->limits.headers,
         .uri = (uint32_t)config->limits.uri,
+        .underscores = (enum header_underscores)config->headers.underscores,
         .chunk_extensions = (uint32_t)config->limits.chunk_extensions,
         .body = config->limits.body,
         .body_rate = (uint32_t)config->limits.body_rate,

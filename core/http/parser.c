@@ -50,6 +50,16 @@ static int trailer_name_check(struct request *rq, const char *name, size_t len)
     return 0;
 }
 
+/* Whether to go on with a header or trailer of that name: 0, or -1. */
+static int underscore_check(struct request *rq, const char *name, size_t len)
+{
+    enum header_underscores rule = rq->limits->underscores;
+    if (rule == UNDERSCORES_KEEP || !memchr(name, '_', len))
+        return 0;
+    rq->is_unwelcome = rule == UNDERSCORES_DROP;
+    return rq->is_unwelcome ? 0 : request_refuse(rq, 400);
+}
+
 static int trailer_append(struct request *rq, const char *at, size_t len)
 {
     rq->trailer_bytes += (uint32_t)len;
@@ -84,21 +94,39 @@ static int on_header_field(llhttp_t *parser, const char *at, size_t len)
     return line_check(rq, header->name);
 }
 
+/* Where the string that is arriving begins among the trailers. */
+static size_t trailer_start(const struct request *rq)
+{
+    size_t start = rq->trailers.len;
+    while (start > 0 && rq->trailers.data[start - 1] != '\0')
+        start--;
+    return start;
+}
+
+static int trailer_field_complete(struct request *rq)
+{
+    size_t start = trailer_start(rq);
+    const char *name = rq->trailers.data + start;
+    size_t len = rq->trailers.len - start;
+    if (trailer_name_check(rq, name, len) < 0 || underscore_check(rq, name, len) < 0)
+        return -1;
+    if (rq->is_unwelcome)
+        rq->trailers.len = start; /* its value goes the same way */
+    else
+        bytes_append(&rq->trailers, "", 1);
+    return 0;
+}
+
 static int on_header_field_complete(llhttp_t *parser)
 {
     struct request *rq = of(parser);
-    if (rq->stage != REQUEST_HEAD) {
-        size_t start = rq->trailers.len;
-        while (start > 0 && rq->trailers.data[start - 1] != '\0')
-            start--;
-        int err = trailer_name_check(rq, rq->trailers.data + start, rq->trailers.len - start);
-        bytes_append(&rq->trailers, "", 1);
-        return err;
-    }
+    if (rq->stage != REQUEST_HEAD)
+        return trailer_field_complete(rq);
+
     struct header_span *header = &rq->headers[rq->header_count];
     header->value = (struct span){header->name.offset + header->name.len, 0};
     rq->has_value = false;
-    return 0;
+    return underscore_check(rq, request_at(rq, header->name), header->name.len);
 }
 
 static int on_header_value(llhttp_t *parser, const char *at, size_t len)
@@ -123,22 +151,33 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
+static int trailer_value_complete(struct request *rq)
+{
+    if (rq->is_unwelcome) {
+        rq->trailers.len = trailer_start(rq);
+        rq->is_unwelcome = false;
+        return 0;
+    }
+    while (is_blank(rq->trailers.data[rq->trailers.len - 1]))
+        rq->trailers.len--;
+    bytes_append(&rq->trailers, "", 1);
+    if (rq->header_count + ++rq->trailer_count > (int)rq->limits->header_count)
+        return request_refuse(rq, 431);
+    return 0;
+}
+
 static int on_header_value_complete(llhttp_t *parser)
 {
     struct request *rq = of(parser);
-    if (rq->stage != REQUEST_HEAD) {
-        while (is_blank(rq->trailers.data[rq->trailers.len - 1]))
-            rq->trailers.len--;
-        bytes_append(&rq->trailers, "", 1);
-        if (rq->header_count + ++rq->trailer_count > (int)rq->limits->header_count)
-            return request_refuse(rq, 431);
-        return 0;
-    }
+    if (rq->stage != REQUEST_HEAD)
+        return trailer_value_complete(rq);
+
     struct header_span *header = &rq->headers[rq->header_count];
     const char *value = request_at(rq, header->value);
     while (header->value.len > 0 && is_blank(value[header->value.len - 1]))
         header->value.len--; /* llhttp leaves the white space behind a value to us */
-    rq->header_count++;
+    rq->header_count += !rq->is_unwelcome;
+    rq->is_unwelcome = false;
     rq->headers[rq->header_count].name.len = 0; /* there is one span more than can be counted */
     return 0;
 }

@@ -7,11 +7,16 @@
 
 #include <stdint.h>
 
+/* What becomes of a header whose name has an underscore. What sits behind us may take
+ * content_length for Content-Length, as CGI's HTTP_CONTENT_LENGTH does. */
+enum header_underscores { UNDERSCORES_KEEP, UNDERSCORES_DROP, UNDERSCORES_REFUSE };
+
 struct http_limits {
     uint32_t header_bytes; /* the whole head */
     uint32_t header_line;
     uint32_t header_count;
     uint32_t uri;
+    enum header_underscores underscores;
     uint32_t chunk_extensions; /* bytes per request */
     uint64_t body;             /* unless the route or handler says otherwise */
     uint32_t body_rate;        /* bytes a second, averaged over body_window_ms */

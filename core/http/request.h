@@ -82,7 +82,8 @@ struct request {
         struct span value; /* in the decoded path */
     } params[ROUTER_MAX_PARAMS];
     uint16_t header_count;
-    bool has_value; /* the header that is arriving has its value begun */
+    bool has_value;    /* the header that is arriving has its value begun */
+    bool is_unwelcome; /* the header or trailer that is arriving will be dropped */
     const struct http_limits *limits;
     const char *feed; /* the bytes being parsed */
     uint64_t length;  /* Content-Length, 0 when chunked or none */

@@ -28,10 +28,9 @@ function chromium.command()
   return name() .. " " .. OPTIONS
 end
 
--- In a home of its own, which is removed afterwards.
+-- With the command's folder as its home, which is removed when all its processes are gone.
 local function run(options, url)
-  local start = ('HOME=$home %s --user-data-dir="$home/data" %s "%s"'):format(chromium.command(), options, url)
-  return command.run(("home=$(mktemp -d)\n%s\ncode=$?\nrm -rf $home\nexit $code"):format(start), PATIENCE)
+  return command.run(('HOME=$PWD exec %s --user-data-dir=data %s "%s"'):format(chromium.command(), options, url), PATIENCE)
 end
 
 ---The page's elements as text, once it is loaded and its scripts have had `seconds` of their own clock, which stands

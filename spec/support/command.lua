@@ -9,6 +9,7 @@ local command = {}
 
 local POLL_SECONDS = 0.01
 local PATIENCE = 60
+local END_PATIENCE = 10 -- for what was killed to be gone
 
 local function read(path)
   local file = io.open(path, "rb")
@@ -29,11 +30,16 @@ end
 local Command = {}
 Command.__index = Command
 
--- Ends what a failed spec leaves behind; nothing when it has ended.
+-- Ends what it has left behind: of a failed spec itself, of one that has ended the processes that it started. Until the
+-- last of them is gone the folder may get new files while it is being removed.
 function Command:__close()
-  local pid = not self.result and read(self.dir .. "/pid")
+  local pid = read(self.dir .. "/pid")
   if pid then os.execute(("kill -s KILL -- -%d 2>/dev/null"):format(pid)) end
-  os.execute(("rm -rf '%s'"):format(self.dir))
+  local deadline = task.now() + END_PATIENCE
+  while not os.execute(("rm -rf '%s' 2>/dev/null"):format(self.dir)) do
+    if task.now() > deadline then error("cannot remove " .. self.dir .. ": who still writes there?") end
+    task.sleep(POLL_SECONDS)
+  end
 end
 
 ---Starts a command in a process group of its own; keep it in a `<close>` variable.

@@ -119,7 +119,7 @@ function modes.types()
   return require("neap.types").write()
 end
 
--- What a user whose application does not load may do next.
+-- What a user whose application does not load may do next, while nothing is served yet.
 local HINTS = {
   run = "The server was not started. `neap check` loads an application without serving it.\n",
   dev = "The server was not started. `neap check` loads an application without serving it.\n",
@@ -135,7 +135,7 @@ function boot.main(mode, ...)
   if not ok then return 1, report end
   local results = table.pack(attempt(modes[mode], ...))
   if not results[1] then results = {false, 1, results[2], n = 3} end
-  if results[3] then results[3] = results[3] .. (HINTS[mode] or "") end
+  if results[3] and core.generation == 1 then results[3] = results[3] .. (HINTS[mode] or "") end
   return table.unpack(results, 2, results.n)
 end
 

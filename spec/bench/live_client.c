@@ -169,6 +169,24 @@ static void run_memory(void)
     printf("numbers %.0f\n", ((double)after - (double)before) / (bench.count - first));
 }
 
+/* --- pinged: what nobody's messages cost ------------------------------------------------------ */
+
+/* Everybody is silent, so the server pings. The time measured is a whole number of its intervals:
+ * each is pinged as often as any other. */
+static void run_pinged(void)
+{
+    open_until(bench.count);
+    struct usage before = usage_read(bench.pids);
+    uint64_t pings = tally.pings, end = clock_ns(CLOCK_MONOTONIC) + (uint64_t)(bench.seconds * 1e9);
+    while (clock_ns(CLOCK_MONOTONIC) < end)
+        conns_pump(end);
+    struct usage after = usage_read(bench.pids);
+    if (tally.closed)
+        errx(1, "the server closed %llu connections", (unsigned long long)tally.closed);
+    printf("numbers %.3f %.2f\n", (double)(after.on_ns - before.on_ns) / 1e7 / bench.seconds,
+           (double)(tally.pings - pings) / bench.count);
+}
+
 /* --- others and stalled: with a rate ---------------------------------------------------------- */
 
 struct schedule {
@@ -316,7 +334,7 @@ static void options_read(int argc, char **argv)
         deliveries.message_size >= MESSAGE_SIZE_MIN && deliveries.message_size <= MESSAGE_SIZE_MAX;
     if (!bench.port || !bench.pids || bench.count < 10 || bench.burst < 1 || bench.burst > 64 ||
         !is_size)
-        errx(64, "usage: live_client -m fan|memory|others|stalled -p PORT -P PID,... [-k KIND] [-n "
+        errx(64, "usage: live_client -m fan|memory|pinged|others|stalled -p PORT -P PID,... [-k KIND] [-n "
                  "CONNECTIONS] "
                  "[-b PER TURN] [-s BYTES] [-r PER SECOND] [-t SECONDS] [-1]");
 }
@@ -334,6 +352,8 @@ int main(int argc, char **argv)
         run_fan();
     else if (strcmp(bench.mode, "memory") == 0)
         run_memory();
+    else if (strcmp(bench.mode, "pinged") == 0)
+        run_pinged();
     else if (strcmp(bench.mode, "others") == 0)
         run_others();
     else if (is_stalled)

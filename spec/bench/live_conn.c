@@ -109,6 +109,7 @@ static void conn_closed(struct conn *conn)
 /* Answers a ping with its own bytes, masked with zeros. */
 static void conn_pong(struct conn *conn, const struct frame *ping)
 {
+    tally.pings++;
     char pong[6 + 125] = {(char)0x8a, (char)(0x80 | ping->size)};
     memcpy(pong + 6, ping->bytes, ping->size);
     conn_send(conn, pong, 6 + ping->size);

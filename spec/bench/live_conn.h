@@ -33,6 +33,7 @@ struct tally {
     uint64_t ready;          /* connections that are */
     uint64_t answers;        /* to hello */
     uint64_t control;        /* answers to CONN_CONTROL */
+    uint64_t pings;          /* answered */
     uint64_t closed;         /* by the server */
     struct histogram probes; /* from sending the request to the arrival of the answer in the kernel
                               */

@@ -104,6 +104,14 @@ function table_memory(    r, name) {
   table_print()
 }
 
+function table_pinged(    name) {
+  name = "pinged"
+  if (!begin("pinged", "pinged")) return
+  cell("% of a core"); cell("bar"); cell("pings of each")
+  line(); cell("neap"); cell(median(name, "neap", 1, 1, 2)); cell("< " bar[name]); cell(median(name, "neap", 2, 1, 2))
+  table_print()
+}
+
 # The difference of the two p99, round by round.
 function more_ms(name, who,    round) {
   count = 0
@@ -147,6 +155,7 @@ END {
   servers = split("raw uv neap nchan", server, " ")
   table_fan()
   table_memory()
+  table_pinged()
   table_others()
   table_stalled()
 }

@@ -35,6 +35,8 @@ struct config {
         uint64_t parts;
         uint64_t chunk_extensions;
         uint64_t connections; /* in the whole process; not 0 after config_finish */
+        uint64_t output;
+        uint64_t input;
         uint64_t memory;
         uint64_t stores;
     } limits;

@@ -49,6 +49,8 @@ struct server {
 
     struct hub *hub;         /* all topics */
     struct shelf *shelf;     /* all stores */
+    struct quota output;     /* limits.output */
+    struct quota input;      /* limits.input */
     struct threads *threads; /* for task.thread */
     uint64_t swept_ms;       /* when topics nobody uses were last looked for */
     struct sockets sockets;
@@ -322,6 +324,8 @@ static struct worker *start_worker(struct server *server, int index)
         .config = server->config,
         .hub = server->hub,
         .shelf = server->shelf,
+        .output = &server->output,
+        .input = &server->input,
         .argc = cli->arg_count,
         .argv = cli->args,
         .fds = cli->is_serving ? sockets_of(&server->sockets, index) : NULL,
@@ -437,6 +441,14 @@ static void check_tallies(struct server *server)
     }
 }
 
+static void check_quota(struct server *server, const struct quota *quota)
+{
+    if (quota_used(quota) == 0)
+        return;
+    log_error("stopped with %zu bytes of %s in use", quota_used(quota), quota->name);
+    server->exit_code = EXIT_UNCLEAN;
+}
+
 static int start(struct server *server)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
@@ -471,6 +483,8 @@ static void server_init(struct server *server, const struct server_options *opti
     config_settings(options->config, server->settings);
     server->hub = hub_new();
     server->shelf = shelf_new(options->config->limits.stores);
+    quota_init(&server->output, "limits.output", (size_t)options->config->limits.output);
+    quota_init(&server->input, "limits.input", (size_t)options->config->limits.input);
     server->threads = threads_new((unsigned)options->config->task_threads);
     server->reload = (struct reload){.loop = &server->loop,
                                      .worker_count = server->worker_count,
@@ -525,5 +539,7 @@ int server_run(const struct server_options *options)
     loop_deinit(&server.loop);
     server_deinit(&server);
     check_tallies(&server);
+    check_quota(&server, &server.output);
+    check_quota(&server, &server.input);
     return server.exit_code;
 }

@@ -513,6 +513,8 @@ struct worker *worker_start(const struct worker_options *options)
     struct worker *worker = worker_new(options);
     int err = loop_init(&worker->loop, worker); /* here, so that orders may be given at once */
     worker->loop.linger_ms = (uint32_t)options->config->timeouts.linger;
+    worker->loop.output = options->output;
+    worker->loop.input = options->input;
     if (err == 0) {
         err = -pthread_create(&worker->thread, NULL, worker_main, worker);
         if (err)

@@ -39,9 +39,11 @@ struct worker_events {
 struct worker_options {
     struct generation_options generation; /* .vm.loop and .owner are set by the worker */
     const struct config *config;
-    struct hub *hub;     /* all topics */
-    struct shelf *shelf; /* all stores */
-    int argc;            /* arguments of the command */
+    struct hub *hub;      /* all topics */
+    struct shelf *shelf;  /* all stores */
+    struct quota *output; /* for all loops, see net/loop.h */
+    struct quota *input;
+    int argc; /* arguments of the command */
     char *const *argv;
     const int *fds; /* sockets, one per address of config->listen, which it takes over; NULL: it
                        does not serve */

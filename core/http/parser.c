@@ -207,11 +207,7 @@ static int on_body(llhttp_t *parser, const char *at, size_t len)
         rq->body_error = "too_large";
         return request_refuse(rq, 413);
     }
-    if (bytes_try_append(&rq->body, at, len) < 0) {
-        rq->body_error = "too_large";
-        return request_refuse(rq, 413);
-    }
-    return 0;
+    return request_add_body(rq, at, len);
 }
 
 static int on_extension(llhttp_t *parser, const char *at, size_t len)

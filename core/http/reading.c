@@ -25,7 +25,10 @@ void session_watch_body(struct session *session)
 static void session_hold_body(struct session *session)
 {
     struct request *rq = session->request;
-    if (rq->body.len < BODY_HIGH_WATER || rq->is_wanted)
+    size_t len = rq->body.len;
+    bool may_grow = len < BODY_HIGH_WATER &&
+                    quota_has_room(session->server->loop->input, len, len + LOOP_READ_SIZE);
+    if (may_grow || rq->is_wanted)
         return;
     conn_read_stop(&session->conn);
     loop_clear_deadline(session->server->loop, &session->deadline);

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "http/gzip.h"
+#include "http/server.h"
 
 #include <string.h>
 
@@ -64,6 +65,38 @@ void request_keep(struct request *rq)
     rq->head = rq->head_copy.data;
 }
 
+static struct quota *input_of(const struct request *rq)
+{
+    return rq->server->loop->input;
+}
+
+int request_add_body(struct request *rq, const void *data, size_t len)
+{
+    size_t before = rq->body.len;
+    if (!quota_change(input_of(rq), before, before + len)) {
+        quota_refuse(input_of(rq));
+        rq->body_error = "overloaded";
+        return request_refuse(rq, 503);
+    }
+    if (bytes_try_append(&rq->body, data, len) == 0)
+        return 0;
+    quota_change(input_of(rq), before + len, before);
+    rq->body_error = "too_large";
+    return request_refuse(rq, 413);
+}
+
+void request_take_body(struct request *rq, size_t len)
+{
+    quota_change(input_of(rq), rq->body.len, rq->body.len - len);
+    bytes_consume(&rq->body, len);
+}
+
+void request_drop_body(struct request *rq)
+{
+    quota_change(input_of(rq), rq->body.len, 0);
+    bytes_deinit(&rq->body);
+}
+
 static void reset_bytes(struct bytes *bytes)
 {
     if (bytes->cap + bytes->gap > KEPT_CAPACITY)
@@ -77,11 +110,9 @@ void request_reset(struct request *rq)
     reset_bytes(&rq->head_copy);
     reset_bytes(&rq->decoded);
     reset_bytes(&rq->trailers);
-    reset_bytes(&rq->body);
     struct bytes head_copy = rq->head_copy;
     struct bytes decoded = rq->decoded;
     struct bytes trailers = rq->trailers;
-    struct bytes body = rq->body;
 
     /* The header spans need no clearing: header_count says how many count. */
     memset(rq, 0, offsetof(struct request, headers));
@@ -90,7 +121,6 @@ void request_reset(struct request *rq)
     rq->head_copy = head_copy;
     rq->decoded = decoded;
     rq->trailers = trailers;
-    rq->body = body;
     rq->user.route = -1;
 }
 
@@ -99,5 +129,4 @@ void request_deinit(struct request *rq)
     bytes_deinit(&rq->head_copy);
     bytes_deinit(&rq->decoded);
     bytes_deinit(&rq->trailers);
-    bytes_deinit(&rq->body);
 }

@@ -108,7 +108,7 @@ struct request {
     struct bytes body;        /* arrived and not yet taken */
     uint64_t body_seen;       /* bytes that arrived, taken or not */
     uint64_t body_limit;      /* of the whole body */
-    const char *body_error;   /* "too_large" "aborted" "timeout" "invalid" */
+    const char *body_error;   /* "too_large" "aborted" "timeout" "invalid" "overloaded" */
     uint64_t window_start_ms; /* body rate: bytes counted from here */
     uint64_t window_bytes;
 
@@ -153,6 +153,11 @@ static inline int request_refuse(struct request *rq, int status)
     rq->refusal = status;
     return -1;
 }
+
+/* The same for a body that there is no room for. */
+int request_add_body(struct request *rq, const void *data, size_t len);
+void request_take_body(struct request *rq, size_t len); /* forgets its first `len` bytes */
+void request_drop_body(struct request *rq);             /* forgets all that has arrived of it */
 
 /* For session.c: */
 void request_reset(struct request *rq); /* before a request begins; keeps allocations of a useful

@@ -95,6 +95,7 @@ void request_free(struct request *rq)
 {
     struct http_server *server = rq->server;
     assert(!rq->session);
+    request_drop_body(rq);
     slots_take(&server->requests, rq->handle);
     tally_add(TALLY_REQUEST, -1);
     if (server->free_count < sizeof(server->free_requests) / sizeof(*server->free_requests)) {

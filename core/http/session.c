@@ -302,7 +302,7 @@ static void session_discard_body(struct session *session)
 {
     struct request *rq = session->request;
     rq->is_discarding = true;
-    bytes_clear(&rq->body);
+    request_drop_body(rq);
     if (rq->wants_close) {
         session_leave_unread(session);
         return;

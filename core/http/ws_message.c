@@ -16,6 +16,7 @@ void ws_message_free(struct ws_message *message)
 {
     if (!message)
         return;
+    quota_change(message->input, message->data.len, 0);
     bytes_deinit(&message->data);
     mem_free(message);
 }
@@ -82,13 +83,27 @@ static int take_whole(struct websocket *ws, const struct ws_frame *frame)
     return deliver(ws, frame->part, frame->part_len, is_text);
 }
 
-static struct ws_message *message_new(const struct ws_frame *frame)
+static struct ws_message *message_new(const struct websocket *ws, const struct ws_frame *frame)
 {
     struct ws_message *message = mem_calloc(sizeof(*message));
+    message->input = conn_of(ws)->loop->input;
     message->fragments = 1;
     message->is_text = frame->opcode == WSLAY_TEXT_FRAME;
     message->is_deflated = frame->reserved & WSLAY_RSV1_BIT;
     return message;
+}
+
+static int message_append(struct ws_message *message, const char *data, size_t len)
+{
+    size_t before = message->data.len;
+    if (!quota_change(message->input, before, before + len)) {
+        quota_refuse(message->input);
+        return WS_TRY_AGAIN_LATER;
+    }
+    if (bytes_try_append(&message->data, data, len) == 0)
+        return 0;
+    quota_change(message->input, before + len, before);
+    return WSLAY_CODE_MESSAGE_TOO_BIG;
 }
 
 static int inflate_message(struct websocket *ws, const struct ws_message *message)
@@ -135,15 +150,14 @@ static int take_data(struct websocket *ws, const struct ws_frame *frame)
     if (!ws->message && is_last && frame->part_len == frame->length && frame->reserved == 0)
         return take_whole(ws, frame);
     if (!ws->message)
-        ws->message = message_new(frame);
+        ws->message = message_new(ws, frame);
 
     struct ws_message *message = ws->message;
     if (message->is_text && !message->is_deflated &&
         !utf8_stream_feed(&message->utf8, frame->part, frame->part_len))
         return WSLAY_CODE_INVALID_FRAME_PAYLOAD_DATA;
-    if (bytes_try_append(&message->data, frame->part, frame->part_len) < 0)
-        return WSLAY_CODE_MESSAGE_TOO_BIG;
-    return is_last ? finish_message(ws) : 0;
+    int code = message_append(message, frame->part, frame->part_len);
+    return code == 0 && is_last ? finish_message(ws) : code;
 }
 
 /* ---- control frames ---- */

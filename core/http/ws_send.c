@@ -40,10 +40,23 @@ static bool send_deflated(struct websocket *ws, const void *data, size_t len, bo
     return is_smaller;
 }
 
+/* Whether a slow client would have to wait for it where there is no room to. */
+static bool is_crowded(const struct websocket *ws, size_t len)
+{
+    struct conn *conn = conn_of(ws);
+    return conn_unsent(conn) > 0 && !conn_has_room(conn, len + WS_HEAD_MAX);
+}
+
 void ws_send(struct websocket *ws, const void *data, size_t len, bool is_text)
 {
-    if (ws->state == WS_OPEN && !send_deflated(ws, data, len, is_text))
+    if (ws->state != WS_OPEN)
+        return;
+    if (is_crowded(ws, len)) {
+        quota_refuse(conn_of(ws)->loop->output);
+        ws_close(ws, WS_TRY_AGAIN_LATER, NULL, 0);
+    } else if (!send_deflated(ws, data, len, is_text)) {
         write_frame(ws, first_byte(is_text), data, len);
+    }
 }
 
 size_t ws_unsent(const struct websocket *ws)

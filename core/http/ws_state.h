@@ -9,6 +9,9 @@
 #include "http/websocket.h"
 #include "http/ws_frame.h"
 
+/* A close code that wslay does not have. */
+#define WS_TRY_AGAIN_LATER 1013
+
 struct ws_inflater;
 struct ws_known_options;
 
@@ -20,7 +23,8 @@ enum ws_state {
 
 /* A data message while it is incomplete. */
 struct ws_message {
-    struct bytes data; /* as it came: may be compressed */
+    struct bytes data;   /* as it came: may be compressed */
+    struct quota *input; /* counts it */
     uint32_t fragments;
     bool is_text;
     bool is_deflated;

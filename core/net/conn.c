@@ -64,7 +64,9 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     (void)suggested;
     struct conn *conn = container_of(handle, struct conn, uv.handle);
-    *buf = uv_buf_init(conn->loop->read_buffer, LOOP_READ_SIZE);
+    struct loop *loop = conn->loop;
+    bool has_room = quota_has_room(loop->input, 0, LOOP_READ_SIZE);
+    *buf = uv_buf_init(loop->read_buffer, has_room ? LOOP_READ_SIZE : QUOTA_FREE);
 }
 
 static void halt_reading(struct conn *conn)

@@ -25,7 +25,8 @@ struct conn_events {
     /* `data` is valid during the call. */
     void (*on_data)(struct conn *conn, const char *data, size_t len);
     /* Once: the peer ended its side (UV_EOF), reset it, or a write failed; UV_ETIMEDOUT: it took
-     * nothing for stall_ms, on_closed follows. After UV_EOF writing may still work, nothing more is
+     * nothing for stall_ms, on_closed follows; UV_ENOBUFS: loop->output has no room for what it
+     * does not take. After UV_EOF writing may still work, nothing more is
      * read. */
     void (*on_gone)(struct conn *conn, int err);
     /* Bytes had to wait and have all reached the kernel (or were dropped, when on_gone was called
@@ -86,6 +87,9 @@ int conn_write_pieces(struct conn *conn, const char *data, const size_t *ends, i
 /* How many of the bytes the kernel takes at once; none while others wait. The rest is the caller's.
  * Errors are told as by conn_write. */
 size_t conn_try_write(struct conn *conn, const void *data, size_t len);
+/* Whether loop->output has room for so many bytes more of this connection. Without, a write of more
+ * than the kernel takes ends it. */
+bool conn_has_room(const struct conn *conn, size_t len);
 size_t conn_unsent(const struct conn *conn); /* corked bytes included, files not */
 /* Sends part of a file; `done` gets 0 or an error (UV_EOF: the file was shorter, UV_ECANCELED:
  * closed), never from inside conn_send_file, always before on_closed. One at a time; what is

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/list.h"
+#include "base/quota.h"
 #include "net/deadline.h"
 
 #include <pthread.h>
@@ -53,6 +54,9 @@ struct loop {
     struct list swept;   /* ... or in the next */
     struct deadline sweep;
     uint32_t linger_ms; /* at most, reading on after a refusal; the worker may change it */
+    /* Of all loops together, set by the worker; NULL: no limit. */
+    struct quota *output; /* written, and not taken by the kernel */
+    struct quota *input;  /* received, and not taken by a handler */
 };
 
 int loop_init(struct loop *loop, void *owner);

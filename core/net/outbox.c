@@ -25,6 +25,11 @@ static void report_break(struct loop_job *job)
     bool owes_drained = outbox->owes_drained;
     int err = outbox->err;
 
+    if (outbox->is_flying) {  /* only closing takes that back */
+        conn_gone(conn, err); /* may close */
+        conn_close(conn);
+        return;
+    }
     outbox_free(conn);
     if (file)
         file->done(conn, file, err); /* may close */
@@ -47,6 +52,13 @@ struct conn_outbox *outbox_of(struct conn *conn)
     return conn->outbox;
 }
 
+static void outbox_shrink(struct conn *conn, size_t len)
+{
+    struct conn_outbox *outbox = conn->outbox;
+    quota_change(conn->loop->output, outbox->kept, outbox->kept - len);
+    outbox->kept -= len;
+}
+
 void outbox_free(struct conn *conn)
 {
     struct conn_outbox *outbox = conn->outbox;
@@ -56,6 +68,7 @@ void outbox_free(struct conn *conn)
     conn->outbox = NULL;
     loop_cancel_job(&outbox->report);
     loop_clear_deadline(conn->loop, &conn->stall);
+    quota_change(conn->loop->output, outbox->kept, 0);
     bytes_deinit(&outbox->flying);
     bytes_deinit(&outbox->waiting);
     bytes_deinit(&outbox->after);
@@ -72,10 +85,31 @@ void outbox_break(struct conn *conn, int err)
 {
     struct conn_outbox *outbox = outbox_of(conn);
     conn->is_broken = true;
+    outbox_shrink(conn, outbox->waiting.len + outbox->after.len);
     bytes_deinit(&outbox->waiting);
     bytes_deinit(&outbox->after);
     outbox->err = err;
     loop_defer(conn->loop, &outbox->report);
+}
+
+bool outbox_grow(struct conn *conn, size_t len)
+{
+    struct quota *quota = conn->loop->output;
+    struct conn_outbox *outbox = outbox_of(conn);
+    if (!quota_change(quota, outbox->kept, outbox->kept + len)) {
+        quota_refuse(quota);
+        outbox_break(conn, UV_ENOBUFS);
+        return false;
+    }
+    outbox->kept += len;
+    return true;
+}
+
+bool conn_has_room(const struct conn *conn, size_t len)
+{
+    size_t kept = conn->outbox ? conn->outbox->kept : 0;
+    size_t corked = conn->loop->corked == conn ? conn->loop->cork.len : 0;
+    return quota_has_room(conn->loop->output, kept, kept + corked + len);
 }
 
 /* ---- sending ---- */
@@ -86,6 +120,7 @@ static void on_written(uv_write_t *request, int status)
     struct conn *conn = outbox->conn;
     outbox->is_flying = false;
     outbox->has_moved = true;
+    outbox_shrink(conn, outbox->flying.len);
     bytes_clear(&outbox->flying);
     if (conn->state == CONN_CLOSING)
         return;
@@ -127,9 +162,9 @@ void outbox_pump(struct conn *conn)
 
 static void outbox_keep(struct conn *conn, const void *data, size_t len)
 {
-    if (len == 0)
+    if (len == 0 || conn->is_broken || !outbox_grow(conn, len))
         return;
-    struct conn_outbox *outbox = outbox_of(conn);
+    struct conn_outbox *outbox = conn->outbox;
     outbox->owes_drained = true;
     bytes_append(outbox->file ? &outbox->after : &outbox->waiting, data, len);
 }

@@ -13,6 +13,7 @@ struct conn_outbox {
     struct bytes waiting;   /* follows `flying` */
     struct conn_file *file; /* follows `waiting`; NULL: none */
     struct bytes after;     /* written while there is a file: follows it */
+    size_t kept;            /* bytes in all of these: what loop->output counts */
     struct loop_job report; /* tells the owner about `err` at the end of the turn */
     int err;
     bool is_flying;
@@ -26,6 +27,8 @@ struct conn_outbox {
 struct conn_outbox *outbox_of(struct conn *conn); /* makes one when there is none */
 bool outbox_is_busy(const struct conn *conn);
 bool outbox_is_shut(const struct conn *conn); /* all that is written is dropped */
+/* Asks loop->output for so many bytes more. False: there is no room, and the connection breaks. */
+bool outbox_grow(struct conn *conn, size_t len);
 /* Sends now what the kernel takes, keeps the rest. */
 void outbox_send(struct conn *conn, const void *head, size_t head_len, const void *body,
                  size_t body_len);

@@ -8,8 +8,9 @@
 #include <sys/sendfile.h>
 #include <unistd.h>
 
-#define SLICE 262144 /* bytes a turn */
-#define PIECE 65536  /* bytes copied when the socket is full */
+#define SLICE 262144     /* bytes a turn */
+#define PIECE 65536      /* bytes copied when the socket is full ... */
+#define SMALL_PIECE 2048 /* ... and when loop->output is used up */
 
 static void file_end(struct conn *conn, int err)
 {
@@ -34,7 +35,8 @@ static void advance(struct conn_file *file, size_t len)
 static void copy_piece(struct conn *conn, struct conn_file *file)
 {
     struct bytes *flying = &conn->outbox->flying;
-    size_t len = file->left < PIECE ? (size_t)file->left : PIECE;
+    size_t most = conn_has_room(conn, PIECE) ? PIECE : SMALL_PIECE;
+    size_t len = file->left < most ? (size_t)file->left : most;
     ssize_t got;
     bytes_reserve(flying, len);
     do {
@@ -44,6 +46,8 @@ static void copy_piece(struct conn *conn, struct conn_file *file)
         file_end(conn, got == 0 ? UV_EOF : -errno);
         return;
     }
+    if (!outbox_grow(conn, (size_t)got))
+        return;
     flying->len = (size_t)got;
     advance(file, (size_t)got);
     outbox_fly(conn);

@@ -9,6 +9,8 @@
 #include <lauxlib.h>
 
 #define STREAM_TYPE "neap.stream"
+#define SMALL_PIECE 2048 /* written at a time when loop->output is used up */
+#define CHUNK_FRAME 32   /* bytes around a chunk, at most */
 #define BURST_MAX 262144 /* after so much that left at once, others get their turn */
 
 void stream_push(lua_State *L, struct request *rq)
@@ -71,48 +73,100 @@ static int pass_writer(lua_State *L, struct request *rq)
     return task_yield_then(L, writer_finish);
 }
 
-/* Waits until at most `most` bytes have not left. */
-static int park_writer(lua_State *L, struct request *rq, size_t most)
+/* Whether more than `most` bytes stay behind. */
+static bool is_behind(struct request *rq, size_t most)
 {
-    if (conn_unsent(request_conn(rq)) > most)
-        conn_flush(request_conn(rq));
-    if (conn_unsent(request_conn(rq)) <= most)
-        return pass_writer(L, rq);
+    struct conn *conn = request_conn(rq);
+    if (conn_unsent(conn) > most)
+        conn_flush(conn);
+    return conn_unsent(conn) > most;
+}
+
+/* Waits until all has left. */
+static int park_writer(lua_State *L, struct request *rq,
+                       int (*finish)(lua_State *L, struct wait *wait))
+{
     if (rq->user.writer)
         return luaL_error(L, "another task is writing to this stream");
     struct wait *wait = task_wait(L);
     wait->undo = writer_undo;
-    wait->finish = writer_finish;
+    wait->finish = finish;
     wait->source = rq;
     rq->user.writer = wait;
     rq->user.burst = 0;
     return task_park(L, WAIT_FOREVER);
 }
 
+/* ---- writing ---- */
+
+/* Where it stands in the texts of one out:write. */
+struct place_in_texts {
+    int text; /* index on the stack */
+    size_t from;
+};
+
+static int write_on(lua_State *L, int last, struct place_in_texts at);
+
+static int write_on_finish(lua_State *L, struct wait *wait)
+{
+    struct place_in_texts at = {(int)lua_tointeger(L, -2), (size_t)lua_tointeger(L, -1)};
+    (void)wait;
+    lua_pop(L, 2);
+    return write_on(L, lua_gettop(L), at);
+}
+
+/* Stops in the middle of the texts, which stay on the stack. */
+static int pause_writer(lua_State *L, struct request *rq, struct place_in_texts at)
+{
+    lua_pushinteger(L, at.text);
+    lua_pushinteger(L, (lua_Integer)at.from);
+    if (is_behind(rq, 0))
+        return park_writer(L, rq, write_on_finish);
+    rq->user.burst = 0;
+    return task_yield_then(L, write_on_finish);
+}
+
+/* Writes each text at once. While loop->output is used up, in small pieces, each when the one
+ * before has left: what the client does not take stays with Lua. */
+static int write_on(lua_State *L, int last, struct place_in_texts at)
+{
+    struct request *rq;
+    while ((rq = stream_open(L)) != NULL && at.text <= last) {
+        size_t len;
+        const char *text = lua_tolstring(L, at.text, &len);
+        size_t piece = len - at.from;
+        if (!conn_has_room(request_conn(rq), piece + CHUNK_FRAME)) {
+            if (is_behind(rq, 0) || rq->user.burst >= BURST_MAX)
+                return pause_writer(L, rq, at);
+            piece = piece < SMALL_PIECE ? piece : SMALL_PIECE;
+        }
+        response_write(rq, text + at.from, piece);
+        rq->user.burst += piece < BURST_MAX ? (uint32_t)piece : BURST_MAX;
+        at.from += piece;
+        if (at.from == len)
+            at = (struct place_in_texts){.text = at.text + 1};
+    }
+    if (!rq)
+        return push_closed(L);
+    return is_behind(rq, CONN_HIGH_WATER) ? park_writer(L, rq, writer_finish) : pass_writer(L, rq);
+}
+
 /* out:write(s...) -> true | nil, "closed" */
 static int stream_write(lua_State *L)
 {
-    int top = lua_gettop(L);
-    for (int i = 2; i <= top; i++)
+    int last = lua_gettop(L);
+    for (int i = 2; i <= last; i++)
         luaL_checkstring(L, i);
-    for (int i = 2; i <= top; i++) {
-        struct request *rq = stream_open(L);
-        if (!rq)
-            return push_closed(L);
-        size_t len;
-        const char *text = lua_tolstring(L, i, &len);
-        response_write(rq, text, len);
-        rq->user.burst += len < BURST_MAX ? (uint32_t)len : BURST_MAX;
-    }
-    struct request *rq = stream_open(L);
-    return rq ? park_writer(L, rq, CONN_HIGH_WATER) : push_closed(L);
+    return write_on(L, last, (struct place_in_texts){.text = 2});
 }
 
 /* out:flush() -> true | nil, "closed": parks until everything written has reached the kernel */
 static int stream_flush(lua_State *L)
 {
     struct request *rq = stream_open(L);
-    return rq ? park_writer(L, rq, 0) : push_closed(L);
+    if (!rq)
+        return push_closed(L);
+    return is_behind(rq, 0) ? park_writer(L, rq, writer_finish) : pass_writer(L, rq);
 }
 
 /* out:pending() -> bytes that have not left yet */

@@ -108,7 +108,7 @@ static bool kind_arg(lua_State *L, int index)
  */
 static bool is_writable(const struct wsock *wsock)
 {
-    return wsock && wsock->ws && !ws_conn(wsock->ws)->is_broken;
+    return wsock && wsock->ws && ws_is_open(wsock->ws) && !ws_conn(wsock->ws)->is_broken;
 }
 
 static int push_sent(lua_State *L, const struct wsock *wsock)

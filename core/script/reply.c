@@ -35,22 +35,35 @@ static bool is_response(lua_State *L, int index)
 
 /* ---- bodies ---- */
 
+/* Ends the head and sends the body. A large one that there is no room to keep is refused: clients
+ * can ask again, but do nothing with half of an answer. */
+static void send_whole(struct request *rq, const char *body, size_t len)
+{
+    struct conn *conn = request_conn(rq);
+    if (conn && !rq->is_head && len > CONN_HIGH_WATER && !conn_has_room(conn, len)) {
+        quota_refuse(conn->loop->output);
+        response_plain(rq, 503);
+        return;
+    }
+    response_send(rq, body, len);
+}
+
 /* Ends the head and sends the body, compressed when that is asked for and pays. */
 static void send_body(struct request *rq, const char *type, const char *body, size_t len)
 {
     uint64_t least = rq->server->limits.gzip_min;
     struct bytes packed = {0};
     if (least == 0 || len < least || len > GZIP_MAX || !gzip_is_worthwhile(type)) {
-        response_send(rq, body, len);
+        send_whole(rq, body, len);
         return;
     }
     response_header(rq, "vary", 4, "Accept-Encoding", 15);
     if (request_accepts_coding(rq, "gzip") && gzip_compress(body, len, &packed) == 0 &&
         packed.len < len) {
         response_header(rq, "content-encoding", 16, "gzip", 4);
-        response_send(rq, packed.data, packed.len);
+        send_whole(rq, packed.data, packed.len);
     } else {
-        response_send(rq, body, len);
+        send_whole(rq, body, len);
     }
     bytes_deinit(&packed);
 }
@@ -93,7 +106,7 @@ static int reply_object_body(lua_State *L, struct request *rq, int index)
     reply_headers(L, rq, index, NULL);
     /* A strong etag names these very bytes, so they stay as they are. */
     if (!type || is_encoded || has_etag)
-        response_send(rq, body, len);
+        send_whole(rq, body, len);
     else
         send_body(rq, type, body, len);
     return 0;

@@ -55,7 +55,7 @@ static int push_whole_body(lua_State *L, struct request *rq)
     if (rq->stage != REQUEST_WHOLE)
         return push_body_error(L, rq);
     lua_pushlstring(L, rq->body.data ? rq->body.data : "", rq->body.len);
-    bytes_deinit(&rq->body);
+    request_drop_body(rq);
     request_push_cache(L, rq);
     lua_pushvalue(L, -2);
     lua_setfield(L, -2, "\1body");
@@ -74,7 +74,8 @@ static uint64_t limit_arg(lua_State *L, int index, const struct request *rq)
     return lua_isnoneornil(L, index) ? handler_body_limit(rq) : size_check(L, index);
 }
 
-/* req:body([limit]) -> string | nil, "too_large" | "aborted" | "timeout" | "invalid" */
+/* req:body([limit]) -> string | nil, "too_large" | "aborted" | "timeout" | "invalid" | "overloaded"
+ */
 int request_body(lua_State *L)
 {
     struct request *rq = request_check(L, 1);
@@ -101,7 +102,7 @@ static int push_chunk(lua_State *L, struct request *rq, size_t most)
         return push_body_error(L, rq);
     size_t len = rq->body.len < most ? rq->body.len : most;
     lua_pushlstring(L, rq->body.data, len);
-    bytes_consume(&rq->body, len);
+    request_take_body(rq, len);
     return 1;
 }
 

@@ -9,7 +9,7 @@ local forwarded = require "neap.forwarded"
 local ipaddr = require "neap.ipaddr"
 
 ---Why a body did not come whole.
----@alias neap.BodyError "too_large"|"aborted"|"timeout"|"invalid"
+---@alias neap.BodyError "too_large"|"aborted"|"timeout"|"invalid"|"overloaded"
 
 ---What a handler is given. Middleware may add fields of its own (`req.user = ...`). After the answer has left,
 ---the request is over: keep what you need in locals.

@@ -5,6 +5,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/slots.h"
+#include "base/quota.h"
 #include "base/tally.h"
 #include "base/text.h"
 #include "base/utf8.h"
@@ -179,6 +180,58 @@ static void test_tally(void)
     for (enum tally_kind kind = 0; kind < TALLY_KINDS; kind++)
         has_names = has_names && tally_name(kind) && *tally_name(kind) && tally_count(kind) == 0;
     check(has_names, "tally: every kind has a name and returns to 0");
+}
+
+/* ---- quota ---- */
+
+static void test_quota(void)
+{
+    struct quota quota;
+    const size_t step = QUOTA_FREE;
+    quota_init(&quota, "limits.test", 3 * step);
+    check(quota_change(&quota, 0, step) && quota_used(&quota) == 0, "quota: a little is free");
+    check(quota_change(&quota, step, step + 1) && quota_used(&quota) == step &&
+              quota_change(&quota, step + 1, 2 * step) && quota_used(&quota) == step,
+          "quota: more counts in steps");
+    check(quota_has_room(&quota, 0, 3 * step) && !quota_has_room(&quota, 0, 3 * step + 1) &&
+              quota_change(&quota, 0, 3 * step) && quota_used(&quota) == 3 * step,
+          "quota: all of it can be used");
+    check(!quota_change(&quota, 0, step + 1) && !quota_has_room(&quota, 2 * step, SIZE_MAX) &&
+              !quota_change(&quota, 0, SIZE_MAX) && quota_used(&quota) == 3 * step,
+          "quota: what there is no room for changes nothing");
+    check(quota_change(&quota, 0, step) && quota_has_room(&quota, 0, step),
+          "quota: the little is still free then");
+    check(quota_change(&quota, 3 * step, 1) && quota_change(&quota, 2 * step, 0) &&
+              quota_used(&quota) == 0,
+          "quota: what is given back can be used again");
+    check(quota_change(NULL, 0, SIZE_MAX) && quota_has_room(NULL, 0, SIZE_MAX),
+          "quota: none has no limit");
+}
+
+static void *use_quota(void *arg)
+{
+    struct quota *quota = arg;
+    size_t refused = 0;
+    for (size_t i = 0; i < 20000; i++) {
+        size_t bytes = i % 5 * QUOTA_FREE;
+        if (quota_change(quota, 0, bytes))
+            quota_change(quota, bytes, 0);
+        else
+            refused++;
+    }
+    return (void *)refused;
+}
+
+static void test_quota_threads(void)
+{
+    struct quota quota;
+    pthread_t threads[4];
+    quota_init(&quota, "limits.test", (size_t)QUOTA_FREE * 16);
+    for (int i = 0; i < 4; i++)
+        pthread_create(&threads[i], NULL, use_quota, &quota);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    check(quota_used(&quota) == 0, "quota: threads that share it lose nothing");
 }
 
 /* ---- text ---- */
@@ -536,6 +589,8 @@ int main(void)
     test_slots();
     test_list();
     test_tally();
+    test_quota();
+    test_quota_threads();
     test_durations_and_sizes();
     test_words();
     test_nearest();

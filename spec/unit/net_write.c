@@ -202,6 +202,62 @@ static void test_broken(struct loop *loop)
     mem_free(data);
 }
 
+/* Over all connections: what there is no room for ends the connection that wanted it. */
+static void test_output(struct loop *loop)
+{
+    struct quota output;
+    struct peer greedy = {0}, modest = {0};
+    int a[2], b[2];
+    struct bytes got = {0};
+    char *data = mem_calloc(LARGE);
+    tcp_pair(a, 8192);
+    tcp_pair(b, 8192);
+    peer_open(&greedy, loop, a[0], false);
+    peer_open(&modest, loop, b[0], false);
+    quota_init(&output, "limits.output", LARGE);
+    loop->output = &output;
+
+    conn_write(&greedy.conn, data, LARGE);
+    size_t used = quota_used(&output);
+    check(used > LARGE / 2 && used <= LARGE, "output: what waits is counted");
+    check(conn_has_room(&greedy.conn, LARGE - used) && !conn_has_room(&greedy.conn, LARGE),
+          "output: it is known how much there is room for");
+    conn_write(&greedy.conn, data, LARGE);
+    check(greedy.gone == 0 && conn_unsent(&greedy.conn) <= LARGE && quota_used(&output) == used,
+          "output: what there is no room for is dropped, with all that followed");
+    UNTIL(loop, greedy.closed);
+    check(greedy.gone == 1 && greedy.gone_err == UV_ENOBUFS && greedy.closed == 1 &&
+              quota_used(&output) == 0,
+          "output: the connection ends, and its room is free");
+
+    quota_init(&output, "limits.output", QUOTA_FREE);
+    conn_write(&modest.conn, data, LARGE);
+    check(modest.gone == 0 && modest.conn.is_broken, "output: so does one that holds nothing yet");
+    UNTIL(loop, modest.gone);
+    check(modest.gone_err == UV_ENOBUFS && modest.conn.outbox == NULL && quota_used(&output) == 0,
+          "output: its owner may close it");
+    peer_end(&modest, loop);
+    close(b[1]);
+
+    struct peer small = {0};
+    tcp_pair(b, 8192);
+    peer_open(&small, loop, b[0], false);
+    size_t sent = 0;
+    for (; conn_unsent(&small.conn) == 0; sent += 1000)
+        conn_write(&small.conn, data, 1000);
+    check(!small.conn.is_broken && quota_used(&output) == 0,
+          "output: each connection has a little for itself");
+    UNTIL(loop, read_some(b[1], &got, 65536) <= 0 && got.len == sent && small.drained);
+    check(got.len == sent && small.gone == 0, "output: which arrives");
+    peer_end(&small, loop);
+
+    loop->output = NULL;
+    bytes_deinit(&got);
+    mem_free(data);
+    close(a[1]);
+    close(b[1]);
+}
+
 void test_write(void)
 {
     struct loop loop;
@@ -211,5 +267,6 @@ void test_write(void)
     test_partial(&loop, true);
     test_stall(&loop);
     test_broken(&loop);
+    test_output(&loop);
     loop_deinit(&loop);
 }

@@ -45,6 +45,13 @@ Database.__index = Database
 
 -- ---- opening and closing ----
 
+-- What is closed unless its user gets it: a cancel, too, leaves that way.
+local Opening = {}
+
+function Opening:__close()
+  if self.unused then self.unused:close() end
+end
+
 local function settings_of(opts, level)
   local settings = options.check(opts, OPTIONS, "sqlite.open", level + 1)
   for name, default in pairs(DEFAULTS) do
@@ -88,11 +95,10 @@ function sqlite.open(path, opts)
   local writer = open_pool(path, settings, 1, false)
   local readers = is_shared(path) and open_pool(path, settings, settings.readers, true) or writer
   local db = setmetatable({settings = settings, writer = writer, readers = readers}, Database)
+  local opening <close> = setmetatable({unused = db}, Opening)
   local ok, err = db:exec("SELECT 1")
-  if not ok then
-    db:close()
-    return nil, err
-  end
+  if not ok then return nil, err end
+  opening.unused = nil
   db.where = route.place(2)
   return db
 end
@@ -204,13 +210,6 @@ function Database:query(sql, ...)
   return rows, err
 end
 
--- A lease that is given back when the first batch does not come: a cancel, too, leaves that way.
-local Opening = {}
-
-function Opening:__close()
-  if self.lease then self.lease:close() end
-end
-
 -- Iterates over batches: `rows` is the first, and when there are more, `fetch` gets the next.
 local function stream(rows, has_more, fetch)
   local at = 0
@@ -247,12 +246,12 @@ function Database:rows(sql, ...)
   end
   local lease, err = acquire(self.readers, deadline, 2)
   if not lease then error(err, 0) end
-  local opening <close> = setmetatable({lease = lease}, Opening)
+  local opening <close> = setmetatable({unused = lease}, Opening)
   local first = {}
   local has_more
   has_more, err = call.attempt(settings, lease, deadline, 2, "rows", first, sql, ...)
   if has_more == nil then error(err, 0) end
-  opening.lease = nil -- from here on the loop has it
+  opening.unused = nil -- from here on the loop has it
   return stream(first, has_more, function(rows)
     local more, problem = call.attempt(settings, lease, task.now() + settings.timeout, 3, "more", rows)
     if more == nil then error(problem, 0) end

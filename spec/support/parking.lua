@@ -1,14 +1,7 @@
--- Everything that parks, for the cancellation matrix (spec/unit/cancel_matrix_spec.lua). To add one, append a row:
---
---   {"q:get", function(case) ... return {park = , complete = , keeps = } end}
---
--- The function makes the things that are needed; `case:keep(thing)` closes one at the end. It gives
---   park      calls the function that parks, once, and returns something true when that succeeded
---   complete  makes it come to its end, from another task; nil: it does by itself
---   keeps     true: a completion that nobody took is still there for the next who parks (an item, a permit, bytes)
---   whole     after all of it: is everything as it was? optional
+-- What parks and needs no server of its own, for the cancellation matrix (spec/support/matrix.lua).
 local core = require "neap.core"
 local http = require "neap.http"
+local neap = require "neap"
 local net = require "neap.net"
 local task = require "neap.task"
 local topic = require "neap.topic"
@@ -26,6 +19,19 @@ local function connected(case)
   return near, far
 end
 
+-- An answer whose body comes as the function that is returned beside it sends it.
+local function streaming(case)
+  local server
+  local up = case:keep(upstream.start(function(socket)
+    upstream.request(socket)
+    server = socket
+    socket:send("HTTP/1.1 200 OK\r\n\r\n")
+    socket:recv()
+  end))
+  local answer = case:keep(assert(http.get(up.url, {stream = true})))
+  return answer, function(piece) server:send(piece) end
+end
+
 -- One that ends when it is told.
 local function worker(case)
   local event = task.event()
@@ -37,10 +43,10 @@ local function worker(case)
 end
 
 return {
-  {"task.sleep", function()
+  {"neap.task.sleep", function()
     return {park = function() task.sleep("1ms") return true end}
   end},
-  {"task.yield", function()
+  {"neap.task.yield", function()
     return {park = function() task.yield() return true end}
   end},
   {"core.task.park", function()
@@ -61,11 +67,11 @@ return {
       whole = function() return #waiters == 0 end,
     }
   end},
-  {"t:join", function(case)
+  {"neap.Task:join", function(case)
     local t, event = worker(case)
     return {park = function() return t:join() end, complete = function() event:set() end, keeps = true}
   end},
-  {"g:join", function(case)
+  {"neap.Group:join", function(case)
     local event, g = task.event(), case:group()
     return {
       park = function()
@@ -76,33 +82,57 @@ return {
       complete = function() event:set() end, keeps = true,
     }
   end},
-  {"g:spawn at its limit", function(case)
+  {"neap.Group:spawn, at its limit", function(case)
     local event, g = task.event(), case:group {limit = 1}
     g:spawn(event.wait, event)
     return {park = function() return g:spawn(nothing) end, complete = function() event:set() end, keeps = true}
   end},
-  {"g:map", function(case)
+  {"neap.Group:map", function(case)
     local event, g = task.event(), case:group()
     return {
       park = function() return g:map({1, 2}, function() return event:wait() end)[2] end,
       complete = function() event:set() end, keeps = true,
     }
   end},
-  {"task.all", function()
+  {"neap.task.all", function()
     local event = task.event()
     return {
       park = function() return task.all {function() return event:wait() end, function() return event:wait() end} end,
       complete = function() event:set() end, keeps = true,
     }
   end},
-  {"task.race", function()
+  {"neap.task.race", function()
     local event = task.event()
     return {
       park = function() return task.race {function() return event:wait() end, function() task.sleep("1h") end} end,
       complete = function() event:set() end, keeps = true,
     }
   end},
-  {"task.timeout", function()
+  {"neap.task.any", function()
+    local event = task.event()
+    return {
+      park = function() return task.any {function() error "no" end, function() return event:wait() end} end,
+      complete = function() event:set() end, keeps = true,
+    }
+  end},
+  {"neap.task.settle", function()
+    local event = task.event()
+    return {
+      park = function() return task.settle {function() return event:wait() end, function() error "no" end}[1].value end,
+      complete = function() event:set() end, keeps = true,
+    }
+  end},
+  {"neap.task.map", function()
+    local event = task.event()
+    return {
+      park = function() return task.map({1, 2, 3}, function() return event:wait() end, {limit = 2})[3] end,
+      complete = function() event:set() end, keeps = true,
+    }
+  end},
+  {"neap.task.shield", function() -- holds a cancel back
+    return {park = function() return task.shield(function() task.sleep("1ms") return true end) end}
+  end},
+  {"neap.task.timeout", function()
     local q = task.queue()
     return {
       park = function() return task.timeout("1h", q.get, q) end,
@@ -110,31 +140,31 @@ return {
       whole = function() return #q <= 1 end,
     }
   end},
-  {"task.single", function()
+  {"neap.task.single", function()
     local event = task.event()
     return {
       park = function() return task.single(event, function() return event:wait() end) end,
       complete = function() event:set() end, keeps = true,
     }
   end},
-  {"task.thread", function()
+  {"neap.task.thread", function()
     return {park = function() return task.thread("string", "rep", "a", 3) == "aaa" end}
   end},
-  {"q:get", function()
+  {"neap.Queue:get", function()
     local q = task.queue()
     return {
       park = function() return q:get() end, complete = function() q:put("item") end, keeps = true,
       whole = function() return #q == 0 end,
     }
   end},
-  {"q:get of a queue that holds nothing", function(case)
+  {"neap.Queue:get, of a queue that holds nothing", function(case)
     local q, g = task.queue(0), case:group()
     return {
       park = function() return q:get() end, complete = function() g:spawn(q.put, q, "item") end, keeps = true,
       whole = function() return select(2, q:get(0)) == "timeout" end,
     }
   end},
-  {"q:put", function()
+  {"neap.Queue:put", function()
     local q, count = task.queue(1), 0
     q:put("first")
     return {
@@ -147,11 +177,19 @@ return {
       whole = function() return #q <= 1 and count <= 2 end,
     }
   end},
-  {"event:wait", function()
+  {"neap.Queue:iter", function()
+    local q = task.queue()
+    local next_item = q:iter()
+    return {
+      park = function() return (next_item(q)) end, complete = function() q:put("item") end, keeps = true,
+      whole = function() return #q == 0 end,
+    }
+  end},
+  {"neap.Event:wait", function()
     local event = task.event()
     return {park = function() return event:wait() end, complete = function() event:set() end, keeps = true}
   end},
-  {"semaphore:acquire", function()
+  {"neap.Semaphore:acquire", function()
     local semaphore = task.semaphore(1)
     local permit = semaphore:acquire()
     return {
@@ -166,7 +204,7 @@ return {
       end,
     }
   end},
-  {"mutex:lock", function(case)
+  {"neap.Mutex:lock", function(case)
     local mutex, event, g = task.mutex(), task.event(), case:group()
     g:spawn(function()
       local lock <close> = mutex:lock()
@@ -196,14 +234,14 @@ return {
     task.yield()
     return {park = function() return require(name) end, complete = function() event:set() end, keeps = true}
   end},
-  {"topic:wait", function()
+  {"neap.Topic:wait", function()
     local t = topic("cancel." .. tostring({}))
     local cursor = t:cursor()
     return {
       park = function() return (t:wait {after = cursor}) end, complete = function() t:publish("item") end, keeps = true,
     }
   end},
-  {"topic:messages", function()
+  {"neap.Topic:messages", function()
     local t = topic("cancel." .. tostring({}))
     local cursor = t:cursor()
     return {
@@ -213,21 +251,34 @@ return {
       complete = function() t:publish("item") end, keeps = true,
     }
   end},
-  {"net.connect", function(case)
+  {"neap.Topics:wait", function()
+    local a, b = topic("cancel.a." .. tostring({})), topic("cancel.b." .. tostring({}))
+    local both = neap.topics {a, b}
+    local cursor = select(3, both:wait {timeout = 0})
+    return {
+      park = function() return (both:wait {after = cursor}) end, complete = function() b:publish("item") end, keeps = true,
+    }
+  end},
+  {"neap.Topics:messages", function()
+    local a, b = topic("cancel.a." .. tostring({})), topic("cancel.b." .. tostring({}))
+    local next_item = neap.topics({a, b}):messages()
+    return {park = function() return (next_item()) end, complete = function() b:publish("item") end, keeps = true}
+  end},
+  {"neap.net.connect", function(case)
     local listener = case:keep(assert(net.listen("127.0.0.1", 0)))
     return {park = function()
       local socket <close> = net.connect("127.0.0.1", listener.port)
       return socket ~= nil
     end}
   end},
-  {"net.connect by name", function(case)
+  {"neap.net.connect, by name", function(case)
     local listener = case:keep(assert(net.listen("127.0.0.1", 0)))
     return {park = function()
       local socket <close> = net.connect("localhost", listener.port)
       return socket ~= nil
     end}
   end},
-  {"listener:accept", function(case)
+  {"neap.Listener:accept", function(case)
     local listener, g = case:keep(assert(net.listen("127.0.0.1", 0))), case:group()
     return {
       park = function()
@@ -240,11 +291,24 @@ return {
       keeps = true,
     }
   end},
-  {"s:recv", function(case)
+  {"neap.Listener:connections", function(case)
+    local listener, g = case:keep(assert(net.listen("127.0.0.1", 0))), case:group()
+    return {
+      park = function()
+        local socket <close> = listener:connections()()
+        return socket ~= nil
+      end,
+      complete = function()
+        g:spawn(function() case:keep(net.connect("127.0.0.1", listener.port)) end)
+      end,
+      keeps = true,
+    }
+  end},
+  {"neap.Socket:recv", function(case)
     local near, far = connected(case)
     return {park = function() return near:recv() end, complete = function() far:send("item") end, keeps = true}
   end},
-  {"s:read_exact", function(case)
+  {"neap.Socket:read_exact", function(case)
     local near, far = connected(case)
     far:send("it") -- there is always half of the next one
     return {
@@ -252,7 +316,15 @@ return {
       keeps = true,
     }
   end},
-  {"s:lines", function(case)
+  {"neap.Socket:read_until", function(case)
+    local near, far = connected(case)
+    far:send("it")
+    return {
+      park = function() return near:read_until(";") == "item" end, complete = function() far:send("em;it") end,
+      keeps = true,
+    }
+  end},
+  {"neap.Socket:lines", function(case)
     local near, far = connected(case)
     far:send("it")
     return {
@@ -260,32 +332,23 @@ return {
       keeps = true,
     }
   end},
-  {"s:send", function(case)
+  {"neap.Socket:send", function(case)
     local near, far = connected(case)
     local piece = ("x"):rep(8 * 1024 * 1024) -- more than the kernel takes
-    local g = case:group()
-    return {
-      park = function() return near:send(piece) end,
-      complete = function()
-        g:spawn(function()
-          repeat until not far:recv()
-        end)
-      end,
-      keeps = true,
-    }
+    return {park = function() return near:send(piece) end, complete = case:drain(far), keeps = true}
   end},
-  {"net.connect with TLS", function(case) -- the handshake fails, as soon as there is an answer
+  {"neap.net.connect, with TLS", function(case) -- the handshake fails, as soon as there is an answer
     local up = case:keep(upstream.start(function(socket) socket:recv() socket:send("no TLS") end))
     return {park = function() return select(2, net.connect("127.0.0.1", up.port, {tls = true})) end}
   end},
-  {"http.get", function(case)
+  {"neap.http.get", function(case)
     local up = case:keep(upstream.start(upstream.answering(upstream.ok("hello"))))
     return {park = function()
       local answer = http.get(up.url)
       return answer and answer.body
     end}
   end},
-  {"http.post of an iterator", function(case)
+  {"neap.http.post, of an iterator", function(case)
     local up = case:keep(upstream.start(function(socket)
       socket:read_until("\r\n0\r\n\r\n")
       socket:send(upstream.ok("hello"))
@@ -300,22 +363,18 @@ return {
       return answer and answer.body
     end}
   end},
-  {"answer:read_chunk", function(case)
-    local server
-    local up = case:keep(upstream.start(function(socket)
-      upstream.request(socket)
-      server = socket
-      socket:send("HTTP/1.1 200 OK\r\n\r\n")
-      socket:recv()
-    end))
-    local answer = case:keep(assert(http.get(up.url, {stream = true})))
-    return {
-      park = function() return answer:read_chunk() end,
-      complete = function() server:send("item") end,
-      keeps = true,
-    }
+  {"neap.HttpResponse:read_chunk", function(case)
+    local answer, send = streaming(case)
+    return {park = function() return answer:read_chunk() end, complete = function() send("item") end, keeps = true}
   end},
-  {"r:ping", function(case) -- the connection of a cancelled one is closed, so there are many
+  {"neap.HttpResponse:chunks", function(case)
+    local answer, send = streaming(case)
+    return {park = function() return answer:chunks()() end, complete = function() send("item") end, keeps = true}
+  end},
+  {"core.scrypt", function() -- with little work, for hash_password and verify_password
+    return {park = function() return core.scrypt("secret", "salt", 4, 1, 1) end}
+  end},
+  {"neap.Redis:command, of a server that answers at once", function(case) -- the connection of a cancelled one is closed, so there are many
     if not core.redis_reader then return {park = function() return true end} end
     local up = case:keep(upstream.start(function(socket)
       while socket:recv() do socket:send("+PONG\r\n") end
@@ -338,7 +397,7 @@ return {
       whole = function() return one:stats().open == 1 end,
     }
   end},
-  {"r:subscribe, the next message", function(case)
+  {"neap.Redis:subscribe, the next message", function(case)
     if not core.redis_reader then return {park = function() return true end} end
     local server
     local up = case:keep(upstream.start(function(socket)

@@ -1,162 +1,69 @@
--- The cancellation matrix: everything that parks (spec/support/parking.lua), cancelled before, during and at the
--- instant of its completion, and timed out at that instant. Each time: it ends once, nothing that was handed out is
--- lost, nothing is left behind, and what it waited for can be used on.
-local core = require "neap.core"
+-- Cancelling what needs no server of its own; spec/server/cancel_data_spec.lua and cancel_web_spec.lua have the rest. And
+-- that no function of the API which may park is missing from all of these.
+local matrix = require "spec.support.matrix"
+local reference = require "neap.reference"
+
 local rows = require "spec.support.parking"
-local server = require "spec.support.server"
-local task = require "neap.task"
 
-local PATIENCE = 20 -- seconds, for what comes through the kernel
-local INSTANTS = 4  -- turns of the loop between completion and cancel
-
--- One try of one row: the things it made, closed at the end, and what happened.
-local Case = {}
-Case.__index = Case
-
-function Case:keep(thing)
-  self.kept[#self.kept + 1] = thing
-  return thing
+-- What has no row of its own, and why.
+local PARKS_AS_OTHERS_DO = {
+  ["neap.keep"] = "in the function that it is given",
+  ["neap.App:controllers"] = "in the files that it loads",
+  ["neap.App:view"] = "in the template that it renders",
+  ["neap.WebSocket:subscribe"] = "in what t:on was given",
+  ["neap.crypto.hash_password"] = "in core.scrypt, which has a row",
+  ["neap.crypto.verify_password"] = "in core.scrypt, too",
+}
+for _, name in ipairs {"request", "head", "put", "patch", "delete"} do
+  PARKS_AS_OTHERS_DO["neap.http." .. name] = "as http.get"
 end
 
-function Case:group(opts)
-  return self:keep(task.group(opts))
+-- The API for tests is made of neap.http, neap.net and sleeping.
+local function is_for_tests(name)
+  return name:find("^neap%.test%.") or name:find("^neap%.Test%u")
 end
 
-function Case:__close()
-  for i = #self.kept, 1, -1 do
-    local thing = self.kept[i]
-    if thing.cancel then thing:cancel() end -- a group: what it still runs is of no interest
-    local mt = getmetatable(thing)
-    if type(mt) == "table" then mt.__close(thing) else thing:close() end
+local function parks(entry)
+  if entry.is_async then return true end
+  for _, result in ipairs(entry.returns) do
+    if result.type:find("^%(?async fun") then return true end -- an iterator
   end
+  return false
 end
 
-local function open(make)
-  local case = setmetatable({kept = {}, ends = 0}, Case)
-  for key, value in pairs(make(case)) do case[key] = value end
-  case.complete = case.complete or function() end
-  return case
-end
-
--- Parks in a task of its own. Its success counts as an end, in case.value.
-local function start(case, g)
-  return g:spawn(function()
-    local value = case.park()
-    case.ends = case.ends + 1
-    case.value = value
-  end)
-end
-
-local function turns(count)
-  for _ = 1, count do task.yield() end
-end
-
--- After whatever happened: the next one who parks gets through. With `keeps`, by the completion that nobody took.
-local function prove_usable(case, was_completed)
-  local is_there = was_completed and case.keeps and case.ends == 0
-  case.ends = 0
-  local g <close> = task.group()
-  local t = start(case, g)
-  turns(1)
-  if not is_there then case.complete() end
-  assert.is_true(t:join(PATIENCE), is_there and "the completion was lost" or "it cannot be used any more")
-  assert.equal(1, case.ends)
-  assert.truthy(case.value)
-  assert.is_true(not case.whole or case.whole())
-end
-
--- Runs `act(t, case)` on a task that is about to park, awaits its end, and looks at everything.
-local function try(make, act)
-  local count = #core.task.list()
-  do
-    local case <close> = open(make)
-    local was_completed
-    do
-      local g <close> = task.group()
-      local t = start(case, g)
-      was_completed = act(t, case)
-      t:cancel()
-      local ok, err = t:join(PATIENCE)
-      assert.is_true(ok == true or err == "cancelled", "it ended with: " .. tostring(err))
-      assert.equal(ok and 1 or 0, case.ends)
+-- Calls `fn` with the name of each function of the API that may park.
+local function each_that_parks(fn)
+  for _, file in ipairs(reference.read()) do
+    for _, entry in ipairs(file.entries) do
+      if entry.kind == "function" and entry.is_public and parks(entry) then fn(entry.class .. entry.separator .. entry.name) end
+      for _, field in ipairs(entry.kind == "class" and entry.is_public and entry.fields or {}) do
+        if field.type:find("^async fun%(self") then fn(entry.name .. ":" .. field.name) end
+      end
     end
-    turns(2) -- a second resume would come now
-    assert.is_true(case.ends <= 1)
-    prove_usable(case, was_completed)
   end
-  assert.truthy(server.poll(PATIENCE, function() return #core.task.list() == count end), "a task was left")
 end
+
+-- The names of all rows, without what stands behind a comma.
+local function covered()
+  local data, names = require "spec.support.parking_data", {}
+  for _, list in ipairs {rows, require "spec.support.parking_web", data.sqlite, data.redis, data.pg} do
+    for _, row in ipairs(list) do names[row[1]:match("^[^,]+")] = true end
+  end
+  return names
+end
+
+describe("the cancellation matrix", function()
+  it("has a row for every function of the API that parks", function()
+    local names, missing, count = covered(), {}, 0
+    each_that_parks(function(name)
+      count = count + 1
+      if not names[name] and not PARKS_AS_OTHERS_DO[name] and not is_for_tests(name) then missing[#missing + 1] = name end
+    end)
+    assert.same({}, missing)
+    assert.is_true(count > 90, "the reference is not read as it should be")
+  end)
+end)
 
 describe("cancelling", function()
-  for _, row in ipairs(rows) do
-    local name, make = row[1], row[2]
-
-    it(name .. " before it begins", function()
-      try(make, function(t) t:cancel() end)
-    end)
-
-    it(name .. " in a task that has been cancelled already", function()
-      local case <close> = open(make)
-      do
-        local g <close> = task.group()
-        local t = g:spawn(function()
-          task.self():cancel()
-          case.park()
-          case.ends = case.ends + 1
-        end)
-        t:join()
-      end
-      case.ends = math.min(case.ends, 0) -- with nothing to wait for it may end well
-      prove_usable(case, false)
-    end)
-
-    it(name .. " while it waits", function()
-      try(make, function(t)
-        turns(2)
-        t:cancel()
-      end)
-    end)
-
-    it(name .. " and completing it in the same turn", function()
-      try(make, function(t, case)
-        turns(2)
-        t:cancel()
-        case.complete()
-        return true
-      end)
-    end)
-
-    for instant = 0, INSTANTS do
-      it(("%s %d turns after its completion"):format(name, instant), function()
-        try(make, function(t, case)
-          turns(2)
-          case.complete()
-          turns(instant)
-          t:cancel()
-          return true
-        end)
-      end)
-    end
-
-    it(name .. " by a timeout that is due when it completes", function()
-      for _, is_late in ipairs {false, true} do
-        local case <close> = open(make)
-        do
-          local g <close> = task.group()
-          local t = g:spawn(function()
-            local value = task.timeout("2ms", case.park)
-            if value then case.ends = case.ends + 1 end
-          end)
-          turns(2)
-          local due = os.clock() + 0.003
-          if not is_late then case.complete() end
-          repeat until os.clock() > due -- both are for the next turn now
-          if is_late then case.complete() end
-          assert.is_true(t:join(PATIENCE))
-        end
-        assert.is_true(case.ends <= 1)
-        prove_usable(case, true)
-      end
-    end)
-  end
+  for _, test in ipairs(matrix.tests(rows)) do it(test.name, test.run) end
 end)

@@ -6,6 +6,7 @@ local devpage = require "neap.devpage"
 local json = require "neap.json"
 local res = require "neap.res"
 local store = require "neap.store"
+local topic = require "neap.topic"
 
 local dev = {}
 
@@ -15,11 +16,13 @@ local PAGE_MAX = 2 * 1024 * 1024 -- bytes; larger files are sent as they are
 
 -- It is the first script of a page, so that it sees which WebSockets the others open. A page that has one open is not
 -- reloaded for new code, which its socket has gone over to already: it gets a notice. New views and style sheets
--- cannot be shown without reloading.
+-- cannot be shown without reloading. It listens by WebSocket: of event streams a browser has six for all pages of a server,
+-- and a page that was left, which it keeps for the button "back", would go on having its own.
 local SCRIPT = [[
 (function () {
   "use strict";
-  var open = 0, box = null;
+  var PAUSE = 1000, LONG_PAUSE = 10000, NOTICE = 8000;
+  var open = 0, box = null, feed = null, serving = null;
   var Socket = window.WebSocket;
   window.WebSocket = new Proxy(Socket, {
     construct: function (target, args) {
@@ -30,64 +33,104 @@ local SCRIPT = [[
     }
   });
 
+  // --- what is shown, in elements that bring their style along ---
+
+  function element(name, text, style) {
+    var made = document.createElement(name);
+    made.textContent = text;
+    made.style.cssText = style;
+    return made;
+  }
+
+  function link(text, href) {
+    var made = element("a", text, "color:inherit;margin-right:1rem");
+    made.href = href;
+    return made;
+  }
+
+  function button(text, act) {
+    var made = element("button", text, "width:auto;min-height:2.2rem;padding:.2rem .8rem;font:inherit;color:inherit;" +
+      "background:none;border:1px solid;border-radius:.3rem;cursor:pointer");
+    made.type = "button";
+    made.addEventListener("click", act);
+    return made;
+  }
+
   function hide() {
     if (box) box.remove();
     box = null;
   }
 
-  function show(id, style, lines, action) {
+  function show(id, style, parts) {
     hide();
-    box = document.createElement("div");
+    box = element("div", "", "position:fixed;z-index:2147483647;right:0;bottom:0;box-sizing:border-box;margin:0;" +
+      "padding:.8rem 1rem;font:.95rem/1.45 system-ui,sans-serif;text-align:left;color:#fff;max-height:50vh;" +
+      "overflow:auto;" + style);
     box.id = id;
-    box.setAttribute("role", "alert");
-    box.style.cssText = "position:fixed;z-index:2147483647;left:0;right:0;bottom:0;margin:0;padding:.8rem 1rem;" +
-      "font:.95rem/1.45 system-ui,sans-serif;color:#fff;max-height:50vh;overflow:auto;" + style;
-    lines.forEach(function (line, i) {
-      var part = document.createElement(i === 0 ? "strong" : "pre");
-      part.style.cssText = "display:block;margin:0 0 .3rem;white-space:pre-wrap;overflow-wrap:anywhere;font-size:inherit";
-      part.textContent = line;
-      box.append(part);
-    });
-    box.append(action);
+    parts.forEach(function (part) { box.append(part); });
     (document.body || document.documentElement).append(box);
   }
 
-  function link(text, href) {
-    var a = document.createElement("a");
-    a.textContent = text;
-    a.href = href;
-    a.style.color = "inherit";
-    return a;
+  function overlay(state) {
+    var text = state.error.replace(/^neap: /, "").split("\n").slice(0, 8).join("\n");
+    show("neap-overlay", "left:0;background:#8f1d1d", [
+      element("strong", "serving generation " + state.serving + ", generation " + state.failed + " failed",
+        "display:block"),
+      element("pre", text, "margin:.3rem 0;font-size:.9rem;white-space:pre-wrap;overflow-wrap:anywhere"),
+      link("source and traceback", "/_neap/error"), button("hide", hide)
+    ]);
+    box.setAttribute("role", "alert");
   }
 
-  function fail(state) {
-    if (location.pathname === "/_neap/error") { location.reload(); return; }
-    show("neap-overlay", "background:#8f1d1d",
-      ["serving generation " + state.serving + ", generation " + state.failed + " failed",
-        state.error.replace(/^neap: /, "").split("\n").slice(0, 8).join("\n")],
-      link("source and traceback", "/_neap/error"));
+  function notice(state) {
+    show("neap-notice", "background:#1d5f3a;border-top-left-radius:.5rem", [
+      element("strong", "generation " + state.serving + " serves", "margin-right:1rem"),
+      button("reload this page", function () { location.reload(); })
+    ]);
+    box.setAttribute("role", "status");
+    var mine = box;
+    setTimeout(function () { if (box === mine) hide(); }, NOTICE);
   }
 
-  function succeed(state) {
-    var had = box && box.id === "neap-overlay";
-    hide();
-    if (open > 0 && state.changed === "code") {
-      var a = link("reload this page", location.href);
-      a.addEventListener("click", function (event) { event.preventDefault(); location.reload(); });
-      if (!had || open > 0)
-        show("neap-notice", "background:#1d5f3a", ["generation " + state.serving + " serves"], a);
-      return;
-    }
-    location.reload();
+  // --- what happens ---
+
+  function tell(state) {
+    serving = state.serving;
+    if (state.error && location.pathname !== "/_neap/error") overlay(state);
+    else if (!state.error && open > 0 && state.changed === "code") notice(state);
+    else location.reload();
   }
 
-  function tell(state) { if (state.error) fail(state); else succeed(state); }
+  // The server has gone. When it is back it may be another.
+  function lost() {
+    fetch("/_neap/state").then(function () { location.reload(); }, function () { setTimeout(lost, PAUSE); });
+  }
 
-  fetch("/_neap/state").then(function (answer) { return answer.json(); }).then(function (state) {
-    if (state.error && location.pathname !== "/_neap/error") fail(state);
-    var events = new EventSource("/_neap/live?after=" + encodeURIComponent(state.cursor));
-    events.onmessage = function (event) { tell(JSON.parse(event.data)); };
+  function listen(state) {
+    feed = new Socket(location.origin.replace(/^http/, "ws") + "/_neap/live?after=" + encodeURIComponent(state.cursor));
+    var reached = false;
+    feed.onopen = function () { reached = true; };
+    feed.onmessage = function (event) {
+      var message = JSON.parse(event.data);
+      if (message.data) tell(message.data);
+    };
+    feed.onclose = function () { setTimeout(reached ? lost : begin, reached ? PAUSE : LONG_PAUSE); };
+  }
+
+  function begin() {
+    fetch("/_neap/state").then(function (answer) { return answer.json(); }).then(function (state) {
+      if (serving !== null && serving !== state.serving) location.reload();
+      serving = state.serving;
+      if (state.error && location.pathname !== "/_neap/error") overlay(state);
+      listen(state);
+    }, function () { setTimeout(begin, LONG_PAUSE); });
+  }
+
+  addEventListener("pagehide", function () {
+    if (feed) feed.onclose = null, feed.close();
   });
+  addEventListener("pageshow", function (event) { if (event.persisted) begin(); });
+  begin();
 })();
 ]]
 
@@ -102,7 +145,7 @@ routes["/_neap/live.js"] = function()
   return 200, SCRIPT, {["Content-Type"] = "text/javascript; charset=utf-8", ["Cache-Control"] = "no-store"}
 end
 
-routes["/_neap/live"] = function() return res.events(NAME) end
+routes["/_neap/live"] = function(req) return topic.open(NAME):serve(req) end
 
 -- The cursor is taken first, so that nothing is missed between this and the stream.
 routes["/_neap/state"] = function()

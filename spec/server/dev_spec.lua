@@ -1,9 +1,9 @@
 -- `neap dev`: what is saved is live a moment later, and open pages know.
 local ask = require "spec.support.ask"
-local http = require "spec.support.http"
 local json = require "neap.json"
 local server = require "spec.support.server"
 local task = require "neap.task"
+local ws = require "spec.support.ws"
 
 local function app(version)
   local text = ([[
@@ -122,16 +122,14 @@ describe("neap dev", function()
     assert.equal("<body>file" .. tag .. "</body>", ask(s, "/static/page.html").body)
     assert.equal("p {}", ask(s, "/static/style.css").body)
     assert.equal("one a 1", ask(s, "/").body)
-    assert.matches("EventSource", ask(s, "/_neap/live.js").body)
+    assert.matches("/_neap/live", ask(s, "/_neap/live.js").body, 1, true)
   end)
 
   it("tells open pages what has changed", function()
     local s = start()
-    local conn = http.open(s)
-    conn:send("GET /_neap/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    conn:upto("\n\n")
+    local socket = ws.open(s, "/_neap/live?after=" .. state(s).cursor)
     local function next_state()
-      return json.decode(conn:upto("\n\n"):match("data: ([^\n]*)"))
+      return json.decode((socket:message())).data
     end
     s:write("static/style.css", "p { color: red }")
     assert.same({serving = 1, changed = "assets"}, next_state())
@@ -142,7 +140,7 @@ describe("neap dev", function()
     s:write("part.lua", "return")
     s:write("part.lua", "broken")
     repeat local now = next_state() until now.error
-    conn:close()
+    socket:close()
   end)
 
   it("adds nothing to neap run", function()

@@ -126,6 +126,25 @@ describe("the page of apps/chat", function()
     page:wait('document.getElementById("state").textContent.startsWith("not sent: text: at most")')
   end)
 
+  for _, way in ipairs {"socket", "events", "polls"} do
+    it("is away while another page shows, and then hears what it has missed, by " .. way, function()
+      if not page then return pending("chromium is missing") end
+      go("?by=" .. way)
+      page:wait('document.getElementById("here").textContent === "1 here"')
+      page:go(("http://127.0.0.1:%d/"):format(s.port))
+      assert(server.poll(20, function()
+        local list = ask(s, "/chat", {headers = {Accept = "application/json"}}).body
+        return core.json.decode(list).rooms[1].here == 0
+      end), "it is still there")
+      say("meanwhile")
+      page:run("history.back()")
+      page:wait('document.querySelector("#messages li:last-child span")?.textContent === "meanwhile"')
+      say("afterwards")
+      page:wait('document.querySelector("#messages li:last-child span")?.textContent === "afterwards"')
+      assert.equal(2, page:run('document.querySelectorAll("#messages li").length'))
+    end)
+  end
+
   for _, way in ipairs {"events", "polls"} do
     it("is live by " .. way .. " where WebSockets do not get through", function()
       if not page then return pending("chromium is missing") end

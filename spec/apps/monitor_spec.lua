@@ -77,6 +77,18 @@ describe("the page of apps/monitor", function()
     page:wait("sockets.length === 2 && sockets[1].url.includes('after=')")
   end)
 
+  it("shows what has changed while another page was there", function()
+    if not page then return pending("chromium is missing") end
+    page:go(url())
+    page:wait(LIVE)
+    page:go(("http://127.0.0.1:%d/"):format(s.port))
+    post("add", "text=meanwhile")
+    page:run("history.back()")
+    page:wait(SHOWN:format("meanwhile"))
+    post("rename/1", "text=afterwards")
+    page:wait(SHOWN:format("afterwards"))
+  end)
+
   it("works by forms alone", function()
     post("add", "text=buy+milk")
     post("tick/1", "done=1")

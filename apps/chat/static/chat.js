@@ -15,6 +15,8 @@ const MOST = 500; // messages on the page
 let cursor = list.dataset.cursor;
 let failures = 0;
 let isProven = false; // the present way has worked
+let way; // how we listen now, and what ends that
+let stop = () => {};
 
 // --- showing ---
 
@@ -71,16 +73,23 @@ function works(text) {
   say(text);
 }
 
+function listen(how) {
+  way = how;
+  how();
+}
+
 // Tries again, or the next way, if there is one and this has never worked.
 function later(how, next) {
   failures++;
   if (next && !isProven && failures >= PATIENCE) {
     failures = 0;
-    next();
+    listen(next);
     return;
   }
   say("reconnecting ...");
-  setTimeout(how, Math.min(PAUSE * 2 ** (failures - 1), LONGEST_PAUSE) * (0.5 + Math.random()));
+  const pause = Math.min(PAUSE * 2 ** (failures - 1), LONGEST_PAUSE) * (0.5 + Math.random());
+  const timer = setTimeout(listen, pause, how);
+  stop = () => clearTimeout(timer);
 }
 
 function bySocket() {
@@ -97,6 +106,11 @@ function bySocket() {
     clearInterval(beat);
     later(bySocket, byEvents);
   };
+  stop = () => {
+    clearInterval(beat);
+    socket.onclose = null;
+    socket.close();
+  };
 }
 
 function byEvents() {
@@ -111,11 +125,14 @@ function byEvents() {
     source.close();
     later(byEvents, byPolls);
   };
+  stop = () => source.close();
 }
 
 async function byPolls() {
+  const control = new AbortController();
+  stop = () => control.abort();
   try {
-    const answer = await fetch(address(), {headers: {Accept: "application/json"}});
+    const answer = await fetch(address(), {headers: {Accept: "application/json"}, signal: control.signal});
     if (!answer.ok) throw new Error("status " + answer.status);
     works("live by long-polls");
     if (answer.headers.get("Topic-Gap")) showGap();
@@ -127,7 +144,7 @@ async function byPolls() {
     }
     byPolls();
   } catch {
-    later(byPolls);
+    if (!control.signal.aborted) later(byPolls);
   }
 }
 
@@ -159,4 +176,7 @@ remember(form.elements.from);
 document.querySelectorAll("time").forEach(clock);
 log.scrollTop = log.scrollHeight;
 const ways = {events: byEvents, polls: byPolls};
-(ways[new URLSearchParams(location.search).get("by")] || bySocket)();
+listen(ways[new URLSearchParams(location.search).get("by")] || bySocket);
+// A browser may keep a page that was left, with its connection, for the button "back".
+addEventListener("pagehide", () => stop());
+addEventListener("pageshow", event => event.persisted && listen(way));

@@ -10,6 +10,7 @@ const PAUSE = 1000, LONGEST_PAUSE = 15000;
 
 let cursor = list.dataset.cursor;
 let failures = 0;
+let stop = () => {}; // ends listening
 const versions = new Map(); // id -> what is shown of a task, also of one that is gone
 
 function say(text) {
@@ -59,7 +60,12 @@ function listen() {
   };
   socket.onclose = () => {
     say("reconnecting ...");
-    setTimeout(listen, Math.min(PAUSE * 2 ** failures++, LONGEST_PAUSE) * (0.5 + Math.random()));
+    const timer = setTimeout(listen, Math.min(PAUSE * 2 ** failures++, LONGEST_PAUSE) * (0.5 + Math.random()));
+    stop = () => clearTimeout(timer);
+  };
+  stop = () => {
+    socket.onclose = null;
+    socket.close();
   };
 }
 
@@ -85,3 +91,6 @@ add.addEventListener("submit", send);
 list.addEventListener("submit", send);
 countOpen();
 listen();
+// A browser may keep a page that was left, with its connection, for the button "back".
+addEventListener("pagehide", () => stop());
+addEventListener("pageshow", event => event.persisted && listen());

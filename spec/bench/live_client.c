@@ -7,6 +7,7 @@
 #include "live_message.h"
 
 #include <err.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,11 +24,13 @@ enum {
     PROBES = 256,
     PROBES_PER_S = 1000,
     REQUEST_MAX = 256 + MESSAGE_SIZE_MAX,
+    HELD_KINDS = 4,
 };
 
 static struct {
     const char *mode, *kind_name, *pids;
     enum conn_kind kind;
+    const char *path; /* of subscribers; NULL: their kind's own */
     int port, count;
     int burst; /* messages per turn */
     int per_s; /* messages per second, in the modes that have a rate */
@@ -65,7 +68,7 @@ static void control_hello(void)
 static void open_until(int count)
 {
     while (bench.opened < count) {
-        bench.subscribers[bench.opened++] = conn_open(bench.kind);
+        bench.subscribers[bench.opened++] = conn_open(bench.kind, bench.path);
         if (bench.opened % OPEN_AT_ONCE == 0)
             control_hello();
     }
@@ -250,7 +253,7 @@ static void run_others(void)
     struct conn *probes[PROBES];
     open_until(bench.count);
     for (int i = 0; i < PROBES; i++)
-        probes[i] = conn_open(CONN_PROBE);
+        probes[i] = conn_open(CONN_PROBE, NULL);
     settle();
 
     forget_latencies();
@@ -300,6 +303,54 @@ static void run_stalled(void)
            histogram_us(&deliveries.latency, 0.99), lacking * 100);
 }
 
+/* --- hold: is anybody lost, or a message? ----------------------------------------------------- */
+
+static volatile sig_atomic_t is_over;
+
+static void on_term(int number)
+{
+    (void)number;
+    is_over = 1;
+}
+
+static void open_held(enum conn_kind kind, const char *path)
+{
+    bench.kind = kind;
+    bench.path = path;
+    open_until(bench.opened + bench.count);
+}
+
+static int count_behind(void)
+{
+    int count = 0;
+    for (int i = 0; i < bench.opened; i++)
+        count += bench.subscribers[i]->seen != deliveries.made;
+    return count;
+}
+
+/* Holds subscribers of each kind and publishes to them until SIGTERM; says when that has begun. */
+static void run_hold(void)
+{
+    signal(SIGTERM, on_term);
+    deliveries.may_lack = true; /* it is counted */
+    open_held(CONN_WS, "/callbacks");
+    open_held(CONN_WS, "/coroutine");
+    open_held(CONN_SSE, NULL);
+    open_held(CONN_POLL, NULL);
+    puts("holding");
+    fflush(stdout);
+
+    while (!is_over)
+        run_for(bench.seconds, bench.per_s, NULL);
+    uint64_t end = clock_ns(CLOCK_MONOTONIC) + TURN_LIMIT_NS;
+    while (count_behind() > 0 && clock_ns(CLOCK_MONOTONIC) < end)
+        conns_pump(clock_ns(CLOCK_MONOTONIC) + SETTLE_NS);
+    printf("numbers %llu %llu %llu %llu %d %.0f\n", (unsigned long long)deliveries.made,
+           (unsigned long long)tally.closed, (unsigned long long)deliveries.missing,
+           (unsigned long long)deliveries.again, count_behind(),
+           histogram_us(&deliveries.latency, 0.99));
+}
+
 /* --- the program ------------------------------------------------------------------------------ */
 
 static enum conn_kind kind_named(const char *name)
@@ -334,7 +385,8 @@ static void options_read(int argc, char **argv)
         deliveries.message_size >= MESSAGE_SIZE_MIN && deliveries.message_size <= MESSAGE_SIZE_MAX;
     if (!bench.port || !bench.pids || bench.count < 10 || bench.burst < 1 || bench.burst > 64 ||
         !is_size)
-        errx(64, "usage: live_client -m fan|memory|pinged|others|stalled -p PORT -P PID,... [-k KIND] [-n "
+        errx(64, "usage: live_client -m fan|memory|pinged|others|stalled|hold -p PORT -P PID,... "
+                 "[-k KIND] [-n "
                  "CONNECTIONS] "
                  "[-b PER TURN] [-s BYTES] [-r PER SECOND] [-t SECONDS] [-1]");
 }
@@ -343,9 +395,10 @@ int main(int argc, char **argv)
 {
     options_read(argc, argv);
     bool is_stalled = strcmp(bench.mode, "stalled") == 0;
-    conns_open(bench.port, is_stalled ? "?slow=latest" : ""); /* neap closes slow ones by default */
-    bench.subscribers = calloc((size_t)bench.count, sizeof(struct conn *));
-    bench.control = conn_open(CONN_CONTROL);
+    conns_open(bench.port);
+    bench.path = is_stalled ? "/ws?slow=latest" : NULL; /* neap closes slow ones by default */
+    bench.subscribers = calloc((size_t)bench.count * HELD_KINDS, sizeof(struct conn *));
+    bench.control = conn_open(CONN_CONTROL, NULL);
     control_hello();
 
     if (strcmp(bench.mode, "fan") == 0)
@@ -358,6 +411,8 @@ int main(int argc, char **argv)
         run_others();
     else if (is_stalled)
         run_stalled();
+    else if (strcmp(bench.mode, "hold") == 0)
+        run_hold();
     else
         errx(64, "there is no mode %s", bench.mode);
 

@@ -25,14 +25,12 @@ struct tally tally;
 
 static struct {
     int epoll, port, opened;
-    const char *query; /* of WebSockets */
     char in[READ_MAX];
 } conns;
 
-void conns_open(int port, const char *query)
+void conns_open(int port)
 {
     conns.port = port;
-    conns.query = query;
     conns.epoll = epoll_create1(EPOLL_CLOEXEC);
 }
 
@@ -58,13 +56,13 @@ static void conn_poll(struct conn *conn, const struct answer *last)
     char request[1024];
     int size;
     if (!last || last->cursor[0])
-        size = snprintf(request, sizeof(request), "GET /poll%s%s HTTP/1.1\r\nHost: bench\r\n\r\n",
-                        last ? "?after=" : "", last ? last->cursor : "");
+        size = snprintf(request, sizeof(request), "GET %s%s%s HTTP/1.1\r\nHost: bench\r\n\r\n",
+                        conn->path, last ? "?after=" : "", last ? last->cursor : "");
     else /* nchan */
         size = snprintf(request, sizeof(request),
-                        "GET /poll HTTP/1.1\r\nHost: bench\r\nIf-Modified-Since: %s\r\n"
+                        "GET %s HTTP/1.1\r\nHost: bench\r\nIf-Modified-Since: %s\r\n"
                         "If-None-Match: %s\r\n\r\n",
-                        last->modified, last->etag);
+                        conn->path, last->modified, last->etag);
     conn_send(conn, request, (size_t)size);
 }
 
@@ -75,16 +73,18 @@ static void conn_subscribe(struct conn *conn)
                              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     static const char deflate[] = "Sec-WebSocket-Extensions: permessage-deflate; "
                                   "server_no_context_takeover; client_no_context_takeover\r\n";
-    static const char sse[] =
-        "GET /sse HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n";
+    static const char sse[] = " HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n";
     char request[512];
     int size;
     switch (conn->kind) {
-    case CONN_SSE: conn_send(conn, sse, sizeof(sse) - 1); break;
+    case CONN_SSE:
+        size = snprintf(request, sizeof(request), "GET %s%s", conn->path, sse);
+        conn_send(conn, request, (size_t)size);
+        break;
     case CONN_POLL: conn_poll(conn, NULL); break;
     case CONN_WS:
     case CONN_DEFLATE:
-        size = snprintf(request, sizeof(request), "GET /ws%s%s%s\r\n", conns.query, ws,
+        size = snprintf(request, sizeof(request), "GET %s%s%s\r\n", conn->path, ws,
                         conn->kind == CONN_DEFLATE ? deflate : "");
         conn_send(conn, request, (size_t)size);
         break;
@@ -119,7 +119,9 @@ static void on_frame(struct conn *conn, const struct frame *frame)
 {
     switch (frame->opcode) {
     case FRAME_TEXT:
-    case FRAME_BINARY: message_delivered(frame->bytes, frame->size, frame->is_deflated); break;
+    case FRAME_BINARY:
+        message_delivered(&conn->seen, frame->bytes, frame->size, frame->is_deflated);
+        break;
     case FRAME_PING: conn_pong(conn, frame); break;
     case FRAME_CLOSE: conn_closed(conn); break;
     default: errx(1, "an unexpected frame, opcode %d", frame->opcode);
@@ -144,7 +146,7 @@ static void on_answer(struct conn *conn, const struct answer *answer, uint64_t a
         histogram_add(&tally.probes, arrived_ns - conn->asked_ns);
 
     if (conn->kind == CONN_POLL) {
-        answer_deliver(answer);
+        answer_deliver(answer, &conn->seen);
         conn_poll(conn, answer);
     }
     conn_ready(conn);
@@ -155,7 +157,7 @@ static size_t conn_take(struct conn *conn, char *bytes, size_t size, uint64_t ar
 {
     bool is_ws = conn->kind == CONN_WS || conn->kind == CONN_DEFLATE;
     if (conn->is_ready && conn->kind == CONN_SSE)
-        return events_deliver(bytes, size);
+        return events_deliver(bytes, size, &conn->seen);
     if (conn->is_ready && is_ws) {
         struct frame frame;
         size_t taken = frame_read(bytes, size, &frame);
@@ -237,8 +239,10 @@ static void conn_watch(struct conn *conn, int how)
         err(1, "epoll_ctl");
 }
 
-struct conn *conn_open(enum conn_kind kind)
+struct conn *conn_open(enum conn_kind kind, const char *path)
 {
+    static const char *const paths[] = {
+        [CONN_WS] = "/ws", [CONN_DEFLATE] = "/ws", [CONN_SSE] = "/sse", [CONN_POLL] = "/poll"};
     int on = 1;
     uint32_t source = INADDR_LOOPBACK + (uint32_t)(conns.opened++ / CONNS_PER_ADDRESS);
     struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(source)};
@@ -249,6 +253,7 @@ struct conn *conn_open(enum conn_kind kind)
     if (!conn)
         errx(1, "no memory");
     conn->kind = (unsigned char)kind;
+    conn->path = path || kind > CONN_POLL ? path : paths[kind];
     conn->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (conn->fd < 0)
         err(1, "cannot make socket %d", conns.opened);

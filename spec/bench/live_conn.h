@@ -26,6 +26,8 @@ struct conn {
     size_t carry_size;  /* of what arrived and was not whole yet */
     char *carry;        /* NULL: nothing */
     uint64_t asked_ns;  /* CLOCK_REALTIME, of a probe */
+    uint64_t seen;      /* the number of the newest message */
+    const char *path;   /* of a subscriber */
 };
 
 /* What has happened to all of them. */
@@ -40,11 +42,11 @@ struct tally {
 };
 extern struct tally tally;
 
-/* Once, before anything else. `query` is added to the path of WebSockets. */
-void conns_open(int port, const char *query);
+void conns_open(int port); /* once, before anything else */
 
-/* Connects and sends the first request, except for CONN_CONTROL. Exits when it cannot. */
-struct conn *conn_open(enum conn_kind kind);
+/* Connects and sends the first request, except for CONN_CONTROL. Exits when it cannot. `path`, for
+ * ever: where it subscribes, NULL: at the one of its kind. */
+struct conn *conn_open(enum conn_kind kind, const char *path);
 void conn_ask(struct conn *conn);                                  /* sends GET /hello */
 void conn_send(struct conn *conn, const char *bytes, size_t size); /* exits unless all of it fits */
 void conn_stall(struct conn *conn); /* reads no more, as if the client hung */

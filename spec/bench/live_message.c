@@ -1,4 +1,4 @@
-/* The messages live_client has published and gets delivered: the time of publishing, padded. */
+/* The messages live_client has published and gets delivered: see live_message.h. */
 #include "live_message.h"
 
 #include <err.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#define STAMP_DIGITS 20
+#define STAMP_DIGITS 20 /* of the time, and of the number */
 
 struct deliveries deliveries;
 
@@ -23,10 +23,11 @@ static void pad(char *out, size_t size)
 
 void message_make(char *out)
 {
-    char stamp[STAMP_DIGITS + 1];
-    snprintf(stamp, sizeof(stamp), "%020llu", (unsigned long long)clock_ns(CLOCK_MONOTONIC));
+    char stamps[2 * STAMP_DIGITS + 1];
+    snprintf(stamps, sizeof(stamps), "%020llu%020llu",
+             (unsigned long long)clock_ns(CLOCK_MONOTONIC), (unsigned long long)++deliveries.made);
     pad(out, deliveries.message_size);
-    memcpy(out, stamp, STAMP_DIGITS);
+    memcpy(out, stamps, sizeof(stamps) - 1);
 }
 
 /* Inflates a message of permessage-deflate without context takeover to `out`; its size. */
@@ -52,23 +53,31 @@ static size_t inflate_message(const char *bytes, size_t size, char *out)
     return MESSAGE_SIZE_MAX - stream.avail_out;
 }
 
-static uint64_t message_check(const char *bytes, size_t size)
+static uint64_t stamp_read(const char *bytes)
 {
     char stamp[STAMP_DIGITS + 1] = "";
-    if (size != deliveries.message_size)
-        errx(1, "a delivery has %zu bytes, the messages have %zu", size, deliveries.message_size);
     memcpy(stamp, bytes, STAMP_DIGITS);
     if (strspn(stamp, "0123456789") != STAMP_DIGITS)
-        errx(1, "a delivery begins with \"%s\", the messages with the time", stamp);
+        errx(1, "a delivery begins with \"%s\", the messages with the time and a number", stamp);
     return strtoull(stamp, NULL, 10);
 }
 
+/* A burst has one number. */
+static void number_follow(uint64_t *seen, uint64_t number)
+{
+    if (number <= *seen)
+        deliveries.again++;
+    else
+        deliveries.missing += number - *seen - 1;
+    *seen = number;
+}
+
 /* Everybody gets the same messages: what equals the last one is not checked and inflated again. */
-void message_delivered(const char *bytes, size_t size, bool is_deflated)
+void message_delivered(uint64_t *seen, const char *bytes, size_t size, bool is_deflated)
 {
     static char last[MESSAGE_SIZE_MAX], inflated[MESSAGE_SIZE_MAX];
     static size_t last_size;
-    static uint64_t published_ns;
+    static uint64_t published_ns, number;
     if (deliveries.may_lack && size > 6 && memcmp(bytes, "{\"gap\"", 6) == 0) {
         deliveries.gaps++;
         return;
@@ -81,8 +90,13 @@ void message_delivered(const char *bytes, size_t size, bool is_deflated)
             size = inflate_message(bytes, size, inflated);
             bytes = inflated;
         }
-        published_ns = message_check(bytes, size);
+        if (size != deliveries.message_size)
+            errx(1, "a delivery has %zu bytes, the messages have %zu", size,
+                 deliveries.message_size);
+        published_ns = stamp_read(bytes);
+        number = stamp_read(bytes + STAMP_DIGITS);
     }
+    number_follow(seen, number);
     deliveries.count++;
     deliveries.deflated += is_deflated;
     histogram_add(&deliveries.latency, clock_ns(CLOCK_MONOTONIC) - published_ns);

@@ -68,14 +68,14 @@ size_t answer_read(char *bytes, size_t size, bool is_head_only, struct answer *a
 
 /* {"cursor":"...","items":["...","..."]}, strings without escapes; or nchan's: the message itself.
  */
-void answer_deliver(const struct answer *answer)
+void answer_deliver(const struct answer *answer, uint64_t *seen)
 {
     static const char items[] = "\"items\":[";
     const char *end = answer->body + answer->body_size;
     if (answer->body_size == 0)
         return; /* 204: nothing was published for a while */
     if (answer->body[0] != '{') {
-        message_delivered(answer->body, answer->body_size, false);
+        message_delivered(seen, answer->body, answer->body_size, false);
         return;
     }
     const char *at = memmem(answer->body, answer->body_size, items, sizeof(items) - 1);
@@ -86,7 +86,7 @@ void answer_deliver(const struct answer *answer)
         const char *close = memchr(at + 1, '"', (size_t)(end - at - 1));
         if (!close)
             errx(1, "an item without an end");
-        message_delivered(at + 1, (size_t)(close - at - 1), false);
+        message_delivered(seen, at + 1, (size_t)(close - at - 1), false);
         at = close + 2; /* a comma, or the end of the list */
     }
 }
@@ -94,7 +94,7 @@ void answer_deliver(const struct answer *answer)
 /* --- server-sent events ----------------------------------------------------------------------- */
 
 /* Lines of chunked framing between the events are passed over like any that are not data. */
-size_t events_deliver(const char *bytes, size_t size)
+size_t events_deliver(const char *bytes, size_t size, uint64_t *seen)
 {
     const char *at = bytes, *end = bytes + size;
     for (;;) {
@@ -103,7 +103,7 @@ size_t events_deliver(const char *bytes, size_t size)
             return (size_t)(at - bytes);
         size_t len = (size_t)(line_end - at);
         if (len > 6 && memcmp(at, "data: ", 6) == 0)
-            message_delivered(at + 6, len - 6, false);
+            message_delivered(seen, at + 6, len - 6, false);
         at = line_end + 1;
     }
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { FRAME_TEXT = 1, FRAME_BINARY = 2, FRAME_CLOSE = 8, FRAME_PING = 9 };
 
@@ -26,9 +27,10 @@ struct answer {
 /* Reads a whole answer from the front, or only its head; the bytes taken, 0: there is more to come.
  * Exits when it is none. */
 size_t answer_read(char *bytes, size_t size, bool is_head_only, struct answer *answer);
-void answer_deliver(const struct answer *answer); /* the messages in the answer to a poll */
+/* The messages in the answer to a poll; `seen` as in live_message.h. */
+void answer_deliver(const struct answer *answer, uint64_t *seen);
 
 /* Counts the messages in whole lines of an event stream; the bytes taken. */
-size_t events_deliver(const char *bytes, size_t size);
+size_t events_deliver(const char *bytes, size_t size, uint64_t *seen);
 
 #endif

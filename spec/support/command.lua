@@ -30,11 +30,17 @@ end
 local Command = {}
 Command.__index = Command
 
+---Sends a signal to its process group.
+---@param name string "TERM", "KILL", ...
+function Command:signal(name)
+  local pid = read(self.dir .. "/pid")
+  if pid then os.execute(("kill -s %s -- -%d 2>/dev/null"):format(name, pid)) end
+end
+
 -- Ends what it has left behind: of a failed spec itself, of one that has ended the processes that it started. Until the
 -- last of them is gone the folder may get new files while it is being removed.
 function Command:__close()
-  local pid = read(self.dir .. "/pid")
-  if pid then os.execute(("kill -s KILL -- -%d 2>/dev/null"):format(pid)) end
+  self:signal("KILL")
   local deadline = task.now() + END_PATIENCE
   while not os.execute(("rm -rf '%s' 2>/dev/null"):format(self.dir)) do
     if task.now() > deadline then error("cannot remove " .. self.dir .. ": who still writes there?") end
@@ -57,18 +63,28 @@ function command.start(text)
   return self
 end
 
+---What it has written to stdout so far.
+function Command:output()
+  return read(self.dir .. "/out") or ""
+end
+
+---Its exit code, or nil while it runs.
+function Command:code()
+  return tonumber(read(self.dir .. "/rc"))
+end
+
 ---Waits for the end.
 ---@param seconds number? then it is killed and the spec fails
 ---@return {code: integer, out: string, err: string}
 ---@async
 function Command:wait(seconds)
   local deadline = task.now() + (seconds or PATIENCE)
-  while not read(self.dir .. "/rc") do
+  while not self:code() do
     if task.now() > deadline then error("this takes too long: " .. read(self.dir .. "/run"), 2) end
     task.sleep(POLL_SECONDS)
   end
   self.result = {
-    code = tonumber(read(self.dir .. "/rc")), out = read(self.dir .. "/out"), err = read(self.dir .. "/err"),
+    code = self:code(), out = self:output(), err = read(self.dir .. "/err"),
   }
   return self.result
 end

@@ -12,6 +12,7 @@
 #include "net/signals.h"
 #include "net/threads.h"
 #include "reload.h"
+#include "script/library.h"
 #include "script/settings.h"
 #include "script/watchdog.h"
 #include "sockets.h"
@@ -52,7 +53,8 @@ struct server {
     struct quota output;     /* limits.output */
     struct quota input;      /* limits.input */
     struct threads *threads; /* for task.thread */
-    uint64_t swept_ms;       /* when topics nobody uses were last looked for */
+    struct library *library;
+    uint64_t swept_ms; /* when topics nobody uses were last looked for */
     struct sockets sockets;
     struct control control;
     struct setting *settings; /* for Lua */
@@ -312,7 +314,9 @@ static struct worker *start_worker(struct server *server, int index)
 {
     const struct cli *cli = server->options.cli;
     const struct worker_options options = {
-        .generation = {.vm = {.lua_dir = server->options.lua_dir, .threads = server->threads},
+        .generation = {.vm = {.lua_dir = server->options.lua_dir,
+                              .library = server->library,
+                              .threads = server->threads},
                        .number = 1,
                        .worker = index + 1,
                        .workers = server->worker_count,
@@ -486,6 +490,7 @@ static void server_init(struct server *server, const struct server_options *opti
     quota_init(&server->output, "limits.output", (size_t)options->config->limits.output);
     quota_init(&server->input, "limits.input", (size_t)options->config->limits.input);
     server->threads = threads_new((unsigned)options->config->task_threads);
+    server->library = library_new(options->lua_dir);
     server->reload = (struct reload){.loop = &server->loop,
                                      .worker_count = server->worker_count,
                                      .startup_ms = options->config->timeouts.startup};
@@ -508,6 +513,7 @@ static void end_threads(struct server *server)
 static void server_deinit(struct server *server)
 {
     end_threads(server); /* they may use stores */
+    library_free(server->library);
     reload_deinit(&server->reload);
     sockets_deinit(&server->sockets);
     hub_free(server->hub);

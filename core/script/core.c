@@ -15,6 +15,7 @@ static const lua_CFunction bindings[] = {
     bind_http,
     bind_json,
     bind_kept,
+    bind_library,
     bind_listener,
     bind_log,
     bind_multipart,
@@ -35,21 +36,17 @@ static const lua_CFunction bindings[] = {
     bind_stream,
     bind_tally,
     bind_task,
+    bind_tls,
     bind_topic,
     bind_uri,
     bind_visit,
     bind_websocket,
-    bind_json,  bind_log,     bind_crypto,    bind_uri,    bind_router, bind_multipart,
-    bind_task,  bind_request, bind_stream,    bind_dir,    bind_serve,  bind_response,
-    bind_store, bind_topic,   bind_websocket, bind_reader, bind_socket, bind_listener,
-    bind_net,   bind_tls,     bind_visit,     bind_phases, bind_redis,  bind_sqlite,
-    bind_kept,  bind_scrypt,  bind_http,
 };
 /* clang-format on */
 
 /* What needs neither sockets nor an event loop. */
 static const lua_CFunction portable[] = {bind_json,  bind_log, bind_crypto, bind_uri,
-                                         bind_store, bind_dir, bind_task};
+                                         bind_store, bind_dir, bind_task,   bind_library};
 
 #define COUNT_OF(list) (sizeof(list) / sizeof((list)[0]))
 

@@ -34,6 +34,7 @@ int bind_response(lua_State *L);
 int bind_socket(lua_State *L);
 int bind_listener(lua_State *L);
 int bind_kept(lua_State *L);
+int bind_library(lua_State *L);
 int bind_net(lua_State *L);
 int bind_tls(lua_State *L);
 int bind_scrypt(lua_State *L);

@@ -202,6 +202,7 @@ struct errand *errand_new(struct vm *vm)
     errand->loop = vm->loop;
     errand->vm_options = (struct vm_options){
         .lua_dir = vm->options.lua_dir,
+        .library = vm->options.library,
         .memory_limit = vm->options.memory_limit,
         .shelf = vm->options.shelf,
         .errand = errand,

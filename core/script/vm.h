@@ -15,6 +15,7 @@
 #include <stdbool.h>
 
 struct app;
+struct library;
 struct outlet;
 struct shelf;
 struct threads;
@@ -26,6 +27,7 @@ struct vm_options {
     struct loop *loop;                     /* NULL: of task.thread, where nothing can wait */
     const struct http_limits *http_limits; /* of this worker's requests */
     const char *lua_dir;                   /* the folder that holds neap/init.lua */
+    struct library *library;               /* what is compiled of that; NULL: nothing is kept */
     size_t memory_limit;                   /* bytes, 0 = none */
     uint32_t watch_log_ms;                 /* a slice longer than this is logged */
     uint32_t watch_raise_ms;

@@ -1,0 +1,12 @@
+/* Our own Lua files, compiled once for the process: the states of all workers and generations load
+ * what the first one has compiled, a fifth of the work. Owned by the server, used from any thread.
+ */
+#ifndef SCRIPT_LIBRARY_H
+#define SCRIPT_LIBRARY_H
+
+struct library;
+
+struct library *library_new(const char *dir); /* of which folder; files elsewhere are not kept */
+void library_free(struct library *library);   /* when no state is left */
+
+#endif

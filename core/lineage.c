@@ -75,6 +75,11 @@ void lineage_build(struct lineage *lineage, int number)
         start_building(lineage);
 }
 
+static void on_build_turn(struct loop_job *job)
+{
+    start_building(container_of(job, struct lineage, build_job));
+}
+
 /* ---- giving it up ---- */
 
 static void end_discard(struct lineage *lineage)
@@ -108,6 +113,7 @@ static void discard_next(struct lineage *lineage)
 void lineage_discard(struct lineage *lineage)
 {
     lineage->must_build = false;
+    loop_cancel_job(&lineage->build_job);
     lineage->is_discarding = true;
     if (lineage->is_handing_over)
         handover_cancel(&lineage->handover); /* on_handed_over goes on */
@@ -176,7 +182,7 @@ static void on_drained(struct ending *ending)
     close_generation(lineage, &ending->gen);
     stop_waiting(lineage); /* its shutdown may have been skipped */
     if (lineage->must_build)
-        start_building(lineage);
+        loop_defer_next(lineage->loop, &lineage->build_job); /* to free one was enough for a turn */
 }
 
 /* ---- the worker stops ---- */
@@ -234,6 +240,7 @@ void lineage_init(struct lineage *lineage, uint64_t drain_ms, uint64_t grace_ms)
     lineage->draining.on_ended = on_drained;
     lineage->discarded.on_ended = on_discarded;
     lineage->discard_job.run = on_nothing_to_discard;
+    lineage->build_job.run = on_build_turn;
     pthread_mutex_init(&lineage->watch_lock, NULL);
 }
 
@@ -242,6 +249,7 @@ void lineage_close(struct lineage *lineage)
     struct generation *main = lineage_main(lineage);
     assert(lineage_is_settled(lineage));
     loop_cancel_job(&lineage->discard_job);
+    loop_cancel_job(&lineage->build_job);
     if (main)
         close_generation(lineage, lineage->current ? &lineage->current : &lineage->next);
 }

@@ -42,6 +42,7 @@ struct lineage {
     bool is_waiting; /* the current one is ready, once the one before has stopped its jobs */
     struct handover handover;
     struct loop_job discard_job; /* the end of what needed no ending */
+    struct loop_job build_job;   /* what must be built, now that nothing drains */
 
     pthread_mutex_t watch_lock; /* guards `watched`: the main thread looks at states that this
                                    thread frees */

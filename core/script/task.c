@@ -13,8 +13,10 @@
 #include <assert.h>
 #include <lauxlib.h>
 #include <string.h>
+#include <time.h>
 
 #define TASK_POOL_MAX 256 /* coroutines kept for their next use */
+#define READY_NS 2000000  /* of woken tasks, then the loop looks at I/O before it goes on */
 
 #if LUA_VERSION_RELEASE_NUM >= 50406
 #define reset_coroutine(co, from) lua_closethread(co, from)
@@ -294,14 +296,39 @@ static void run_task(struct task *task)
     run_slice(task, task->args + AT_HANDLER + 1);
 }
 
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* Those that had no time go on before those that they have woken. */
+static void put_back(struct vm *vm, struct list *batch)
+{
+    struct list *link;
+    while ((link = list_shift(&vm->ready)) != NULL)
+        list_push(batch, link);
+    list_take(&vm->ready, batch);
+    loop_cancel_job(&vm->ready_job); /* the ones just woken ask for this turn */
+    loop_defer_next(vm->loop, &vm->ready_job);
+}
+
+/* A reload wakes the handler of every WebSocket at once: nobody else shall wait for all of them. */
 static void run_ready(struct loop_job *job)
 {
     struct vm *vm = container_of(job, struct vm, ready_job);
+    uint64_t end_ns = now_ns() + READY_NS;
     struct list batch;
     struct list *link;
     list_take(&batch, &vm->ready);
-    while ((link = list_shift(&batch)) != NULL)
+    while ((link = list_shift(&batch)) != NULL) {
         run_task(container_of(link, struct task, ready_link)); /* any task can be gone after this */
+        if (!list_is_empty(&batch) && now_ns() >= end_ns) {
+            put_back(vm, &batch);
+            return;
+        }
+    }
 }
 
 void task_make_ready(struct task *task)

@@ -83,7 +83,8 @@ struct task *task_new(struct vm *vm, const char *name);
 /* Runs it now until it parks or ends: task may be gone after this. While Lua runs already:
  * task_start_later. */
 void task_start(struct task *task, int args);
-void task_start_later(struct task *task, int args); /* at the end of this turn */
+void task_start_later(struct task *task, int args); /* at the end of this turn, or as soon as there
+                                                       is time */
 void task_drop(struct task *task);                  /* instead of starting it; no hook is called */
 void task_cancel(struct task *task);                /* any state; no effect the second time */
 void task_cut(struct task *task); /* end it now (not the running one): its <close> handlers run, but
@@ -130,7 +131,7 @@ bool task_is_cancel(lua_State *L, int index); /* cancelled, or stopped by the wa
 /* ---- between task.c, wait.c and coroutine.c ---- */
 
 void task_free_idle(struct vm *vm);           /* for vm_free */
-void task_make_ready(struct task *task);      /* it goes on at the end of this turn */
+void task_make_ready(struct task *task);      /* the same for one that has waited */
 bool task_is_bottom(lua_State *co);           /* a task that has not begun lies on its stack */
 void task_begin_unwinding(struct task *task); /* the cancel error is about to be raised */
 void wait_init(struct wait *wait);            /* once, when the task's memory is made */

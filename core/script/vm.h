@@ -55,7 +55,7 @@ struct vm {
     struct list tasks;       /* every live task */
     struct list idle_tasks;  /* ended ones whose coroutine waits for its next use */
     uint32_t idle_count;
-    struct list ready;         /* woken tasks, run at the end of the turn */
+    struct list ready;         /* woken tasks, run at the end of the turn, 2 ms of them */
     struct loop_job ready_job; /* in the loop's jobs while `ready` has members */
     struct list yielded;       /* waits of tasks that let others run first */
     struct loop_job yield_job;

@@ -11,7 +11,8 @@ local task = require "neap.task"
 local CLIENTS, RELOADS, MEMORY = tonumber(arg[1]) or 1000, tonumber(arg[2]) or 100, tonumber(arg[3]) or 1000
 local PER_SECOND = 50
 local SECONDS_A_RELOAD, SECONDS_MIN = 0.25, 5
-local ON_CLIENT_CORE = "exec taskset -c " .. assert(os.getenv("CLIENT_CORE"), "start it by spec/bench/reload") .. " "
+local P99_MOST, RSS_MOST = 2, 1.05 -- times what it was before
+local ON_SERVER_CORE = ("taskset -cp %s $$ >/dev/null;"):format(assert(os.getenv("SERVER_CORE"), "run spec/bench/reload"))
 
 local APP = [[
   local neap = require "neap"
@@ -34,6 +35,10 @@ local APP = [[
 
 local FILES = {["app.lua"] = APP, ["part_a.lua"] = "return {}", ["part_b.lua"] = "return {}", ["part_c.lua"] = "return {}"}
 
+local function start(args)
+  return server.start {files = FILES, workers = 2, args = args, prefix = ON_SERVER_CORE}
+end
+
 -- The i-th reload; seconds that it took.
 local function reload(s, i)
   local from = task.now()
@@ -44,8 +49,8 @@ end
 -- ---- under load ----
 
 local function hold(s)
-  return command.start(ON_CLIENT_CORE .. ("'%s' -m hold -p %d -P %d -n %d -r %d"):format(os.getenv("LIVE_CLIENT"), s.port,
-    s.pid, CLIENTS, PER_SECOND))
+  return command.start(("exec '%s' -m hold -p %d -P %d -n %d -r %d"):format(os.getenv("LIVE_CLIENT"), s.port, s.pid, CLIENTS,
+    PER_SECOND))
 end
 
 local function is_holding(client)
@@ -61,7 +66,7 @@ end
 ---@return bench.Load
 local function load(s, seconds)
   local wrk = ("wrk -t1 -c16 -d%d --latency http://127.0.0.1:%d/hello"):format(seconds, s.port)
-  local out = command.run(ON_CLIENT_CORE .. wrk, seconds + 30).out
+  local out = command.run(wrk, seconds + 30).out
   local number, unit = out:match("99%%%s+([%d.]+)(%l+)")
   local scale = {us = 0.001, ms = 1, s = 1000}
   local failed = tonumber(out:match("Non%-2xx or 3xx responses: (%d+)") or 0)
@@ -97,7 +102,7 @@ local function print_held(client)
 end
 
 local function under_load()
-  local s = server.start {files = FILES, workers = 2, args = {"--set", "limits.connections=20000"}}
+  local s = start {"--set", "limits.connections=20000"}
   local client <close> = hold(s)
   server.poll(60, function() return is_holding(client) end)
   assert(not client:code(), "the clients could not connect")
@@ -111,14 +116,13 @@ local function under_load()
   print_load(("during %d reloads"):format(RELOADS), busy, steady)
   print(("a reload took %.0f ms"):format(reload_ms))
   local is_whole = print_held(client)
-  s:stop()
-  return is_whole and steady.failed + busy.failed == 0
+  return is_whole and steady.failed + busy.failed == 0 and busy.p99 <= steady.p99 * P99_MOST
 end
 
 -- ---- memory ----
 
 local function memory()
-  local s = server.start {files = FILES, workers = 2}
+  local s = start()
   local at_ten
   for i = 1, MEMORY do
     reload(s, i)
@@ -128,11 +132,18 @@ local function memory()
   local at_end = s:rss()
   print(("memory: %.1f MB after 10 reloads, %.1f MB after %d: %+.1f%%"):format(at_ten / 1e6, at_end / 1e6, MEMORY,
     (at_end / at_ten - 1) * 100))
-  s:stop()
+  return at_end <= at_ten * RSS_MOST
 end
 
-local ok = true
-if CLIENTS > 0 and RELOADS > 0 then ok = under_load() end
-if MEMORY > 10 then memory() end
-server.stop_all()
-return ok and 0 or 1
+-- Whether all was as it must be.
+local function run(measure)
+  local ok, result = pcall(measure)
+  server.stop_all()
+  if not ok then error(result, 0) end
+  return result
+end
+
+local is_good = true
+if CLIENTS > 0 and RELOADS > 0 then is_good = run(under_load) end
+if MEMORY > 10 then is_good = run(memory) and is_good end
+return is_good

@@ -557,6 +557,38 @@ describe("task.shield", function()
 end)
 
 describe("park and wake", function()
+  it("lets requests begin while many tasks are awake", function()
+    local s = server.start {workers = 1, app = [[
+      local neap = require "neap"
+      local net, task = require "neap.net", neap.task
+      local app = neap.app()
+      local ended, seen = 0, nil
+      app:get("/count", function() seen = ended return "" end)
+      app:get("/wake", function(req)
+        local conn <close> = assert(net.connect("127.0.0.1", tonumber(req.query.port)))
+        local function ask() conn:send("GET /count HTTP/1.1\r\nHost: localhost\r\n\r\n") end
+        ask()
+        conn:recv()
+        local gate, group <close> = task.event(), task.group()
+        for i = 1, 50 do
+          group:spawn(function()
+            gate:wait()
+            if i == 1 then ask() end
+            local enough = os.clock() + 0.001
+            while os.clock() < enough do end
+            ended = ended + 1
+          end)
+        end
+        task.sleep(0)
+        gate:set()
+        group:join()
+        return ("%d %s"):format(ended, seen < 50)
+      end)
+      return app]]}
+    assert.equal("50 true", select(2, s:get("/wake?port=" .. s.port)))
+    s:stop()
+  end)
+
   it("hand a value over", function()
     local id
     local t = settled(spawn(function()

@@ -17,8 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LOOK_MS 5            /* while stopping: how often we look whether everything has ended */
-#define CROWDED_PAUSE_MS 100 /* without accepting while limits.connections are open */
+#define LOOK_MS 5 /* while stopping: how often we look whether everything has ended */
 
 enum worker_phase {
     PHASE_BOOTING,
@@ -241,10 +240,13 @@ static void on_accept(struct listener *listener, int fd)
     int err = session_open(&worker->http, fd, listener->is_unix);
     if (err)
         log_warn("worker %d: cannot serve a connection: %s", worker_number(worker), strerror(-err));
-    if ((uint64_t)tally_count(TALLY_CONN) < worker->options.config->limits.connections)
-        return;
-    if (!http_server_evict(&worker->http))
-        listener_pause(listener, CROWDED_PAUSE_MS); /* newcomers wait in the backlog */
+}
+
+/* Newcomers wait in the backlog, then. */
+static bool is_full(struct listener *listener)
+{
+    const struct worker *worker = listener->owner;
+    return (uint64_t)tally_count(TALLY_CONN) >= worker->options.config->limits.connections;
 }
 
 static int open_listeners(struct worker *worker)
@@ -255,6 +257,7 @@ static int open_listeners(struct worker *worker)
     for (size_t i = 0; i < count; i++) {
         struct listener *listener = &worker->listeners[i];
         listener->on_accept = on_accept;
+        listener->is_full = is_full;
         listener->on_shortage = on_shortage;
         listener->owner = worker;
         int err = listener_start(listener, &worker->loop, worker->options.fds[i]);

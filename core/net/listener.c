@@ -23,14 +23,13 @@ static bool is_shortage(int error)
     return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-static void warn_shortage(struct listener *listener, int error)
+static void warn_shortage(struct listener *listener, const char *why)
 {
     uint64_t now_ms = loop_now_ms(listener->loop);
     if (listener->warned_ms != 0 && now_ms - listener->warned_ms < WARN_EVERY_MS)
         return;
     listener->warned_ms = now_ms;
-    log_warn("listener: cannot accept connections: %s; trying again every %d ms%s", strerror(error),
-             SHORTAGE_MS, error == EMFILE ? " (raise ulimit -n)" : "");
+    log_warn("listener: cannot accept connections: %s; trying again every %d ms", why, SHORTAGE_MS);
 }
 
 static enum accepting accept_failed(struct listener *listener, int error)
@@ -44,7 +43,8 @@ static enum accepting accept_failed(struct listener *listener, int error)
         if (!is_shortage(error))
             return ACCEPT_MORE; /* the end of that one connection, see accept(2) */
     }
-    warn_shortage(listener, error);
+    warn_shortage(listener,
+                  error == EMFILE ? "too many open files (raise ulimit -n)" : strerror(error));
     return ACCEPT_SHORT;
 }
 
@@ -60,14 +60,29 @@ static bool is_anybody_waiting(struct listener *listener)
     return poll(&poll_fd, 1, 0) > 0;
 }
 
+/* By ending what is idle. */
+static bool make_room(struct listener *listener)
+{
+    return listener->on_shortage && listener->on_shortage(listener);
+}
+
 static enum accepting accept_one(struct listener *listener)
 {
+    /* What a listener that stops has in its backlog is not turned away. */
+    if (listener->is_open && listener->is_full && listener->is_full(listener)) {
+        if (!is_anybody_waiting(listener))
+            return ACCEPT_EMPTY;
+        if (!make_room(listener)) {
+            warn_shortage(listener, "as many are open as may be (limits.connections)");
+            return ACCEPT_SHORT;
+        }
+    }
     int fd = accept_next(listener);
     if (fd < 0 && is_shortage(errno)) {
         int error = errno;
         if (!is_anybody_waiting(listener))
             return ACCEPT_EMPTY;
-        if (listener->on_shortage == NULL || !listener->on_shortage(listener))
+        if (!make_room(listener))
             return accept_failed(listener, error);
         fd = accept_next(listener);
     }

@@ -27,14 +27,16 @@ struct listener {
     struct deadline pause; /* after EMFILE: try again then */
     uint64_t warned_ms;    /* when the last shortage was logged */
     listener_fn on_accept;
-    /* Out of descriptors: evict something idle, true if done. May be NULL. */
+    /* Whether no more should be open. May be NULL. */
+    bool (*is_full)(struct listener *listener);
+    /* Full, or out of descriptors: evict something idle, true if done. May be NULL. */
     bool (*on_shortage)(struct listener *listener);
     void (*on_stopped)(struct listener *listener); /* last call */
     void *owner;
 };
 
-/* Takes over `fd`. on_accept, on_shortage and owner are set before; the rest is set here. On error
- * the fd is closed and the listener may be freed at once. */
+/* Takes over `fd`. on_accept, is_full, on_shortage and owner are set before; the rest is set here.
+ * On error the fd is closed and the listener may be freed at once. */
 int listener_start(struct listener *listener, struct loop *loop, int fd);
 void listener_pause(struct listener *listener, uint32_t ms); /* stop accepting for a while */
 void listener_hold(struct listener *listener);               /* ... until listener_resume */

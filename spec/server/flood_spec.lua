@@ -28,7 +28,9 @@ end
 describe("a flood of connections", function()
   local s
 
-  before_each(function() s = server.start {app = APP, workers = 1, prefix = "ulimit -n 64;"} end)
+  before_each(function()
+    s = server.start {app = APP, workers = 1, prefix = "ulimit -n 64;", env = {NEAP_LIMITS_CONNECTIONS = "1000"}}
+  end)
   after_each(server.stop_all)
 
   it("pushes idle connections out, the oldest first, and serves the new", function()
@@ -70,5 +72,39 @@ describe("a flood of connections", function()
     end
     assert.truthy(server.poll(10, function() return s:fds() <= fds + 1 end))
     assert.equal(200, (s:get("/")))
+  end)
+end)
+
+describe("limits.connections", function()
+  local s
+
+  before_each(function() s = server.start {app = APP, workers = 1, env = {NEAP_LIMITS_CONNECTIONS = "10"}} end)
+  after_each(server.stop_all)
+
+  it("pushes idle connections out", function()
+    local conns = {}
+    for i = 1, 30 do
+      conns[i] = http.open(s):send(GET)
+      assert.equal("hello", conns[i]:answer().body)
+    end
+    assert.equal("", conns[1]:rest())
+    conns[30]:send(GET)
+    assert.equal("hello", conns[30]:answer().body)
+    for _, conn in ipairs(conns) do conn:close() end
+  end)
+
+  it("makes newcomers wait while all are busy", function()
+    local conns = {}
+    local fds = s:fds()
+    for i = 1, 10 do conns[i] = http.open(s):send("GET /park HTTP/1.1\r\nHost: a\r\n\r\n") end
+    assert.truthy(server.poll(10, function() return s:fds() >= fds + 10 end))
+    local opener = http.open(s):send("GET /open HTTP/1.1\r\nHost: a\r\n\r\n")
+    s:wait_log("limits.connections")
+    assert.same({nil, "timeout"}, {opener.socket:recv(1, 0.5)})
+    conns[1]:reset()
+    assert.equal("open", opener:answer().body)
+    for i = 2, 10 do assert.equal("parked", conns[i]:answer().body) end
+    for _, conn in ipairs(conns) do conn:close() end
+    opener:close()
   end)
 end)

@@ -1,4 +1,5 @@
--- app:static on a real disk: which files a client can get, and which not (THREATS.md, F1 and F2).
+-- app:static on a real disk: which files a client can get, and which not (THREATS.md, F1, F2 and
+-- F4).
 local ask = require "spec.support.ask"
 local server = require "spec.support.server"
 
@@ -20,6 +21,7 @@ local FILES = {
   ["public/sub/index.html"] = "<!doctype html><title>sub</title>",
   ["public/sub/b.js"] = "let b",
   ["public/bare/note.txt"] = "a folder without index",
+  ["public/bare/<script>alert(1)<.txt"] = "a name that is markup",
   ["public/.env"] = "SECRET in a hidden file",
   ["public/.git/config"] = "SECRET in a hidden folder",
   ["public/.well-known/security.txt"] = "Contact: mailto:a@example.org",
@@ -122,6 +124,17 @@ describe("app:static", function()
     assert.equal("/static/", get("/static").headers.location)
     assert.matches("<title>home</title>", get("/static/").body)
     assert.equal(404, status("/static/bare/"))
+  end)
+
+  it("lists no folder, and shows no name as markup", function()
+    for _, path in ipairs {"/static/bare/", "/static/bare", "/static/sub/none/", "/dots/bare/", "/get/bare", "/get/bare/",
+      "/static/bare/%3Cscript%3Ealert(1)%3C", "/static/%3Cscript%3Ealert(1)%3C/", "/spa/bare/"} do
+      local answer = ask(s, path, {headers = {accept = "text/html"}})
+      local text = answer.head .. answer.body
+      assert.is_nil(text:find("<script>alert", 1, true), path)
+      assert.is_nil(text:find("note.txt", 1, true), path)
+    end
+    assert.equal("a name that is markup", get("/static/bare/%3Cscript%3Ealert(1)%3C.txt").body)
   end)
 
   it("redirects to this host only", function()

@@ -50,7 +50,8 @@ local APP = [[
 
 local function start(env)
   for name, value in pairs(http.LEAN) do env[name] = value end
-  env.NEAP_TIMEOUTS_WRITE = env.NEAP_TIMEOUTS_WRITE or "120s" -- nobody is dropped because the machine is slow
+  env.NEAP_TIMEOUTS_WRITE = env.NEAP_TIMEOUTS_WRITE or "200s" -- nobody is dropped because the machine is slow
+  env.NEAP_TIMEOUTS_IDLE = "200s"
   return server.start {app = APP, workers = 1, env = env, files = {["large.bin"] = ("large1"):rep(MB)}}
 end
 

@@ -132,9 +132,13 @@ end
 
 -- `len` bytes, or fewer when the server closes before; and whether it was all.
 function Connection:exactly(len)
-  while self:waiting() < len and self:more() do end
-  local piece = self:take(len)
-  return piece, #piece == len
+  local pieces, missing = {}, len
+  repeat -- what is taken does not pass through `text` again
+    local piece = self:take(missing)
+    pieces[#pieces + 1] = piece
+    missing = missing - #piece
+  until missing == 0 or not self:more()
+  return table.concat(pieces), missing == 0
 end
 
 function Connection:chunked()

@@ -14,18 +14,23 @@ struct seat;
 
 enum feed_kind { FEED_POLL, FEED_SSE, FEED_WS, FEED_READER };
 
+/* Messages of a batch in one encoding, one behind the other. */
+struct joined {
+    struct bytes bytes; /* len 0: not made yet */
+    size_t *ends;       /* where each message ends in it; NULL: never made */
+};
+
 /* Messages for a feed, in order of seq. Feeds at the same cursor get the same batch, so what one of
  * them joins for sending serves the others. Valid during on_messages. */
 struct batch {
     struct message **messages;
     int count;
-    uint64_t head;                  /* the cursor of a feed that has taken all */
-    struct bytes joined[ENCODINGS]; /* all of them, encoded, one behind the other; len 0: not made
-                                       yet */
+    uint64_t head; /* the cursor of a feed that has taken all */
+    struct joined joined[ENCODINGS];
 };
 /* The whole batch in one encoding; NULL: out of memory. */
-const struct bytes *batch_joined(struct batch *batch, enum message_encoding which,
-                                 message_encode_fn make);
+const struct joined *batch_joined(struct batch *batch, enum message_encoding which,
+                                  message_encode_fn make);
 
 struct feed_events {
     /* Takes messages; how many were taken, from the first on. Fewer than batch->count: the feed is

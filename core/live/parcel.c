@@ -1,6 +1,7 @@
 /* Parcels: reading from the logs, and merging what several topics have. */
 #include "live/parcel.h"
 
+#include "base/alloc.h"
 #include "live/channel.h"
 
 #include <assert.h>
@@ -8,20 +9,30 @@
 
 /* ---- batches ---- */
 
-const struct bytes *batch_joined(struct batch *batch, enum message_encoding which,
-                                 message_encode_fn make)
+const struct joined *batch_joined(struct batch *batch, enum message_encoding which,
+                                  message_encode_fn make)
 {
-    struct bytes *joined = &batch->joined[which];
-    if (joined->len > 0)
+    struct joined *joined = &batch->joined[which];
+    if (joined->bytes.len > 0)
         return joined;
+    if (!joined->ends)
+        joined->ends = mem_alloc(PARCEL_MESSAGES * sizeof(*joined->ends));
     for (int i = 0; i < batch->count; i++) {
         const struct blob *blob = message_encoded(batch->messages[i], which, make);
-        if (blob == NULL || bytes_try_append(joined, blob->data, blob->len)) {
-            bytes_clear(joined);
+        if (blob == NULL || bytes_try_append(&joined->bytes, blob->data, blob->len)) {
+            bytes_clear(&joined->bytes);
             return NULL;
         }
+        joined->ends[i] = joined->bytes.len;
     }
     return joined;
+}
+
+static void joined_free(struct joined *joined)
+{
+    bytes_deinit(&joined->bytes);
+    mem_free(joined->ends);
+    joined->ends = NULL;
 }
 
 /* ---- parcels ---- */
@@ -31,7 +42,7 @@ static void parcel_empty(struct parcel *parcel)
     for (int i = 0; i < parcel->batch.count; i++)
         message_drop(parcel->messages[i]);
     for (int i = 0; i < ENCODINGS; i++)
-        bytes_clear(&parcel->batch.joined[i]);
+        bytes_clear(&parcel->batch.joined[i].bytes);
     parcel->batch.count = 0;
     parcel->channel = NULL;
 }
@@ -40,7 +51,7 @@ static void parcel_clear(struct parcel *parcel)
 {
     parcel_empty(parcel);
     for (int i = 0; i < ENCODINGS; i++)
-        bytes_deinit(&parcel->batch.joined[i]);
+        joined_free(&parcel->batch.joined[i]);
 }
 
 /* Takes over what was picked. */

@@ -6,10 +6,12 @@
 int conn_write_pieces(struct conn *conn, const char *data, const size_t *ends, int count)
 {
     size_t sent = conn_try_write(conn, data, ends[count - 1]);
+    if (sent == ends[count - 1])
+        return count;
     int taken = 0;
-    while (taken < count && ends[taken] <= sent)
+    while (ends[taken] <= sent)
         taken++;
-    if (taken == count || conn->outbox || outbox_is_shut(conn))
+    if (conn->outbox || outbox_is_shut(conn))
         return taken;
     /* The piece that was cut, or else the next one, waits here, so that on_drained will come.
      * Trying once more could succeed, and then nothing would. */

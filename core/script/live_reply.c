@@ -10,7 +10,6 @@
 #include <lauxlib.h>
 #include <string.h>
 
-#define PIECES_MAX 64
 #define QUERY_SMALL 512 /* queries up to this size are decoded on the stack */
 #define QUERY_FIELDS 100
 
@@ -90,22 +89,14 @@ int live_choice_read(lua_State *L, struct request *rq, int index, const char *na
     return topics;
 }
 
-/* A message without its encoding (no memory) is not taken: the feed tries again later. */
+/* Messages without their encoding (no memory) are not taken: the feed tries again later. */
 int live_send(struct batch *batch, enum message_encoding which, live_send_fn send, void *to)
 {
     message_encode_fn make = encoding_maker(which);
-    size_t ends[PIECES_MAX];
-    size_t end = 0;
-    int count = batch->count < PIECES_MAX ? batch->count : PIECES_MAX;
-    for (int i = 0; i < count; i++) {
-        const struct blob *blob = message_encoded(batch->messages[i], which, make);
-        if (!blob)
-            return 0;
-        end += blob->len;
-        ends[i] = end;
-        if (batch->count == 1)
-            return send(to, blob->data, ends, 1);
+    if (batch->count == 1) { /* as it is: nothing to join */
+        const struct blob *blob = message_encoded(batch->messages[0], which, make);
+        return blob ? send(to, blob->data, &blob->len, 1) : 0;
     }
-    const struct bytes *joined = batch_joined(batch, which, make);
-    return joined ? send(to, joined->data, ends, count) : 0;
+    const struct joined *joined = batch_joined(batch, which, make);
+    return joined ? send(to, joined->bytes.data, joined->ends, batch->count) : 0;
 }

@@ -250,13 +250,20 @@ static struct blob *encode_copy(const struct message *message)
     return blob;
 }
 
-static const struct bytes *joined_for[2];
-static int joined_count;
+static const struct joined *joined_for[2];
+static int joined_count, joined_wrong;
 
 static int take_joined(struct feed *feed, struct batch *batch)
 {
     (void)feed;
-    joined_for[joined_count++ % 2] = batch_joined(batch, ENCODING_SSE, encode_copy);
+    const struct joined *joined = batch_joined(batch, ENCODING_SSE, encode_copy);
+    size_t end = 0;
+    for (int i = 0; i < batch->count; i++) {
+        end += batch->messages[i]->len;
+        if (joined->ends[i] != end)
+            joined_wrong++;
+    }
+    joined_for[joined_count++ % 2] = joined;
     return batch->count;
 }
 
@@ -278,6 +285,7 @@ static void test_joined(int count)
     check(joined_count == 2 && joined_for[0] == joined_for[1],
           count == 1 ? "batch: feeds at the same cursor share one, and what is joined for sending"
                      : "batch: so do those that have the same topics");
+    check(joined_wrong == 0, "batch: each message ends where the next one begins");
     feed_close(&feeds[0]);
     feed_close(&feeds[1]);
     topic_drop(topics[0]);

@@ -1,4 +1,5 @@
-/* Handles instead of pointers: an array of slots whose free members form a list. */
+/* Handles instead of pointers: an array of slots. Those that were given back form a list; those behind
+ * them were never used, and their memory was never touched. */
 #include "base/slots.h"
 
 #include "base/alloc.h"
@@ -14,6 +15,7 @@ void slots_init(struct slots *slots)
 {
     slots->slots = NULL;
     slots->cap = 0;
+    slots->used = 0;
     slots->count = 0;
     slots->first_free = NO_SLOT;
 }
@@ -24,30 +26,34 @@ void slots_deinit(struct slots *slots)
     slots_init(slots);
 }
 
-/* Doubles the array and puts the new slots on the free list, lowest first. */
 static void grow(struct slots *slots)
 {
     uint32_t cap = slots->cap ? slots->cap * 2 : SLOTS_FIRST_CAP;
     assert(cap <= SLOTS_MAX);
     slots->slots = mem_realloc(slots->slots, cap * sizeof *slots->slots);
-
-    for (uint32_t i = cap; i-- > slots->cap;) {
-        slots->slots[i] =
-            (struct slot){.object = NULL, .generation = 1, .next_free = slots->first_free};
-        slots->first_free = i;
-    }
     slots->cap = cap;
+}
+
+/* The index of a free slot: one that was used before, if there is one. */
+static uint32_t take_free(struct slots *slots)
+{
+    uint32_t index = slots->first_free;
+    if (index != NO_SLOT) {
+        slots->first_free = slots->slots[index].next_free;
+        return index;
+    }
+    if (slots->used == slots->cap)
+        grow(slots);
+    index = slots->used++;
+    slots->slots[index] = (struct slot){.generation = 1};
+    return index;
 }
 
 slot_handle slots_put(struct slots *slots, void *object)
 {
     assert(object && "NULL is the answer for a dead handle");
-    if (slots->first_free == NO_SLOT)
-        grow(slots);
-
-    uint32_t index = slots->first_free;
+    uint32_t index = take_free(slots);
     struct slot *slot = &slots->slots[index];
-    slots->first_free = slot->next_free;
     slot->object = object;
     slots->count++;
     return (uint64_t)slot->generation << 32 | index;

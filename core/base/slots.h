@@ -17,6 +17,7 @@ struct slot {
 struct slots {
     struct slot *slots;
     uint32_t cap;
+    uint32_t used;  /* ever; what is behind them is not initialised */
     uint32_t count; /* in use */
     uint32_t first_free;
 };
@@ -29,7 +30,7 @@ void slots_take(struct slots *slots, slot_handle handle); /* the handle is dead 
 static inline void *slots_get(const struct slots *slots, slot_handle handle)
 {
     uint32_t index = (uint32_t)handle;
-    if (index >= slots->cap || slots->slots[index].generation != (uint32_t)(handle >> 32))
+    if (index >= slots->used || slots->slots[index].generation != (uint32_t)(handle >> 32))
         return NULL;
     return slots->slots[index].object;
 }

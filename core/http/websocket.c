@@ -101,7 +101,7 @@ static struct websocket *ws_of(struct guest *guest)
 /* It is alive. */
 static void hear(struct websocket *ws)
 {
-    ws->heard_ms = (uint32_t)loop_now_ms(conn_of(ws)->loop);
+    ws->heard_ms = (uint32_t)loop_now_ms(conn_loop(conn_of(ws)));
     if (!ws->awaits_pong)
         return;
     ws->awaits_pong = false;
@@ -257,7 +257,7 @@ static void ws_on_due(struct guest *guest)
 {
     struct websocket *ws = ws_of(guest);
     struct conn *conn = conn_of(ws);
-    uint32_t silent_ms = (uint32_t)loop_now_ms(conn->loop) - ws->heard_ms;
+    uint32_t silent_ms = (uint32_t)loop_now_ms(conn_loop(conn)) - ws->heard_ms;
     if (ws->state == WS_CLOSING) {
         conn_finish(conn);
         ws_end(ws, WSLAY_CODE_ABNORMAL_CLOSURE, "", 0);

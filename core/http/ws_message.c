@@ -86,7 +86,7 @@ static int take_whole(struct websocket *ws, const struct ws_frame *frame)
 static struct ws_message *message_new(const struct websocket *ws, const struct ws_frame *frame)
 {
     struct ws_message *message = mem_calloc(sizeof(*message));
-    message->input = conn_of(ws)->loop->input;
+    message->input = conn_loop(conn_of(ws))->input;
     message->fragments = 1;
     message->is_text = frame->opcode == WSLAY_TEXT_FRAME;
     message->is_deflated = frame->reserved & WSLAY_RSV1_BIT;

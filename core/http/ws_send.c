@@ -52,7 +52,7 @@ void ws_send(struct websocket *ws, const void *data, size_t len, bool is_text)
     if (ws->state != WS_OPEN)
         return;
     if (is_crowded(ws, len)) {
-        quota_refuse(conn_of(ws)->loop->output);
+        quota_refuse(conn_loop(conn_of(ws))->output);
         ws_close(ws, WS_TRY_AGAIN_LATER, NULL, 0);
     } else if (!send_deflated(ws, data, len, is_text)) {
         write_frame(ws, first_byte(is_text), data, len);

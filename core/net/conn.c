@@ -2,6 +2,7 @@
  * finish, linger). What it writes is in outbox.c. */
 #include "net/conn.h"
 
+#include "base/alloc.h"
 #include "base/tally.h"
 #include "net/outbox.h"
 
@@ -15,16 +16,12 @@
 
 #define LINGER_QUIET_MS 2000 /* a peer that sends nothing for so long has nothing more to send */
 
-static void on_stall_due(struct deadline *deadline)
-{
-    struct conn *conn = container_of(deadline, struct conn, stall);
-    if (conn->outbox == NULL) { /* has lingered long enough */
-        conn_close(conn);
-    } else if (outbox_has_stalled(conn)) {
-        conn_gone(conn, UV_ETIMEDOUT); /* may close */
-        conn_close(conn);
-    }
-}
+/* Our side has ended; the peer's has not yet. */
+struct conn_linger {
+    struct conn *conn;
+    struct deadline end;
+    uint64_t since_ms;
+};
 
 int conn_open(struct conn *conn, struct loop *loop, int fd, bool is_unix,
               const struct conn_events *events)
@@ -36,16 +33,15 @@ int conn_open(struct conn *conn, struct loop *loop, int fd, bool is_unix,
         return err;
     }
     *conn = (struct conn){
-        .loop = loop,
         .events = events,
         .stall_ms = CONN_STALL_MS,
         .is_unix = is_unix,
     };
     uv_tcp_init(&loop->uv, &conn->uv.tcp);
+    conn->uv.handle.data = loop;
     int err = uv_tcp_open(&conn->uv.tcp, fd);
     assert(err == 0 && "the fd is no open socket, or belongs to another handle");
     (void)err;
-    deadline_init(&conn->stall, on_stall_due);
     list_init(&conn->stopped_link);
     tally_add(TALLY_CONN, 1);
     return 0;
@@ -64,7 +60,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     (void)suggested;
     struct conn *conn = container_of(handle, struct conn, uv.handle);
-    struct loop *loop = conn->loop;
+    struct loop *loop = conn_loop(conn);
     bool has_room = quota_has_room(loop->input, 0, LOOP_READ_SIZE);
     *buf = uv_buf_init(loop->read_buffer, has_room ? LOOP_READ_SIZE : QUOTA_FREE);
 }
@@ -89,25 +85,47 @@ void conn_gone(struct conn *conn, int err)
 /* Our side has ended: until the peer is quiet, and not for ever. */
 static void linger_on(struct conn *conn)
 {
-    uint32_t spent_ms = (uint32_t)loop_now_ms(conn->loop) - conn->lingers_since_ms;
-    uint32_t total_ms = conn->loop->linger_ms;
-    uint32_t left_ms = spent_ms < total_ms ? total_ms - spent_ms : 0;
-    loop_set_deadline(conn->loop, &conn->stall,
+    struct loop *loop = conn_loop(conn);
+    uint64_t spent_ms = loop_now_ms(loop) - conn->linger->since_ms;
+    uint64_t left_ms = spent_ms < loop->linger_ms ? loop->linger_ms - spent_ms : 0;
+    loop_set_deadline(loop, &conn->linger->end,
                       left_ms < LINGER_QUIET_MS ? left_ms : LINGER_QUIET_MS);
+}
+
+static void on_linger_due(struct deadline *deadline)
+{
+    conn_close(container_of(deadline, struct conn_linger, end)->conn);
+}
+
+static void linger_begin(struct conn *conn)
+{
+    conn->linger = mem_calloc(sizeof(*conn->linger));
+    conn->linger->conn = conn;
+    conn->linger->since_ms = loop_now_ms(conn_loop(conn));
+    deadline_init(&conn->linger->end, on_linger_due);
+    linger_on(conn);
+}
+
+static void linger_end(struct conn *conn)
+{
+    if (conn->linger == NULL)
+        return;
+    loop_clear_deadline(conn_loop(conn), &conn->linger->end);
+    mem_free(conn->linger);
+    conn->linger = NULL;
 }
 
 /* Nobody is interested in what the peer says now, only in when it stops. */
 static void discard(struct conn *conn, ssize_t nread)
 {
-    bool has_sent_all = conn->outbox == NULL;
     if (nread >= 0) {
-        if (has_sent_all)
+        if (conn->linger)
             linger_on(conn);
         return;
     }
     conn->is_gone = true;
     halt_reading(conn);
-    if (has_sent_all || nread != UV_EOF)
+    if (conn->linger || nread != UV_EOF)
         conn_close(conn);
 }
 
@@ -167,16 +185,12 @@ void conn_close(struct conn *conn)
         return;
     conn->state = CONN_CLOSING;
     halt_reading(conn);
-    if (conn->loop->corked == conn) {
-        conn->loop->corked = NULL;
-        bytes_clear(&conn->loop->cork);
+    if (conn_loop(conn)->corked == conn) {
+        conn_loop(conn)->corked = NULL;
+        bytes_clear(&conn_loop(conn)->cork);
     }
-    if (conn->outbox) { /* stays until libuv has given its write request back */
-        loop_cancel_job(&conn->outbox->report);
-        if (conn->outbox->file)
-            loop_cancel_job(&conn->outbox->file->again);
-    }
-    loop_clear_deadline(conn->loop, &conn->stall);
+    outbox_stop(conn);
+    linger_end(conn);
     uv_close(&conn->uv.handle, on_uv_closed);
 }
 
@@ -188,8 +202,7 @@ static void shut_down(struct conn *conn)
         conn_close(conn);
         return;
     }
-    conn->lingers_since_ms = (uint32_t)loop_now_ms(conn->loop);
-    linger_on(conn);
+    linger_begin(conn);
 }
 
 /* Closing with unread input would send a reset, which can destroy our answer before the peer has

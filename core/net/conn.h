@@ -17,6 +17,7 @@
 
 struct conn;
 struct conn_outbox; /* what the kernel has not taken yet */
+struct conn_linger; /* how long the peer has to end as well */
 
 /* What a connection tells its owner. None is called from inside a conn_... function (on_data,
  * on_gone and on_drained come from the loop), and after conn_finish, conn_linger or conn_close only
@@ -42,19 +43,19 @@ enum conn_state {
     CONN_CLOSING,   /* on_closed comes */
 };
 
+/* Kept small: there may be a hundred thousand, and most of them are idle. What only some need is
+ * made when they do. */
 struct conn {
     union {
-        uv_handle_t handle;
+        uv_handle_t handle; /* its `data` is the loop */
         uv_stream_t stream;
         uv_tcp_t tcp; /* UNIX sockets too: any stream will do, and uv_pipe_t is larger */
     } uv;
-    struct loop *loop;
     const struct conn_events *events;
     struct conn_outbox *outbox; /* NULL while everything has been sent */
-    struct deadline stall;      /* write stall; while lingering: its end */
+    struct conn_linger *linger; /* NULL until all has been sent and our side has ended */
     struct list stopped_link;   /* in loop->stopped or loop->swept */
     uint32_t stall_ms;          /* allowed without progress while bytes wait; 0: for ever */
-    uint32_t lingers_since_ms;  /* when all had been sent; only differences mean anything */
     uint8_t state;              /* enum conn_state */
     uint8_t corks;              /* conn_cork calls without their conn_uncork */
     bool is_unix : 1;
@@ -116,5 +117,9 @@ void conn_reset(struct conn *conn); /* close at once; the peer sees a reset */
 void conn_close(struct conn *conn); /* idempotent; unsent bytes are dropped */
 void conn_set_receive_buffer(struct conn *conn, int size);
 int conn_fd(const struct conn *conn);
+static inline struct loop *conn_loop(const struct conn *conn)
+{
+    return conn->uv.handle.data;
+}
 
 #endif

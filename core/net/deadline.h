@@ -12,9 +12,8 @@ typedef void (*deadline_fn)(struct deadline *deadline); /* container_of leads to
 
 struct deadline {
     deadline_fn on_due;
-    uint64_t due_ms;  /* loop clock; 0 while not set */
-    uint64_t heap_ms; /* where the heap has it: never later than due_ms */
-    uint32_t place;   /* index in the heap + 1, 0 while outside */
+    uint64_t due_ms; /* loop clock; 0 while not set */
+    uint32_t place;  /* index in the heap + 1, 0 while outside */
 };
 
 void deadline_init(struct deadline *deadline, deadline_fn on_due);
@@ -23,9 +22,14 @@ static inline bool deadline_is_set(const struct deadline *deadline)
     return deadline->due_ms != 0;
 }
 
+struct deadline_entry {
+    uint64_t at_ms; /* never later than the deadline's due_ms */
+    struct deadline *deadline;
+};
+
 /* The heap, earliest first. */
 struct deadlines {
-    struct deadline **heap;
+    struct deadline_entry *heap;
     uint32_t count;
     uint32_t cap;
     uint64_t running_ms; /* the time given to deadlines_run, 0 outside of it */

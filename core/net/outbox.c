@@ -14,6 +14,50 @@
 #define BIG_WRITE 16384 /* not worth copying into the cork */
 #define STALL_CHECKS 4  /* looks at a waiting connection within stall_ms */
 
+/* ---- stall ---- */
+
+static void arm_stall(struct conn *conn)
+{
+    uint32_t every_ms = conn->stall_ms / STALL_CHECKS;
+    if (conn->stall_ms != 0)
+        loop_set_deadline(conn_loop(conn), &conn->outbox->stall, every_ms ? every_ms : 1);
+}
+
+/* libuv reports a write only when it is complete, so look at what is left of it; and a slow peer
+ * that only empties the kernel's buffer is alive too. */
+static bool has_progress(struct conn *conn)
+{
+    struct conn_outbox *outbox = conn->outbox;
+    size_t queued = conn->uv.stream.write_queue_size;
+    int unacked = 0;
+    ioctl(conn_fd(conn), SIOCOUTQ, &unacked);
+    bool moved =
+        outbox->has_moved || queued < outbox->seen_queued || unacked < outbox->seen_unacked;
+    outbox->has_moved = false;
+    outbox->seen_queued = queued;
+    outbox->seen_unacked = unacked;
+    return moved;
+}
+
+static bool has_stalled(struct conn *conn)
+{
+    struct conn_outbox *outbox = conn->outbox;
+    outbox->quiet_checks = has_progress(conn) ? 0 : (uint8_t)(outbox->quiet_checks + 1);
+    if (outbox->quiet_checks >= STALL_CHECKS)
+        return true;
+    arm_stall(conn);
+    return false;
+}
+
+static void on_stall_due(struct deadline *deadline)
+{
+    struct conn *conn = container_of(deadline, struct conn_outbox, stall)->conn;
+    if (has_stalled(conn)) {
+        conn_gone(conn, UV_ETIMEDOUT); /* may close */
+        conn_close(conn);
+    }
+}
+
 /* ---- life ---- */
 
 /* Safe at the end of a turn: the owner is not in the middle of a conn_write. */
@@ -47,7 +91,8 @@ struct conn_outbox *outbox_of(struct conn *conn)
         conn->outbox = mem_calloc(sizeof(*conn->outbox));
         conn->outbox->conn = conn;
         conn->outbox->report.run = report_break;
-        outbox_arm_stall(conn);
+        deadline_init(&conn->outbox->stall, on_stall_due);
+        arm_stall(conn);
     }
     return conn->outbox;
 }
@@ -55,7 +100,7 @@ struct conn_outbox *outbox_of(struct conn *conn)
 static void outbox_shrink(struct conn *conn, size_t len)
 {
     struct conn_outbox *outbox = conn->outbox;
-    quota_change(conn->loop->output, outbox->kept, outbox->kept - len);
+    quota_change(conn_loop(conn)->output, outbox->kept, outbox->kept - len);
     outbox->kept -= len;
 }
 
@@ -67,12 +112,23 @@ void outbox_free(struct conn *conn)
     assert(!outbox->is_flying);
     conn->outbox = NULL;
     loop_cancel_job(&outbox->report);
-    loop_clear_deadline(conn->loop, &conn->stall);
-    quota_change(conn->loop->output, outbox->kept, 0);
+    loop_clear_deadline(conn_loop(conn), &outbox->stall);
+    quota_change(conn_loop(conn)->output, outbox->kept, 0);
     bytes_deinit(&outbox->flying);
     bytes_deinit(&outbox->waiting);
     bytes_deinit(&outbox->after);
     mem_free(outbox);
+}
+
+void outbox_stop(struct conn *conn)
+{
+    struct conn_outbox *outbox = conn->outbox;
+    if (outbox == NULL)
+        return;
+    loop_cancel_job(&outbox->report);
+    if (outbox->file)
+        loop_cancel_job(&outbox->file->again);
+    loop_clear_deadline(conn_loop(conn), &outbox->stall);
 }
 
 bool outbox_is_busy(const struct conn *conn)
@@ -89,12 +145,12 @@ void outbox_break(struct conn *conn, int err)
     bytes_deinit(&outbox->waiting);
     bytes_deinit(&outbox->after);
     outbox->err = err;
-    loop_defer(conn->loop, &outbox->report);
+    loop_defer(conn_loop(conn), &outbox->report);
 }
 
 bool outbox_grow(struct conn *conn, size_t len)
 {
-    struct quota *quota = conn->loop->output;
+    struct quota *quota = conn_loop(conn)->output;
     struct conn_outbox *outbox = outbox_of(conn);
     if (!quota_change(quota, outbox->kept, outbox->kept + len)) {
         quota_refuse(quota);
@@ -108,8 +164,8 @@ bool outbox_grow(struct conn *conn, size_t len)
 bool conn_has_room(const struct conn *conn, size_t len)
 {
     size_t kept = conn->outbox ? conn->outbox->kept : 0;
-    size_t corked = conn->loop->corked == conn ? conn->loop->cork.len : 0;
-    return quota_has_room(conn->loop->output, kept, kept + corked + len);
+    size_t corked = conn_loop(conn)->corked == conn ? conn_loop(conn)->cork.len : 0;
+    return quota_has_room(conn_loop(conn)->output, kept, kept + corked + len);
 }
 
 /* ---- sending ---- */
@@ -152,7 +208,7 @@ void outbox_pump(struct conn *conn)
         outbox->waiting = empty;
         outbox_fly(conn);
     } else if (outbox->file) {
-        loop_defer(conn->loop, &outbox->file->again);
+        loop_defer(conn_loop(conn), &outbox->file->again);
     } else {
         bool owes_drained = outbox->owes_drained;
         outbox_free(conn);
@@ -232,8 +288,8 @@ void conn_uncork(struct conn *conn)
 
 static void flush_with(struct conn *conn, const void *data, size_t len)
 {
-    struct bytes *cork = &conn->loop->cork;
-    conn->loop->corked = NULL;
+    struct bytes *cork = &conn_loop(conn)->cork;
+    conn_loop(conn)->corked = NULL;
     if (cork->len > 0)
         outbox_send(conn, cork->data, cork->len, data, len);
     else
@@ -243,13 +299,13 @@ static void flush_with(struct conn *conn, const void *data, size_t len)
 
 void conn_flush(struct conn *conn)
 {
-    if (conn->loop->corked == conn)
+    if (conn_loop(conn)->corked == conn)
         flush_with(conn, NULL, 0);
 }
 
 static void cork_write(struct conn *conn, const void *data, size_t len)
 {
-    struct loop *loop = conn->loop;
+    struct loop *loop = conn_loop(conn);
     if (loop->corked && loop->corked != conn)
         conn_flush(loop->corked);
     loop->corked = conn;
@@ -291,44 +347,9 @@ size_t conn_try_write(struct conn *conn, const void *data, size_t len)
 
 size_t conn_unsent(const struct conn *conn)
 {
-    size_t unsent = conn->loop->corked == conn ? conn->loop->cork.len : 0;
+    size_t unsent = conn_loop(conn)->corked == conn ? conn_loop(conn)->cork.len : 0;
     if (conn->outbox)
         unsent +=
             conn->uv.stream.write_queue_size + conn->outbox->waiting.len + conn->outbox->after.len;
     return unsent;
-}
-
-/* ---- stall ---- */
-
-void outbox_arm_stall(struct conn *conn)
-{
-    uint32_t every_ms = conn->stall_ms / STALL_CHECKS;
-    if (conn->stall_ms != 0)
-        loop_set_deadline(conn->loop, &conn->stall, every_ms ? every_ms : 1);
-}
-
-/* libuv reports a write only when it is complete, so look at what is left of it; and a slow peer
- * that only empties the kernel's buffer is alive too. */
-static bool has_progress(struct conn *conn)
-{
-    struct conn_outbox *outbox = conn->outbox;
-    size_t queued = conn->uv.stream.write_queue_size;
-    int unacked = 0;
-    ioctl(conn_fd(conn), SIOCOUTQ, &unacked);
-    bool moved =
-        outbox->has_moved || queued < outbox->seen_queued || unacked < outbox->seen_unacked;
-    outbox->has_moved = false;
-    outbox->seen_queued = queued;
-    outbox->seen_unacked = unacked;
-    return moved;
-}
-
-bool outbox_has_stalled(struct conn *conn)
-{
-    struct conn_outbox *outbox = conn->outbox;
-    outbox->quiet_checks = has_progress(conn) ? 0 : (uint8_t)(outbox->quiet_checks + 1);
-    if (outbox->quiet_checks >= STALL_CHECKS)
-        return true;
-    outbox_arm_stall(conn);
-    return false;
 }

@@ -14,6 +14,7 @@ struct conn_outbox {
     struct conn_file *file; /* follows `waiting`; NULL: none */
     struct bytes after;     /* written while there is a file: follows it */
     size_t kept;            /* bytes in all of these: what loop->output counts */
+    struct deadline stall;  /* when to look whether the peer still takes bytes */
     struct loop_job report; /* tells the owner about `err` at the end of the turn */
     int err;
     bool is_flying;
@@ -37,9 +38,9 @@ void outbox_queue(struct conn *conn, const void *data, size_t len);
 void outbox_fly(struct conn *conn);            /* start sending `flying` */
 void outbox_pump(struct conn *conn);           /* go on with what is next; may call the owner */
 void outbox_break(struct conn *conn, int err); /* drop all, report at the end of the turn */
+void outbox_stop(struct conn *conn); /* closing: it stays until libuv gives its write request back
+                                      */
 void outbox_free(struct conn *conn);
-void outbox_arm_stall(struct conn *conn);
-bool outbox_has_stalled(struct conn *conn); /* called when the stall deadline is due */
 
 void conn_gone(struct conn *conn, int err);              /* tells the owner, once */
 void conn_settled(struct conn *conn, bool owes_drained); /* the outbox has emptied */

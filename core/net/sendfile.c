@@ -94,7 +94,7 @@ static void send_slice(struct loop_job *job)
     if (file->left == 0)
         file_end(conn, 0);
     else
-        loop_defer_next(conn->loop, &file->again);
+        loop_defer_next(conn_loop(conn), &file->again);
 }
 
 void conn_send_file(struct conn *conn, struct conn_file *file)

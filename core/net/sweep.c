@@ -53,7 +53,7 @@ static void on_sweep(struct deadline *deadline)
 
 void sweep_watch(struct conn *conn)
 {
-    struct loop *loop = conn->loop;
+    struct loop *loop = conn_loop(conn);
     list_push(&loop->swept, &conn->stopped_link);
     if (deadline_is_set(&loop->sweep))
         return;

@@ -41,7 +41,7 @@ static void send_whole(struct request *rq, const char *body, size_t len)
 {
     struct conn *conn = request_conn(rq);
     if (conn && !rq->is_head && len > CONN_HIGH_WATER && !conn_has_room(conn, len)) {
-        quota_refuse(conn->loop->output);
+        quota_refuse(conn_loop(conn)->output);
         response_plain(rq, 503);
         return;
     }

@@ -235,7 +235,7 @@ static void on_guard_limit(struct deadline *deadline)
 static void on_guard_data(struct peer *peer)
 {
     struct guard *guard = container_of(peer, struct guard, peer);
-    loop_clear_deadline(peer->conn.loop, &guard->limit);
+    loop_clear_deadline(conn_loop(&peer->conn), &guard->limit);
 }
 
 static void test_data_beats_deadline(void)

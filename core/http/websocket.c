@@ -6,35 +6,14 @@
 #include "base/tally.h"
 #include "http/ws_state.h"
 
-void ws_bind(struct websocket *ws, const struct ws_events *events, void *owner)
-{
-    ws->events = events;
-    ws->owner = owner;
-}
-
-void *ws_owner(const struct websocket *ws)
-{
-    return ws->owner;
-}
-
-struct guest *ws_guest(struct websocket *ws)
-{
-    return &ws->guest;
-}
-
-uint64_t ws_id(const struct websocket *ws)
-{
-    return ws->id;
-}
-
 bool ws_is_open(const struct websocket *ws)
 {
     return ws->state == WS_OPEN;
 }
 
-struct conn *ws_conn(struct websocket *ws)
+struct conn *ws_conn(const struct websocket *ws)
 {
-    return guest_conn(&ws->guest);
+    return ws->guest.session ? conn_of(ws) : NULL;
 }
 
 /* ---- the end ---- */
@@ -51,20 +30,21 @@ static void part(struct websocket *ws)
     session_drop_early(session);
 }
 
-/* Calls on_close and frees it. What becomes of the connection was decided before. `reason` may be
- * in its frame. */
+/* Calls on_close. What becomes of the connection was decided before. `reason` may be in its frame,
+ * which therefore goes last. */
 static void ws_end(struct websocket *ws, int code, const char *reason, size_t len)
 {
+    struct ws_frame *frame = ws->frame;
     ws->state = WS_ENDED;
+    ws->is_paused = false;
     part(ws);
-    ws->events->on_close(ws, code, reason, len);
-
-    if (ws->frame)
-        ws_frame_return(ws->frame);
     ws_message_free(ws->message);
     mem_free(ws->pong);
-    mem_free(ws);
     tally_add(TALLY_WEBSOCKET, -1);
+
+    ws->kind->events->on_close(ws, code, reason, len); /* ws is gone after this */
+    if (frame)
+        ws_frame_return(frame);
 }
 
 void ws_fail(struct websocket *ws, int code)
@@ -106,7 +86,7 @@ static void hear(struct websocket *ws)
         return;
     ws->awaits_pong = false;
     if (ws->state == WS_OPEN)
-        guest_set_deadline(&ws->guest, ws->options->ping_ms);
+        guest_set_deadline(&ws->guest, ws->kind->options.ping_ms);
 }
 
 bool ws_must_wait(struct websocket *ws)
@@ -177,7 +157,7 @@ void ws_close(struct websocket *ws, int code, const char *reason, size_t len)
     ws->state = WS_CLOSING;
     ws_message_free(ws->message);
     ws->message = NULL;
-    guest_set_deadline(&ws->guest, ws->options->close_ms);
+    guest_set_deadline(&ws->guest, ws->kind->options.close_ms);
     ws->is_paused = false;
     go_on(ws);
 }
@@ -220,13 +200,13 @@ static void ws_on_drained(struct guest *guest)
     struct websocket *ws = ws_of(guest);
     ws_send_owed(ws);
     go_on(ws);
-    ws->events->on_drained(ws);
+    ws->kind->events->on_drained(ws);
 }
 
 static void ws_on_new_owner(struct guest *guest)
 {
     struct websocket *ws = ws_of(guest);
-    ws->events->on_new_owner(ws);
+    ws->kind->events->on_new_owner(ws);
 }
 
 static void ws_on_drain(struct guest *guest)
@@ -245,12 +225,12 @@ static void ask(struct websocket *ws)
 {
     struct conn *conn = conn_of(ws);
     if (!conn->is_reading || conn->outbox) {
-        guest_set_deadline(&ws->guest, ws->options->ping_ms);
+        guest_set_deadline(&ws->guest, ws->kind->options.ping_ms);
         return;
     }
     ws_send_control(ws, WSLAY_PING, NULL, 0);
     ws->awaits_pong = true;
-    guest_set_deadline(&ws->guest, ws->options->pong_ms);
+    guest_set_deadline(&ws->guest, ws->kind->options.pong_ms);
 }
 
 static void ws_on_due(struct guest *guest)
@@ -264,8 +244,8 @@ static void ws_on_due(struct guest *guest)
     } else if (ws->awaits_pong && conn->is_reading) {
         conn_close(conn);
         ws_end(ws, WSLAY_CODE_ABNORMAL_CLOSURE, "", 0);
-    } else if (silent_ms < ws->options->ping_ms) {
-        guest_set_deadline(guest, ws->options->ping_ms - silent_ms);
+    } else if (silent_ms < ws->kind->options.ping_ms) {
+        guest_set_deadline(guest, ws->kind->options.ping_ms - silent_ms);
     } else {
         ask(ws);
     }
@@ -284,19 +264,14 @@ static const struct guest_events ws_guest_events = {
 
 /* ---- the beginning ---- */
 
-struct websocket *ws_accept(struct request *rq, const struct ws_options *options,
-                            const struct ws_events *events, const char *protocol, void *owner)
+bool ws_accept(struct websocket *ws, struct request *rq, const struct ws_options *options,
+               const struct ws_events *events, const char *protocol)
 {
     if (!request_is_reachable(rq))
-        return NULL;
+        return false;
     struct http_server *server = rq->session->server;
-    struct ws_pool *pool = ws_pool_of(server);
-    struct websocket *ws = mem_calloc(sizeof(*ws));
     tally_add(TALLY_WEBSOCKET, 1);
-    ws->events = events;
-    ws->options = ws_pool_options(pool, options);
-    ws->owner = owner;
-    ws->id = ++pool->last_id;
+    ws->kind = ws_pool_kind(ws_pool_of(server), options, events);
     ws->window_bits = ws_shake_hands(rq, protocol, options->deflate);
     guest_enter(&ws->guest, &ws_guest_events, rq);
     hear(ws);
@@ -307,5 +282,5 @@ struct websocket *ws_accept(struct request *rq, const struct ws_options *options
     go_on(ws); /* what came behind the handshake is read at the end of this turn */
     if (server->is_draining)
         ws_close(ws, WSLAY_CODE_GOING_AWAY, NULL, 0);
-    return ws;
+    return true;
 }

@@ -1,15 +1,15 @@
 /* The WebSocket side of a connection that was upgraded (RFC 6455, 7692): frames in, messages up;
- * messages down, frames out; pings and the close handshake. Owned by its session; wslay's frame
- * contexts are borrowed from the server's pool only while a frame is partly received. */
+ * messages down, frames out; pings and the close handshake. A member of its owner's object; wslay's
+ * frame contexts are borrowed from the server's pool only while a frame is partly received. */
 #ifndef HTTP_WEBSOCKET_H
 #define HTTP_WEBSOCKET_H
 
 #include "base/blob.h"
 #include "base/bytes.h"
+#include "http/guest.h"
 #include "http/request.h"
 #include "net/conn.h"
 
-struct guest;
 struct websocket;
 
 /* ---- the handshake: http/ws_handshake.c ---- */
@@ -44,23 +44,41 @@ struct ws_events {
     void (*on_drained)(struct websocket *ws);   /* what was sent has left */
     void (*on_new_owner)(struct websocket *ws); /* of its server */
     /* The end, once. `code` is the peer's (1005: it gave none), ours when it broke a rule, or 1006:
-     * it left or fell silent. The last event; the memory goes after this. */
+     * it left or fell silent. The last event; the owner may free the memory. */
     void (*on_close)(struct websocket *ws, int code, const char *reason, size_t len);
 };
 
+enum ws_state {
+    WS_OPEN,
+    WS_CLOSING, /* our close frame was sent: nothing but the peer's is of interest */
+    WS_ENDED    /* on_close is being called, or was */
+};
+
+/* Kept small: there may be a hundred thousand, and most of them are idle. The session's deadline
+ * watches over it, and the session's `early` has what came too early. */
+struct websocket {
+    struct guest guest;         /* of its session, until it ends */
+    const struct ws_kind *kind; /* options and events: the pool's */
+    struct ws_frame *frame;     /* NULL between frames */
+    struct ws_message *message; /* NULL between messages */
+    struct ws_pong *pong;       /* NULL: none is owed */
+    uint32_t heard_ms;          /* when bytes came last: the low half of the loop's clock */
+    uint8_t state;              /* enum ws_state */
+    uint8_t window_bits; /* the most we may compress with; 0: permessage-deflate was not agreed on
+                          */
+    bool is_paused;
+    bool awaits_pong; /* a ping was sent and nothing heard since */
+};
+
 /* Answers the request with 101 (the caller began that with response_begin and added its own head
- * lines by response_header) and turns its connection into a WebSocket. ws_offer_read must have
- * found it valid. `options` are copied. The request is detached: request_done still has to come.
- * NULL: the client has left. While the server drains, ws_close(1001) follows at once. */
-struct websocket *ws_accept(struct request *rq, const struct ws_options *options,
-                            const struct ws_events *events, const char *protocol, void *owner);
-/* Whom to tell from now on. */
-void ws_bind(struct websocket *ws, const struct ws_events *events, void *owner);
-void *ws_owner(const struct websocket *ws);
-struct guest *ws_guest(struct websocket *ws);
-uint64_t ws_id(const struct websocket *ws);  /* unique in its server */
-bool ws_is_open(const struct websocket *ws); /* nobody has begun to close it */
-struct conn *ws_conn(struct websocket *ws);  /* NULL while on_close is called */
+ * lines by response_header) and turns its connection into `ws`, which is all zero. ws_offer_read
+ * must have found it valid. `options` are copied, `events` stay. The request is detached:
+ * request_done still has to come. False: the client has left. While the server drains,
+ * ws_close(1001) follows at once. */
+bool ws_accept(struct websocket *ws, struct request *rq, const struct ws_options *options,
+               const struct ws_events *events, const char *protocol);
+bool ws_is_open(const struct websocket *ws);      /* nobody has begun to close it */
+struct conn *ws_conn(const struct websocket *ws); /* NULL from on_close on */
 
 /* Stops reading, so that messages wait in the kernel, and goes on. on_message is not called in
  * between. */

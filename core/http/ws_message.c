@@ -47,10 +47,10 @@ static int check_place(struct websocket *ws, const struct ws_frame *frame)
     bool goes_on = frame->opcode == WSLAY_CONTINUATION_FRAME;
     if (goes_on != (message != NULL))
         return WSLAY_CODE_PROTOCOL_ERROR;
-    if (message && ++message->fragments > ws->options->max_fragments)
+    if (message && ++message->fragments > ws->kind->options.max_fragments)
         return WSLAY_CODE_MESSAGE_TOO_BIG;
 
-    uint64_t max = ws->options->max_message;
+    uint64_t max = ws->kind->options.max_message;
     if (message ? message->is_deflated : frame->reserved != 0)
         max += DEFLATE_EXCESS(max);
     uint64_t before = message ? message->data.len : 0;
@@ -70,7 +70,7 @@ static int check_head(struct websocket *ws, const struct ws_frame *frame)
 static int deliver(struct websocket *ws, const char *data, size_t len, bool is_text)
 {
     if (ws->state == WS_OPEN)
-        ws->events->on_message(ws, data ? data : "", len, is_text); /* may close or pause */
+        ws->kind->events->on_message(ws, data ? data : "", len, is_text); /* may close or pause */
     return 0;
 }
 
@@ -115,7 +115,7 @@ static int inflate_message(struct websocket *ws, const struct ws_message *messag
     if (!pool->inflater)
         return WSLAY_CODE_MESSAGE_TOO_BIG;
     int err = ws_inflate(pool->inflater, text, message->data.data, message->data.len,
-                         ws->options->max_message);
+                         ws->kind->options.max_message);
     if (err)
         return err == -EINVAL ? WSLAY_CODE_INVALID_FRAME_PAYLOAD_DATA : WSLAY_CODE_MESSAGE_TOO_BIG;
     if (message->is_text && !utf8_is_valid(text->data, text->len))

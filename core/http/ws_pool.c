@@ -1,5 +1,5 @@
 /* What the WebSockets of a server share: contexts to read frames with, zlib's state, buffers, and
- * options, of which many WebSockets have the same. Owned by the server. */
+ * their kinds, which are few. Owned by the server. */
 #include "base/alloc.h"
 #include "http/ws_deflate.h"
 #include "http/ws_state.h"
@@ -7,11 +7,6 @@
 #include <assert.h>
 
 #define SPARE_FRAMES 16 /* kept for the next to come, 4.5 KiB each */
-
-struct ws_known_options {
-    struct ws_options options;
-    struct ws_known_options *next;
-};
 
 struct ws_pool *ws_pool_of(struct http_server *server)
 {
@@ -30,10 +25,10 @@ void ws_pool_free(struct ws_pool *pool)
         pool->frames = frame->next;
         ws_frame_free(frame);
     }
-    while (pool->options) {
-        struct ws_known_options *known = pool->options;
-        pool->options = known->next;
-        mem_free(known);
+    while (pool->kinds) {
+        struct ws_kind *kind = pool->kinds;
+        pool->kinds = kind->next;
+        mem_free(kind);
     }
     ws_inflater_free(pool->inflater);
     bytes_deinit(&pool->inflated);
@@ -49,17 +44,18 @@ static bool are_equal(const struct ws_options *a, const struct ws_options *b)
 }
 
 /* An application has a handful of them, so they are never given up. */
-const struct ws_options *ws_pool_options(struct ws_pool *pool, const struct ws_options *options)
+const struct ws_kind *ws_pool_kind(struct ws_pool *pool, const struct ws_options *options,
+                                   const struct ws_events *events)
 {
-    struct ws_known_options *known = pool->options;
-    while (known && !are_equal(&known->options, options))
-        known = known->next;
-    if (!known) {
-        known = mem_alloc(sizeof(*known));
-        *known = (struct ws_known_options){*options, pool->options};
-        pool->options = known;
+    struct ws_kind *kind = pool->kinds;
+    while (kind && !(kind->events == events && are_equal(&kind->options, options)))
+        kind = kind->next;
+    if (!kind) {
+        kind = mem_alloc(sizeof(*kind));
+        *kind = (struct ws_kind){*options, events, pool->kinds};
+        pool->kinds = kind;
     }
-    return &known->options;
+    return kind;
 }
 
 struct ws_frame *ws_frame_borrow(struct ws_pool *pool)

@@ -13,12 +13,12 @@
 #define WS_TRY_AGAIN_LATER 1013
 
 struct ws_inflater;
-struct ws_known_options;
 
-enum ws_state {
-    WS_OPEN,
-    WS_CLOSING, /* our close frame was sent: nothing but the peer's is of interest */
-    WS_ENDED    /* on_close is being called */
+/* What many have in common. */
+struct ws_kind {
+    struct ws_options options;
+    const struct ws_events *events;
+    struct ws_kind *next; /* in the pool */
 };
 
 /* A data message while it is incomplete. */
@@ -37,35 +37,15 @@ struct ws_pong {
     char payload[WS_CONTROL_MAX];
 };
 
-/* Kept small: there may be a hundred thousand, and most of them are idle. The session's deadline
- * watches over it, and the session's `rest` has what came too early. */
-struct websocket {
-    struct guest guest; /* of its session, until it ends */
-    const struct ws_events *events;
-    const struct ws_options *options; /* the pool's */
-    void *owner;
-    struct ws_frame *frame;     /* NULL between frames */
-    struct ws_message *message; /* NULL between messages */
-    struct ws_pong *pong;       /* NULL: none is owed */
-    uint64_t id;
-    uint32_t heard_ms;   /* when bytes came last: the low half of the loop's clock */
-    uint8_t state;       /* enum ws_state */
-    uint8_t window_bits; /* the most we may compress with; 0: permessage-deflate was not agreed on
-                          */
-    bool is_paused;
-    bool awaits_pong; /* a ping was sent and nothing heard since */
-};
-
 /* What the WebSockets of a server share. Made at its first one. */
 struct ws_pool {
     struct ws_frame *frames; /* that nobody is reading with */
     uint32_t frame_count;
     uint32_t borrowed;
-    struct ws_known_options *options; /* a few, that many have in common */
-    struct ws_inflater *inflater;     /* NULL until it is needed */
-    struct bytes inflated;            /* the message that is being delivered */
-    struct bytes deflated;            /* the message that is being sent */
-    uint64_t last_id;
+    struct ws_kind *kinds;        /* a few */
+    struct ws_inflater *inflater; /* NULL until it is needed */
+    struct bytes inflated;        /* the message that is being delivered */
+    struct bytes deflated;        /* the message that is being sent */
 };
 
 static inline struct conn *conn_of(const struct websocket *ws)
@@ -79,8 +59,8 @@ static inline struct ws_pool *pool_of(const struct websocket *ws)
 
 /* ws_pool.c: */
 struct ws_pool *ws_pool_of(struct http_server *server); /* makes it when there is none */
-/* The same, in memory of the pool. */
-const struct ws_options *ws_pool_options(struct ws_pool *pool, const struct ws_options *options);
+const struct ws_kind *ws_pool_kind(struct ws_pool *pool, const struct ws_options *options,
+                                   const struct ws_events *events);
 struct ws_frame *ws_frame_borrow(struct ws_pool *pool);
 void ws_frame_return(struct ws_frame *frame);
 

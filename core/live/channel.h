@@ -36,6 +36,16 @@ struct seat {
     uint64_t told;  /* lost messages up to here were told of */
 };
 
+/* Of an open feed's first topic. */
+static inline struct channel *feed_channel(const struct feed *feed)
+{
+    return feed->count == 1 ? feed->in.channel : feed->in.seats[0].channel;
+}
+static inline struct outlet *feed_outlet(const struct feed *feed)
+{
+    return feed_channel(feed)->outlet;
+}
+
 /* The outlet's channel of the topic, made if need be, with the feed counted as a reader. Tells the
  * topic's floor. */
 struct channel *channel_enter(struct outlet *outlet, struct topic *topic, enum feed_kind kind,

@@ -32,10 +32,10 @@ static enum slow_policy policy_of(struct topic *topic)
 }
 
 /* Enters one topic. True: there is something for the feed already. */
-static bool enter(struct feed *feed, struct topic *topic, struct seat *seat)
+static bool enter(struct feed *feed, struct outlet *outlet, struct topic *topic, struct seat *seat)
 {
     uint64_t floor;
-    struct channel *channel = channel_enter(feed->outlet, topic, feed->kind, &floor);
+    struct channel *channel = channel_enter(outlet, topic, feed->kind, &floor);
     if (seat)
         seat->channel = channel;
     else
@@ -46,7 +46,8 @@ static bool enter(struct feed *feed, struct topic *topic, struct seat *seat)
     return topic_last(topic) > feed->cursor || topic_is_closed(topic);
 }
 
-static bool enter_all(struct feed *feed, struct topic *const *topics, int count)
+static bool enter_all(struct feed *feed, struct outlet *outlet, struct topic *const *topics,
+                      int count)
 {
     bool has_news = false;
     int entered = 0;
@@ -56,7 +57,7 @@ static bool enter_all(struct feed *feed, struct topic *const *topics, int count)
         if (is_named_before(topics, i))
             continue;
         struct seat *seat = feed->count > 1 ? &feed->in.seats[entered++] : NULL;
-        has_news = enter(feed, topics[i], seat) || has_news;
+        has_news = enter(feed, outlet, topics[i], seat) || has_news;
     }
     return has_news;
 }
@@ -69,14 +70,14 @@ void feed_open(struct feed *feed, struct outlet *outlet, const struct feed_event
     assert(!feed_is_open(feed) && count > 0 && count <= FEED_TOPICS);
     *feed = (struct feed){
         .events = events,
-        .outlet = outlet,
         .cursor = cursor < head ? cursor : head,
+        .owner_ref = feed->owner_ref,
         .count = (uint8_t)count_topics(topics, count),
         .kind = (uint8_t)kind,
         .slow = (uint8_t)(slow < 0 ? (int)policy_of(topics[0]) : slow),
     };
     tally_add(TALLY_FEED, 1);
-    if (enter_all(feed, topics, count)) {
+    if (enter_all(feed, outlet, topics, count)) {
         line_push(&outlet->line, feed);
         outlet_defer(outlet);
     }
@@ -92,9 +93,9 @@ static void leave(struct feed *feed, struct channel *channel)
 
 void feed_close(struct feed *feed)
 {
-    struct outlet *outlet = feed->outlet;
-    if (outlet == NULL)
+    if (!feed_is_open(feed))
         return;
+    struct outlet *outlet = feed_outlet(feed);
     line_leave(&outlet->line, feed);
     if (outlet->serving == feed)
         outlet->serving = NULL;
@@ -105,16 +106,16 @@ void feed_close(struct feed *feed)
             leave(feed, feed->in.seats[i].channel);
         mem_free(feed->in.seats);
     }
-    feed->outlet = NULL;
+    feed->count = 0;
     feed->is_blocked = false;
     tally_add(TALLY_FEED, -1);
 }
 
 void feed_resume(struct feed *feed)
 {
-    struct outlet *outlet = feed->outlet;
-    if (outlet == NULL)
+    if (!feed_is_open(feed))
         return;
+    struct outlet *outlet = feed_outlet(feed);
     if (outlet->serving == feed)
         outlet->was_resumed = true; /* it is not blocked yet, and will not be */
     if (!feed->is_blocked)
@@ -129,11 +130,21 @@ void feed_resume(struct feed *feed)
     outlet_defer(outlet);
 }
 
+struct topic *feed_topic(const struct feed *feed)
+{
+    return feed_channel(feed)->topic;
+}
+
+struct hub *feed_hub(const struct feed *feed)
+{
+    return feed_outlet(feed)->hub;
+}
+
 /* What is up to the head is in the topics, and each tells its newest: if that was delivered, there
  * is nothing between the cursor and the head. */
 uint64_t feed_cursor(const struct feed *feed)
 {
-    uint64_t head = hub_head(feed->outlet->hub);
+    uint64_t head = hub_head(feed_hub(feed));
     for (int i = 0; i < feed->count; i++) {
         const struct channel *channel =
             feed->count == 1 ? feed->in.channel : feed->in.seats[i].channel;

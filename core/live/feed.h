@@ -45,23 +45,24 @@ struct feed_events {
     void (*on_end)(struct feed *feed, bool is_slow);
 };
 
-/* A member of its owner; all zero is a feed that is not open. */
+/* A member of its owner; all zero is a feed that is not open. Kept small: each subscriber has one.
+ */
 struct feed {
     const struct feed_events *events;
-    struct outlet *outlet; /* NULL: not open */
-    uint64_t cursor;       /* everything up to this seq was delivered */
+    uint64_t cursor; /* everything up to this seq was delivered */
     union {
         struct channel *channel; /* one topic: where it is listed */
         struct seat *seats;      /* several: where in each, owned */
     } in;
     uint32_t place;  /* index in the channel's array (one topic) */
     uint32_t queued; /* its number in the outlet's line, 0: it does not wait there */
-    uint8_t count;   /* of topics */
+    int owner_ref;   /* for its owner: it fills what would be padding. feed_open leaves it alone */
+    uint8_t count;   /* of topics, 0: not open */
     uint8_t kind;    /* enum feed_kind */
     uint8_t slow;    /* enum slow_policy */
-    bool is_blocked;
-    bool is_behind; /* was blocked, or fell out of the log, and has not caught up yet */
-    bool was_away;  /* opened behind what is left: that is a gap, not slowness */
+    bool is_blocked : 1;
+    bool is_behind : 1; /* was blocked, or fell out of the log, and has not caught up yet */
+    bool was_away : 1;  /* opened behind what is left: that is a gap, not slowness */
 };
 
 struct outlet *outlet_new(struct hub *hub, struct loop *loop);
@@ -86,7 +87,10 @@ void feed_resume(struct feed *feed); /* there is room again: deliver, at the end
 uint64_t feed_cursor(const struct feed *feed);
 static inline bool feed_is_open(const struct feed *feed)
 {
-    return feed->outlet != NULL;
+    return feed->count > 0;
 }
+/* Of an open one: the first of its topics, and their hub. */
+struct topic *feed_topic(const struct feed *feed);
+struct hub *feed_hub(const struct feed *feed);
 
 #endif

@@ -34,19 +34,14 @@ static int push_closed(lua_State *L, const struct wsock *wsock)
 {
     lua_pushnil(L);
     lua_pushliteral(L, "closed");
-    if (!wsock || wsock->ws)
+    if (!wsock || !wsock->end)
         return 2;
-    lua_pushinteger(L, wsock->code);
-    lua_pushlstring(L, wsock->reason ? wsock->reason : "", wsock->reason_len);
+    lua_pushinteger(L, wsock->end->code);
+    lua_pushlstring(L, wsock->end->reason, wsock->end->reason_len);
     return 4;
 }
 
 /* ---- receiving ---- */
-
-static void reader_undo(struct wait *wait)
-{
-    ((struct wsock *)wait->source)->reader = NULL;
-}
 
 /* nil, "reload": the next generation's handler takes what comes */
 static int push_reload(lua_State *L)
@@ -83,15 +78,13 @@ static int ws_lua_recv(lua_State *L)
     int count = wsock ? wsock_push_message(L, wsock) : 0;
     if (count > 0)
         return count;
-    if (!wsock || !wsock->ws)
+    if (!wsock || wsock->end)
         return push_closed(L, wsock);
-    if (wsock->reader)
+    if (wsock_has_reader(wsock))
         return luaL_error(L, "another task is receiving from this socket");
     struct wait *wait = task_wait(L);
-    wait->undo = reader_undo;
     wait->finish = recv_finish;
-    wait->source = wsock;
-    wsock->reader = wait;
+    wsock_await_message(wsock, wait);
     return task_park(L, timeout_ms);
 }
 
@@ -108,7 +101,7 @@ static bool kind_arg(lua_State *L, int index)
  */
 static bool is_writable(const struct wsock *wsock)
 {
-    return wsock && wsock->ws && ws_is_open(wsock->ws) && !ws_conn(wsock->ws)->is_broken;
+    return wsock && ws_is_open(&wsock->ws) && !ws_conn(&wsock->ws)->is_broken;
 }
 
 static int push_sent(lua_State *L, const struct wsock *wsock)
@@ -144,13 +137,12 @@ static int ws_lua_send(lua_State *L)
     bool is_text = kind_arg(L, 3);
     if (!is_writable(wsock))
         return push_closed(L, wsock);
-    ws_send(wsock->ws, data, len, is_text);
-    if (ws_unsent(wsock->ws) <= CONN_HIGH_WATER)
+    ws_send(&wsock->ws, data, len, is_text);
+    if (ws_unsent(&wsock->ws) <= CONN_HIGH_WATER)
         return send_at_once(L, wsock, len);
     struct wait *wait = task_wait(L);
     wait->finish = send_finish;
-    wait->source = wsock;
-    list_push(&wsock->writers, &wait->link);
+    wsock_await_room(wsock, wait);
     return task_park(L, WAIT_FOREVER);
 }
 
@@ -163,9 +155,9 @@ static int ws_lua_try_send(lua_State *L)
     bool is_text = kind_arg(L, 3);
     if (!is_writable(wsock))
         return push_closed(L, wsock);
-    bool has_room = ws_unsent(wsock->ws) <= CONN_HIGH_WATER;
+    bool has_room = ws_unsent(&wsock->ws) <= CONN_HIGH_WATER;
     if (has_room)
-        ws_send(wsock->ws, data, len, is_text);
+        ws_send(&wsock->ws, data, len, is_text);
     lua_pushboolean(L, has_room);
     return 1;
 }
@@ -184,8 +176,8 @@ static int ws_lua_close(lua_State *L)
                       (code >= 3000 && code <= 4999),
                   2, "a close code is 1000 to 1014 without 1004 to 1006, or 3000 to 4999");
     luaL_argcheck(L, len <= 123, 3, "a reason has at most 123 bytes");
-    if (wsock && wsock->ws)
-        ws_close(wsock->ws, (int)code, reason, len);
+    if (wsock)
+        ws_close(&wsock->ws, (int)code, reason, len);
     return 0;
 }
 
@@ -200,9 +192,8 @@ static int ws_lua_on_handoff(lua_State *L)
     if (wsock->has_callbacks)
         return luaL_error(L, "a socket with callbacks survives a reload by itself, with ws.data");
     lua_settop(L, 2);
-    if (wsock->on_handoff_ref)
-        luaL_unref(L, LUA_REGISTRYINDEX, wsock->on_handoff_ref);
-    wsock->on_handoff_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    wsock_keep(L, wsock, WSOCK_ON_HANDOFF);
+    wsock->has_on_handoff = true;
     return 0;
 }
 
@@ -236,7 +227,7 @@ static int ws_lua_subscribe(lua_State *L)
     if (topic_choice_start(L, &choice, after, len) < 0)
         return luaL_argerror(L, 3, "after: no cursor that a topic gave out");
     struct wsock *wsock = wsock_check(L);
-    if (!wsock || !wsock->ws)
+    if (!wsock || wsock->end)
         return push_closed(L, wsock);
     int visits = visit_take(L, 4); /* the last that raises */
     topic_choice_open(L, 2, &choice);
@@ -260,25 +251,23 @@ static int ws_lua_unsubscribe(lua_State *L)
 
 /* ---- fields ---- */
 
-static int push_data(lua_State *L, struct wsock *wsock)
+static int push_data(lua_State *L, const struct wsock *wsock)
 {
     if (!wsock)
         return 0;
-    if (wsock->data_ref) {
-        lua_rawgeti(L, LUA_REGISTRYINDEX, wsock->data_ref);
+    if (wsock_push_kept(L, wsock, WSOCK_DATA) != LUA_TNIL)
         return 1;
-    }
     lua_newtable(L);
     lua_pushvalue(L, -1);
-    wsock->data_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    wsock_keep(L, wsock, WSOCK_DATA);
     return 1;
 }
 
 static int push_handoff(lua_State *L, const struct wsock *wsock)
 {
-    if (!wsock || !wsock->handoff_ref)
+    if (!wsock)
         return 0;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, wsock->handoff_ref);
+    wsock_push_kept(L, wsock, WSOCK_HANDOFF);
     return 1;
 }
 

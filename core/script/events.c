@@ -18,16 +18,15 @@
 
 struct events {
     struct guest guest;
-    struct feed feed;
+    struct feed feed; /* its owner_ref: the visits, see visit.h */
     struct vm *vm;
-    int visits; /* see visit.h */
     bool is_chunked;
 };
 
 static void events_free(struct events *events)
 {
     feed_close(&events->feed);
-    visit_end(events->vm, events->visits);
+    visit_end(events->vm, events->feed.owner_ref);
     mem_free(events);
 }
 
@@ -76,7 +75,7 @@ static void write_gap(struct events *events, uint64_t cursor)
 {
     char id[CURSOR_SIZE];
     struct bytes text = {0};
-    uint64_t epoch = hub_epoch(outlet_hub(events->feed.outlet));
+    uint64_t epoch = hub_epoch(feed_hub(&events->feed));
     size_t len = cursor_format(id, epoch, cursor);
     bytes_append_text(&text, "id: ");
     bytes_append(&text, id, len);
@@ -134,7 +133,7 @@ static void on_new_owner(struct guest *guest)
 {
     struct events *events = container_of(guest, struct events, guest);
     struct vm *to = guest_server(guest)->owner;
-    visit_move(events->vm, &events->visits, to, 0);
+    visit_move(events->vm, &events->feed.owner_ref, to, 0);
     events->vm = to;
 }
 
@@ -208,7 +207,7 @@ static void start(struct request *rq, const struct topic_choice *choice, int vis
 {
     struct events *events = mem_calloc(sizeof(*events));
     events->vm = rq->owner;
-    events->visits = visits;
+    events->feed.owner_ref = visits;
     events->is_chunked = rq->framing == FRAMING_CHUNKED;
     guest_enter(&events->guest, &events_guest_events, rq);
     if (handover_renumber(&events->guest, events->vm))

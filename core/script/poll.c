@@ -23,16 +23,15 @@
 
 struct poll {
     struct guest guest; /* with its own: limit, has_gap */
-    struct feed feed;
+    struct feed feed;   /* its owner_ref: the visits, see visit.h */
     struct vm *vm;
-    int visits;  /* see visit.h */
     char *lines; /* header lines of the handler and on_send; NULL: none */
 };
 
 static void poll_free(struct poll *poll)
 {
     feed_close(&poll->feed);
-    visit_end(poll->vm, poll->visits);
+    visit_end(poll->vm, poll->feed.owner_ref);
     mem_free(poll->lines);
     mem_free(poll);
 }
@@ -154,7 +153,7 @@ static void on_new_owner(struct guest *guest)
 {
     struct poll *poll = container_of(guest, struct poll, guest);
     struct vm *to = guest_server(guest)->owner;
-    visit_move(poll->vm, &poll->visits, to, 0);
+    visit_move(poll->vm, &poll->feed.owner_ref, to, 0);
     poll->vm = to;
 }
 
@@ -210,7 +209,7 @@ int reply_poll(lua_State *L, struct request *rq, int index)
 
     struct poll *poll = mem_calloc(sizeof(*poll));
     poll->vm = vm_of(L);
-    poll->visits = visits;
+    poll->feed.owner_ref = visits;
     if (head->len > start) /* kept for whatever status will follow */
         poll->lines = mem_strndup(head->data + start, head->len - start);
     guest_enter(&poll->guest, &poll_guest_events, rq);

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "http/response.h"
 #include "http/session.h"
+#include "script/app.h"
 #include "script/bind_request.h"
 #include "script/duration.h"
 #include "script/reply_head.h"
@@ -159,6 +160,20 @@ static void plan_read(lua_State *L, const struct request *rq, int spec, struct w
     plan->is_feed = lua_toboolean(L, -1);
 }
 
+/* A reference to the table at `spec`: the route's, so that all its sockets have but one, unless
+ * it was made for this socket alone. */
+static void plan_spec(lua_State *L, const struct request *rq, int spec, struct wsock_plan *plan)
+{
+    plan->spec_ref = vm_of(L)->app->routes[rq->user.route].ws_ref;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, plan->spec_ref); /* nil for LUA_NOREF */
+    plan->owns_spec = !lua_rawequal(L, -1, spec);
+    lua_pop(L, 1);
+    if (!plan->owns_spec)
+        return;
+    lua_pushvalue(L, spec);
+    plan->spec_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
 int reply_websocket(lua_State *L, struct request *rq, int index)
 {
     struct ws_offer offer;
@@ -176,8 +191,7 @@ int reply_websocket(lua_State *L, struct request *rq, int index)
     plan_read(L, rq, spec, &plan);
     response_begin(rq, 101);
     reply_headers(L, rq, index, NULL);
-    lua_pushvalue(L, spec);
-    plan.spec_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    plan_spec(L, rq, spec, &plan);
     struct wsock *wsock = wsock_open(vm_of(L), rq, &plan);
     return wsock ? run(L, rq, wsock, spec) : 0;
 }

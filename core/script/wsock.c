@@ -11,81 +11,111 @@
 #include <lauxlib.h>
 #include <string.h>
 
-struct queued {
-    uint32_t len;
-    bool is_text;
-};
-
 struct wsock *wsock_find(struct vm *vm, slot_handle handle)
 {
     struct wsock *wsock = slots_get(vm->options.websockets, handle);
     return wsock && wsock->vm == vm ? wsock : NULL; /* else it has gone over to the next */
 }
 
-void wsock_unref_all(struct wsock *wsock)
+static struct wsock *wsock_of(struct websocket *ws)
 {
-    int *refs[] = {&wsock->spec_ref, &wsock->data_ref, &wsock->on_handoff_ref, &wsock->handoff_ref};
-    for (size_t i = 0; i < sizeof(refs) / sizeof(*refs); i++) {
-        if (*refs[i])
-            luaL_unref(wsock->vm->L, LUA_REGISTRYINDEX, *refs[i]); /* ignores LUA_NOREF */
-        *refs[i] = 0;
+    return container_of(ws, struct wsock, ws);
+}
+
+/* ---- what Lua keeps: in the registry, by addresses inside of the socket, so that it costs nothing
+ * where there is nothing ---- */
+
+static const void *key_of(const struct wsock *wsock, enum wsock_kept which)
+{
+    return (const char *)wsock + which;
+}
+
+void wsock_keep(lua_State *L, const struct wsock *wsock, enum wsock_kept which)
+{
+    lua_rawsetp(L, LUA_REGISTRYINDEX, key_of(wsock, which));
+}
+
+int wsock_push_kept(lua_State *L, const struct wsock *wsock, enum wsock_kept which)
+{
+    return lua_rawgetp(L, LUA_REGISTRYINDEX, key_of(wsock, which));
+}
+
+void wsock_forget(const struct wsock *wsock, lua_State *L)
+{
+    for (enum wsock_kept which = 0; which < WSOCK_KEPT; which++) {
+        lua_pushnil(L);
+        wsock_keep(L, wsock, which);
     }
 }
+
+void wsock_set_spec(struct wsock *wsock, int spec_ref, bool owns_spec)
+{
+    if (wsock->owns_spec)
+        luaL_unref(wsock->vm->L, LUA_REGISTRYINDEX, wsock->spec_ref);
+    wsock->spec_ref = spec_ref;
+    wsock->owns_spec = owns_spec;
+}
+
+/* ---- messages that wait ---- */
+
+static void received_put(struct wsock *wsock, const char *data, size_t len, bool is_text)
+{
+    struct wsock_message *last = wsock->received;
+    struct wsock_message *message = mem_alloc(sizeof(*message) + len);
+    message->next = last ? last->next : message;
+    message->len = (uint32_t)len;
+    message->is_text = is_text;
+    memcpy(message->data, data, len);
+    if (last)
+        last->next = message;
+    wsock->received = message;
+    wsock->received_bytes += (uint32_t)(sizeof(*message) + len);
+    if (wsock->received_bytes > WSOCK_QUEUE_MAX)
+        ws_pause(&wsock->ws);
+}
+
+static void received_drop(struct wsock *wsock)
+{
+    struct wsock_message *last = wsock->received;
+    struct wsock_message *first = last->next;
+    last->next = first->next;
+    if (first == last)
+        wsock->received = NULL;
+    wsock->received_bytes -= (uint32_t)(sizeof(*first) + first->len);
+    mem_free(first);
+    if (!wsock->received)
+        ws_resume(&wsock->ws); /* if it was paused */
+}
+
+static void received_clear(struct wsock *wsock)
+{
+    while (wsock->received)
+        received_drop(wsock);
+}
+
+int wsock_push_message(lua_State *L, struct wsock *wsock)
+{
+    if (!wsock->received)
+        return 0;
+    const struct wsock_message *first = wsock->received->next;
+    lua_pushlstring(L, first->data, first->len);
+    lua_pushstring(L, first->is_text ? "text" : "binary");
+    received_drop(wsock);
+    return 2;
+}
+
+/* ---- the end of its memory ---- */
 
 static void wsock_free(struct wsock *wsock)
 {
     wsub_close_all(wsock);
     wsock->vm->websockets--;
     slots_take(wsock->vm->options.websockets, wsock->handle);
-    wsock_unref_all(wsock);
-    bytes_deinit(&wsock->queue);
-    mem_free(wsock->reason);
+    wsock_forget(wsock, wsock->vm->L);
+    wsock_set_spec(wsock, LUA_NOREF, false);
+    received_clear(wsock);
+    mem_free(wsock->end);
     mem_free(wsock);
-}
-
-/* ---- the queue ---- */
-
-static void queue_put(struct wsock *wsock, const char *data, size_t len, bool is_text)
-{
-    struct queued queued = {(uint32_t)len, is_text};
-    bytes_append(&wsock->queue, &queued, sizeof(queued));
-    bytes_append(&wsock->queue, data, len);
-    if (wsock->queue.len <= WSOCK_QUEUE_MAX || wsock->is_paused)
-        return;
-    wsock->is_paused = true;
-    ws_pause(wsock->ws);
-}
-
-static size_t queue_len(const struct wsock *wsock)
-{
-    return wsock->queue.len - wsock->taken;
-}
-
-/* Idle sockets hold no buffer. */
-static void queue_clear(struct wsock *wsock)
-{
-    bytes_deinit(&wsock->queue);
-    wsock->taken = 0;
-}
-
-int wsock_push_message(lua_State *L, struct wsock *wsock)
-{
-    struct queued queued;
-    if (queue_len(wsock) == 0)
-        return 0;
-    const char *at = wsock->queue.data + wsock->taken;
-    memcpy(&queued, at, sizeof(queued));
-    lua_pushlstring(L, at + sizeof(queued), queued.len);
-    lua_pushstring(L, queued.is_text ? "text" : "binary");
-    wsock->taken += sizeof(queued) + queued.len;
-    if (queue_len(wsock) == 0) {
-        queue_clear(wsock);
-        if (wsock->is_paused && wsock->ws) {
-            wsock->is_paused = false;
-            ws_resume(wsock->ws);
-        }
-    }
-    return 2;
 }
 
 /* ---- tasks ---- */
@@ -100,6 +130,12 @@ static bool push_callback(lua_State *L, const struct wsock *wsock, const char *n
     return lua_isfunction(L, -1);
 }
 
+/* Whether the callback `close` has to be called. */
+static bool owes_close(const struct wsock *wsock)
+{
+    return wsock->has_callbacks && wsock->end && !wsock->end->is_told;
+}
+
 /* Calls `message` for what is queued, then `close` when it is the end. Stack: the handle's
  * userdata. */
 static int callbacks_next(lua_State *L, int status, lua_KContext context)
@@ -110,21 +146,21 @@ static int callbacks_next(lua_State *L, int status, lua_KContext context)
         lua_settop(L, 1);
         if (wsock_is_left_behind(wsock))
             return 0; /* the next generation has its own callbacks */
-        if (queue_len(wsock) > 0 && push_callback(L, wsock, "message")) {
+        if (wsock->received && push_callback(L, wsock, "message")) {
             lua_pushvalue(L, 1);
             wsock_push_message(L, wsock);
             lua_callk(L, 3, 0, context, callbacks_next);
             continue;
         }
-        queue_clear(wsock);
-        if (!wsock->owes_close)
+        received_clear(wsock);
+        if (!owes_close(wsock))
             return 0;
-        wsock->owes_close = false;
+        wsock->end->is_told = true;
         if (!push_callback(L, wsock, "close"))
             return 0;
         lua_pushvalue(L, 1);
-        lua_pushinteger(L, wsock->code);
-        lua_pushlstring(L, wsock->reason ? wsock->reason : "", wsock->reason_len);
+        lua_pushinteger(L, wsock->end->code);
+        lua_pushlstring(L, wsock->end->reason, wsock->end->reason_len);
         lua_callk(L, 3, 0, context, callbacks_next);
     }
 }
@@ -184,27 +220,53 @@ void wsock_task_ended(struct wsock *wsock)
     wsock->task = NULL;
     if (wsock->has_callbacks && wsock_is_left_behind(wsock))
         wsock_move(wsock, NULL);
-    if (wsock->has_callbacks && (queue_len(wsock) > 0 || wsock->owes_close))
+    if (wsock->has_callbacks && (wsock->received || owes_close(wsock)))
         start_callbacks(wsock, true);
-    else if (!wsock->ws)
+    else if (wsock->end)
         wsock_free(wsock);
 }
 
-/* ---- what the connection tells ---- */
+/* ---- who waits ---- */
+
+/* NULL: nobody is in ws:recv. */
+static struct wait *reader_of(const struct wsock *wsock)
+{
+    if (list_is_empty(&wsock->waits))
+        return NULL;
+    struct wait *first = container_of(wsock->waits.next, struct wait, link);
+    return first->source == &wsock->received ? first : NULL;
+}
+
+bool wsock_has_reader(const struct wsock *wsock)
+{
+    return reader_of(wsock) != NULL;
+}
+
+void wsock_await_message(struct wsock *wsock, struct wait *wait)
+{
+    wait->source = &wsock->received;
+    list_push(wsock->waits.next, &wait->link); /* in front */
+}
+
+void wsock_await_room(struct wsock *wsock, struct wait *wait)
+{
+    wait->source = wsock;
+    list_push(&wsock->waits, &wait->link);
+}
 
 static void wake_reader(struct wsock *wsock)
 {
-    struct wait *wait = wsock->reader;
-    wsock->reader = NULL;
-    if (wait)
-        wait_wake(wait, 0);
+    struct wait *reader = reader_of(wsock);
+    if (reader)
+        wait_wake(reader, 0);
 }
 
 static void wake_writers(struct wsock *wsock)
 {
-    struct list *link;
-    while ((link = list_shift(&wsock->writers)))
-        wait_wake(container_of(link, struct wait, link), 0);
+    struct wait *reader = reader_of(wsock);
+    struct list *before = reader ? &reader->link : &wsock->waits;
+    while (before->next != &wsock->waits)
+        wait_wake(container_of(before->next, struct wait, link), 0);
 }
 
 void wsock_wake_all(struct wsock *wsock)
@@ -213,10 +275,12 @@ void wsock_wake_all(struct wsock *wsock)
     wake_writers(wsock);
 }
 
+/* ---- what the connection tells ---- */
+
 static void on_message(struct websocket *ws, const char *data, size_t len, bool is_text)
 {
-    struct wsock *wsock = ws_owner(ws);
-    queue_put(wsock, data, len, is_text);
+    struct wsock *wsock = wsock_of(ws);
+    received_put(wsock, data, len, is_text);
     if (!wsock->has_callbacks)
         wake_reader(wsock);
     else if (!wsock->task)
@@ -225,19 +289,24 @@ static void on_message(struct websocket *ws, const char *data, size_t len, bool 
 
 static void on_drained(struct websocket *ws)
 {
-    struct wsock *wsock = ws_owner(ws);
+    struct wsock *wsock = wsock_of(ws);
     wake_writers(wsock);
     wsub_resume_all(wsock);
 }
 
+static struct wsock_end *end_new(int code, const char *reason, size_t len)
+{
+    struct wsock_end *end = mem_alloc(sizeof(*end) + len);
+    *end = (struct wsock_end){.code = (uint16_t)code, .reason_len = len};
+    if (len > 0)
+        memcpy(end->reason, reason, len);
+    return end;
+}
+
 static void on_close(struct websocket *ws, int code, const char *reason, size_t len)
 {
-    struct wsock *wsock = ws_owner(ws);
-    wsock->ws = NULL;
-    wsock->code = (uint16_t)code;
-    wsock->reason = len > 0 ? mem_strndup(reason, len) : NULL;
-    wsock->reason_len = (uint32_t)len;
-    wsock->owes_close = wsock->has_callbacks;
+    struct wsock *wsock = wsock_of(ws);
+    wsock->end = end_new(code, reason, len);
     wsub_close_all(wsock);
     wsock_wake_all(wsock);
     if (wsock->task)
@@ -250,7 +319,7 @@ static void on_close(struct websocket *ws, int code, const char *reason, size_t 
 
 static void on_new_owner(struct websocket *ws)
 {
-    wsock_follow(ws_owner(ws));
+    wsock_follow(wsock_of(ws));
 }
 
 static const struct ws_events wsock_events = {on_message, on_drained, on_new_owner, on_close};
@@ -262,23 +331,21 @@ struct wsock *wsock_open(struct vm *vm, struct request *rq, const struct wsock_p
     struct wsock *wsock = mem_calloc(sizeof(*wsock));
     wsock->vm = vm;
     wsock->spec_ref = plan->spec_ref;
+    wsock->owns_spec = plan->owns_spec;
     wsock->has_callbacks = plan->has_callbacks;
     wsock->is_feed = plan->is_feed;
-    list_init(&wsock->writers);
-    list_init(&wsock->subs);
+    list_init(&wsock->waits);
     wsock->handle = slots_put(vm->options.websockets, wsock);
     vm->websockets++;
-    wsock->ws = ws_accept(rq, plan->options, &wsock_events, plan->protocol, wsock);
-    if (wsock->ws) {
-        handover_renumber(ws_guest(wsock->ws), vm);
-        return wsock;
+    if (!ws_accept(&wsock->ws, rq, plan->options, &wsock_events, plan->protocol)) {
+        wsock_free(wsock);
+        return NULL;
     }
-    wsock_free(wsock);
-    return NULL;
+    handover_renumber(&wsock->ws.guest, vm);
+    return wsock;
 }
 
 void wsock_close(struct wsock *wsock, int code, const char *reason)
 {
-    if (wsock->ws)
-        ws_close(wsock->ws, code, reason, strlen(reason));
+    ws_close(&wsock->ws, code, reason, strlen(reason));
 }

@@ -21,49 +21,65 @@ struct wait;
 
 /* One subscription. */
 struct wsub {
-    struct feed feed;
+    struct feed feed; /* its owner_ref: the visits, see visit.h */
     struct wsock *wsock;
-    struct list link;    /* in wsock->subs */
-    struct topic *topic; /* the first one: names it for unsubscribe */
-    int visits;          /* see visit.h */
-    bool is_envelope;
+    struct wsub *next; /* in wsock->subs */
 };
 
+/* A message received and not taken; the last one's `next` is the first. */
+struct wsock_message {
+    struct wsock_message *next;
+    uint32_t len;
+    bool is_text;
+    char data[];
+};
+
+/* How it was closed. */
+struct wsock_end {
+    uint16_t code;
+    bool is_told; /* to the callback `close` */
+    size_t reason_len;
+    char reason[];
+};
+
+/* What its Lua state keeps for it, see wsock_keep. */
+enum wsock_kept {
+    WSOCK_DATA,       /* ws.data */
+    WSOCK_ON_HANDOFF, /* the function that gives the next generation its data */
+    WSOCK_HANDOFF,    /* ws.handoff: what the generation before gave */
+    WSOCK_KEPT        /* how many */
+};
+
+/* Kept small, as what it is made of: an idle one has nothing but this and its subscriptions. */
 struct wsock {
-    struct websocket *ws; /* NULL once closed */
+    struct websocket ws;
     struct vm *vm;
     slot_handle handle;
-    struct bytes queue;  /* received: for each message its length, its kind, its bytes */
-    size_t taken;        /* of the queue */
-    struct wait *reader; /* in ws:recv */
-    struct list writers; /* in ws:send */
-    struct list subs;
-    struct task *task; /* at work for it: open, message, close or the whole handler */
-    char *reason;      /* of the end */
-    uint32_t reason_len;
-    uint32_t burst; /* bytes that left at once since the sender last let others run */
-    uint16_t code;
-    bool is_paused;
-    bool has_callbacks; /* callback style */
-    bool is_feed;       /* nothing but subscriptions, see topic:serve */
-    bool owes_close;    /* the callback `close` has to be called */
-    int spec_ref;       /* what the route says: callbacks and options; LUA_NOREF: none */
-    int data_ref;       /* ws.data, 0 = not used */
-    int on_handoff_ref; /* what gives the next generation its data, 0 = nothing does */
-    int handoff_ref;    /* ws.handoff: what the generation before gave, 0 = nothing */
+    struct wsock_message *received; /* the last one; NULL: none */
+    struct list waits;              /* a task in ws:recv, in front of those in ws:send */
+    struct wsub *subs;
+    struct task *task;       /* at work for it: open, message, close or the whole handler */
+    struct wsock_end *end;   /* NULL until it is closed */
+    uint32_t received_bytes; /* with what each message costs */
+    uint32_t burst;          /* bytes that left at once since the sender last let others run */
+    int spec_ref;            /* what the route says: callbacks and options; LUA_NOREF: none */
+    bool owns_spec : 1;      /* else it is the route's, which many share */
+    bool has_callbacks : 1;  /* callback style */
+    bool is_feed : 1;        /* nothing but subscriptions, see topic:serve */
+    bool has_on_handoff : 1;
 };
 
 /* What the routes say of a socket. */
 struct wsock_plan {
     const struct ws_options *options;
     const char *protocol;
-    int spec_ref; /* the socket's from here on */
+    int spec_ref;   /* the route's ... */
+    bool owns_spec; /* ... or a reference that is the socket's from here on */
     bool has_callbacks;
     bool is_feed;
 };
 
-/* Makes one for the request, whose answer 101 has been begun. Takes the reference. NULL: the client
- * has left. */
+/* Makes one for the request, whose answer 101 has been begun. NULL: the client has left. */
 struct wsock *wsock_open(struct vm *vm, struct request *rq, const struct wsock_plan *plan);
 struct wsock *wsock_find(struct vm *vm, slot_handle handle); /* NULL: gone */
 /* A task is at work for it, or has ended: then what waits is handled, or the memory goes. */
@@ -74,8 +90,18 @@ int wsock_push_message(lua_State *L, struct wsock *wsock);
 void wsock_close(struct wsock *wsock, int code, const char *reason);
 /* Its task ended by an error, or was cancelled. */
 void wsock_close_failed(struct wsock *wsock, bool is_cancelled);
-void wsock_wake_all(struct wsock *wsock);  /* whoever receives or sends */
-void wsock_unref_all(struct wsock *wsock); /* what its Lua state keeps for it */
+/* In ws:recv, where only one may be, and in ws:send: the wait ends when there is something, or the
+ * end. */
+bool wsock_has_reader(const struct wsock *wsock);
+void wsock_await_message(struct wsock *wsock, struct wait *wait);
+void wsock_await_room(struct wsock *wsock, struct wait *wait);
+void wsock_wake_all(struct wsock *wsock);
+/* Keeps the value on top of the stack, and pops it. */
+void wsock_keep(lua_State *L, const struct wsock *wsock, enum wsock_kept which);
+int wsock_push_kept(lua_State *L, const struct wsock *wsock, enum wsock_kept which); /* its type */
+void wsock_forget(const struct wsock *wsock, lua_State *L); /* all that this state keeps */
+/* From here on the callbacks and options are those; owns_spec: the reference is its own. */
+void wsock_set_spec(struct wsock *wsock, int spec_ref, bool owns_spec);
 
 /* ---- from one generation to the next: wsock_travel.c ---- */
 

@@ -25,17 +25,17 @@ struct traveller {
 /* Where it goes. */
 static struct vm *serving_vm(const struct wsock *wsock)
 {
-    return guest_server(ws_guest(wsock->ws))->owner;
+    return guest_server(&wsock->ws.guest)->owner;
 }
 
 bool wsock_is_left_behind(const struct wsock *wsock)
 {
-    return wsock->ws && ws_is_open(wsock->ws) && serving_vm(wsock) != wsock->vm;
+    return ws_is_open(&wsock->ws) && serving_vm(wsock) != wsock->vm;
 }
 
 bool wsock_is_leaving(const struct wsock *wsock)
 {
-    return wsock->on_handoff_ref && wsock_is_left_behind(wsock);
+    return wsock->has_on_handoff && wsock_is_left_behind(wsock);
 }
 
 /* ---- over to the next Lua state ---- */
@@ -60,7 +60,7 @@ static bool find_place(struct move *move)
 {
     struct wsock *wsock = move->wsock;
     const struct app *app = move->to->app;
-    int number = ws_guest(wsock->ws)->route; /* always in the numbers of the one that serves */
+    int number = wsock->ws.guest.route; /* always in the numbers of the one that serves */
     if (number == 0 || number > app->count)
         return refuse(wsock, "its route is gone");
     move->route = &app->routes[number];
@@ -76,44 +76,38 @@ static bool pack_data(struct move *move)
     struct wsock *wsock = move->wsock;
     lua_State *L = wsock->vm->L;
     char error[VALUE_ERROR_SIZE];
-    if (!wsock->data_ref)
-        return true;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, wsock->data_ref);
-    int err = value_write_named(L, -1, "ws.data", &move->data, error);
+    int err = 0;
+    if (wsock_push_kept(L, wsock, WSOCK_DATA) != LUA_TNIL)
+        err = value_write_named(L, -1, "ws.data", &move->data, error);
     lua_pop(L, 1);
     return err ? refuse(wsock, error) : true;
 }
 
-static int ref_data(lua_State *L, const struct bytes *data)
+static void keep_data(lua_State *L, const struct wsock *wsock, enum wsock_kept which,
+                      const struct bytes *data)
 {
     if (!data || data->len == 0)
-        return 0;
+        return;
     value_push(L, data->data, data->len);
-    return luaL_ref(L, LUA_REGISTRYINDEX);
+    wsock_keep(L, wsock, which);
 }
 
-/* In the state that it comes to. What was referenced before an error stays until that state ends.
- */
+/* In the state that it comes to. */
 static int unpack(lua_State *L)
 {
-    struct move *move = lua_touserdata(L, 1);
-    struct wsock there = {.spec_ref = LUA_NOREF};
-    there.data_ref = ref_data(L, &move->data);
-    there.handoff_ref = ref_data(L, move->handoff);
-    if (!move->wsock->is_feed) {
-        lua_rawgeti(L, LUA_REGISTRYINDEX, move->route->ws_ref);
-        there.spec_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    }
-    wsock_unref_all(move->wsock); /* cannot raise, nor can what follows */
-    move->wsock->spec_ref = there.spec_ref;
-    move->wsock->data_ref = there.data_ref;
-    move->wsock->handoff_ref = there.handoff_ref;
+    const struct move *move = lua_touserdata(L, 1);
+    keep_data(L, move->wsock, WSOCK_DATA, &move->data);
+    keep_data(L, move->wsock, WSOCK_HANDOFF, move->handoff);
     return 0;
 }
 
-static void change_vm(struct wsock *wsock, struct vm *to)
+static void change_vm(struct wsock *wsock, const struct move *move)
 {
+    struct vm *to = move->to;
     wsock_wake_all(wsock); /* for tasks of the old state it is closed */
+    wsock_forget(wsock, wsock->vm->L);
+    wsock_set_spec(wsock, wsock->is_feed ? LUA_NOREF : move->route->ws_ref, false);
+    wsock->has_on_handoff = false;
     wsub_move_all(wsock, to);
     wsock->vm->websockets--;
     to->websockets++;
@@ -124,11 +118,13 @@ bool wsock_move(struct wsock *wsock, const struct bytes *handoff)
 {
     struct move move = {.wsock = wsock, .to = serving_vm(wsock), .handoff = handoff};
     bool is_moved = find_place(&move) && pack_data(&move);
-    if (is_moved && call_protected(move.to, unpack, &move, "a websocket's data") != 0)
+    if (is_moved && call_protected(move.to, unpack, &move, "a websocket's data") != 0) {
+        wsock_forget(wsock, move.to->L);
         is_moved = refuse(wsock, "not enough memory");
+    }
     bytes_deinit(&move.data);
     if (is_moved)
-        change_vm(wsock, move.to);
+        change_vm(wsock, &move);
     return is_moved;
 }
 
@@ -168,7 +164,7 @@ int wsock_depart(lua_State *L, struct wsock *wsock)
 {
     if (!wsock_is_leaving(wsock))
         return 0;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, wsock->on_handoff_ref);
+    wsock_push_kept(L, wsock, WSOCK_ON_HANDOFF);
     lua_callk(L, 0, 1, (lua_KContext)wsock, handoff_returned);
     return handoff_returned(L, LUA_OK, (lua_KContext)wsock);
 }
@@ -179,13 +175,12 @@ struct task *wsock_arrive(struct request *rq)
     struct wsock *wsock = traveller->wsock;
     struct task *task = NULL;
     rq->user.traveller = NULL;
-    if (wsock->ws && wsock_move(wsock, &traveller->handoff))
+    if (!wsock->end && wsock_move(wsock, &traveller->handoff))
         task = task_new(wsock->vm, "websocket");
     bytes_deinit(&traveller->handoff);
     mem_free(traveller);
     if (!task) {
-        if (wsock->ws)
-            wsock_close(wsock, CLOSE_RELOAD, "reload");
+        wsock_close(wsock, CLOSE_RELOAD, "reload");
         wsock_task_ended(wsock);
         return NULL;
     }

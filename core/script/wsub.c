@@ -12,14 +12,6 @@
 #define CLOSE_SLOW 4008
 #define CLOSE_TOPIC 4010
 
-static enum message_encoding encoding_of(const struct wsub *sub)
-{
-    bool is_deflated = ws_can_deflate(sub->wsock->ws);
-    if (sub->is_envelope)
-        return is_deflated ? ENCODING_WS_ENVELOPE_DEFLATED : ENCODING_WS_ENVELOPE;
-    return is_deflated ? ENCODING_WS_DEFLATED : ENCODING_WS;
-}
-
 static int send_frames(void *to, const char *frames, const size_t *ends, int count)
 {
     return ws_send_frames(to, frames, ends, count);
@@ -27,25 +19,36 @@ static int send_frames(void *to, const char *frames, const size_t *ends, int cou
 
 static int on_messages(struct feed *feed, struct batch *batch)
 {
-    struct wsub *sub = container_of(feed, struct wsub, feed);
-    return live_send(batch, encoding_of(sub), send_frames, sub->wsock->ws);
+    struct websocket *ws = &container_of(feed, struct wsub, feed)->wsock->ws;
+    bool is_deflated = ws_can_deflate(ws);
+    return live_send(batch, is_deflated ? ENCODING_WS_DEFLATED : ENCODING_WS, send_frames, ws);
+}
+
+static int on_messages_envelope(struct feed *feed, struct batch *batch)
+{
+    struct websocket *ws = &container_of(feed, struct wsub, feed)->wsock->ws;
+    bool is_deflated = ws_can_deflate(ws);
+    return live_send(batch, is_deflated ? ENCODING_WS_ENVELOPE_DEFLATED : ENCODING_WS_ENVELOPE,
+                     send_frames, ws);
 }
 
 static void on_gap(struct feed *feed, uint64_t cursor)
 {
     struct wsub *sub = container_of(feed, struct wsub, feed);
     struct bytes text = {0};
-    encoding_append_gap(&text, hub_epoch(outlet_hub(feed->outlet)), cursor);
-    ws_send(sub->wsock->ws, text.data, text.len, true);
+    encoding_append_gap(&text, hub_epoch(feed_hub(feed)), cursor);
+    ws_send(&sub->wsock->ws, text.data, text.len, true);
     bytes_deinit(&text);
 }
 
 static void sub_free(struct wsub *sub)
 {
+    struct wsub **at = &sub->wsock->subs;
+    while (*at != sub)
+        at = &(*at)->next;
+    *at = sub->next;
     feed_close(&sub->feed);
-    visit_end(sub->wsock->vm, sub->visits);
-    list_remove(&sub->link);
-    topic_drop(sub->topic);
+    visit_end(sub->wsock->vm, sub->feed.owner_ref);
     mem_free(sub);
 }
 
@@ -60,28 +63,27 @@ static void on_end(struct feed *feed, bool is_slow)
         wsock_close(wsock, CLOSE_TOPIC, "topic closed");
 }
 
-static const struct feed_events sub_events = {on_messages, on_gap, on_end};
+static const struct feed_events raw_events = {on_messages, on_gap, on_end};
+static const struct feed_events envelope_events = {on_messages_envelope, on_gap, on_end};
 
 void wsub_open(struct wsock *wsock, const struct topic_choice *choice, bool is_envelope, int slow,
                int visits)
 {
     struct wsub *sub = mem_calloc(sizeof(*sub));
     sub->wsock = wsock;
-    sub->visits = visits;
-    sub->is_envelope = is_envelope;
-    sub->topic = topic_hold(choice->topics[0]);
-    list_push(&wsock->subs, &sub->link);
-    feed_open(&sub->feed, wsock->vm->options.outlet, &sub_events, FEED_WS, choice->topics,
-              choice->count, choice->cursor, slow);
+    sub->feed.owner_ref = visits;
+    sub->next = wsock->subs;
+    wsock->subs = sub;
+    feed_open(&sub->feed, wsock->vm->options.outlet, is_envelope ? &envelope_events : &raw_events,
+              FEED_WS, choice->topics, choice->count, choice->cursor, slow);
     if (topic_choice_owes_gap(choice))
         on_gap(&sub->feed, 0);
 }
 
 bool wsub_close(struct wsock *wsock, const struct topic *topic)
 {
-    list_each (link, &wsock->subs) {
-        struct wsub *sub = container_of(link, struct wsub, link);
-        if (sub->topic != topic)
+    for (struct wsub *sub = wsock->subs; sub; sub = sub->next) {
+        if (feed_topic(&sub->feed) != topic)
             continue;
         sub_free(sub);
         return true;
@@ -91,21 +93,18 @@ bool wsub_close(struct wsock *wsock, const struct topic *topic)
 
 void wsub_close_all(struct wsock *wsock)
 {
-    while (!list_is_empty(&wsock->subs))
-        sub_free(container_of(wsock->subs.next, struct wsub, link));
+    while (wsock->subs)
+        sub_free(wsock->subs);
 }
 
 void wsub_resume_all(struct wsock *wsock)
 {
-    list_each (link, &wsock->subs) {
-        struct wsub *sub = container_of(link, struct wsub, link);
-        if (feed_is_open(&sub->feed))
-            feed_resume(&sub->feed);
-    }
+    for (struct wsub *sub = wsock->subs; sub; sub = sub->next)
+        feed_resume(&sub->feed);
 }
 
 void wsub_move_all(struct wsock *wsock, struct vm *to)
 {
-    list_each (link, &wsock->subs)
-        visit_move(wsock->vm, &container_of(link, struct wsub, link)->visits, to, wsock->handle);
+    for (struct wsub *sub = wsock->subs; sub; sub = sub->next)
+        visit_move(wsock->vm, &sub->feed.owner_ref, to, wsock->handle);
 }

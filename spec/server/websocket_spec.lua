@@ -521,6 +521,14 @@ describe("a WebSocket's handler", function()
     wait_seen(s, "only", "1006")
   end)
 
+  it("goes on behind a long message that it has no callback for", function()
+    local socket = ws.open(s, "/only-close")
+    socket:send(("x"):rep(100000)) -- so long that reading stops until it was taken
+    socket:raw(ws.close_frame(1000))
+    wait_seen(s, "only", "1000")
+    socket.conn:close()
+  end)
+
   it("closes from a callback; an error there is 1011", function()
     local socket = ws.open(s, "/calls?name=a")
     socket:send("close")

@@ -13,6 +13,17 @@
 
 /* ---- the server ---- */
 
+/* One of its WebSockets. */
+struct echoing {
+    struct websocket ws;
+    struct echo *echo;
+};
+
+static struct echo *echo_of(struct websocket *ws)
+{
+    return container_of(ws, struct echoing, ws)->echo;
+}
+
 static void on_resume(struct loop_job *job)
 {
     struct echo *echo = container_of(job, struct echo, resume);
@@ -22,7 +33,7 @@ static void on_resume(struct loop_job *job)
 
 static void on_message(struct websocket *ws, const char *data, size_t len, bool is_text)
 {
-    struct echo *echo = ws_owner(ws);
+    struct echo *echo = echo_of(ws);
     echo->messages++;
     if (len > echo->longest)
         echo->longest = len;
@@ -40,13 +51,13 @@ static void on_message(struct websocket *ws, const char *data, size_t len, bool 
 
 static void on_ws_drained(struct websocket *ws)
 {
-    struct echo *echo = ws_owner(ws);
+    struct echo *echo = echo_of(ws);
     echo->drained++;
 }
 
 static void on_ws_close(struct websocket *ws, int code, const char *reason, size_t len)
 {
-    struct echo *echo = ws_owner(ws);
+    struct echo *echo = echo_of(ws);
     echo->closed++;
     echo->code = code;
     assert(len < sizeof(echo->reason));
@@ -54,12 +65,23 @@ static void on_ws_close(struct websocket *ws, int code, const char *reason, size
     echo->reason[len] = '\0';
     if (echo->ws == ws)
         echo->ws = NULL;
+    free(container_of(ws, struct echoing, ws));
+}
+
+static struct websocket *accept_one(struct echo *echo, struct request *rq, const char *protocol)
+{
+    static const struct ws_events events = {
+        .on_message = on_message, .on_drained = on_ws_drained, .on_close = on_ws_close};
+    struct echoing *echoing = calloc(1, sizeof(*echoing));
+    echoing->echo = echo;
+    if (ws_accept(&echoing->ws, rq, &echo->options, &events, protocol))
+        return &echoing->ws;
+    free(echoing);
+    return NULL;
 }
 
 static void answer(struct request *rq)
 {
-    static const struct ws_events events = {
-        .on_message = on_message, .on_drained = on_ws_drained, .on_close = on_ws_close};
     struct echo *echo = rq->server->owner;
     ws_offer_read(rq, &echo->offer);
     if (!echo->offer.is_valid) {
@@ -70,7 +92,7 @@ static void answer(struct request *rq)
             protocol = NULL;
         response_begin(rq, 101);
         response_header(rq, "x-more", 6, "yes", 3);
-        echo->ws = ws_accept(rq, &echo->options, &events, protocol, echo);
+        echo->ws = accept_one(echo, rq, protocol);
         echo->opened++;
     }
     request_done(rq);

@@ -3,13 +3,19 @@
 #if NEAP_HAS_CURL
 #include "client/http_setup.h"
 
+#include "net/trust.h"
+
 #include <errno.h>
+#include <openssl/ssl.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 
 #define DECODED "gzip, deflate" /* the size of what they inflate to is bounded: see `limit` */
 #define READ_SIZE 65536L
+#define TEXT_OF(macro) TEXT(macro)
+#define TEXT(token) #token
+#define OPENSSL_MAJOR TEXT_OF(OPENSSL_VERSION_MAJOR)
 
 static bool has_header(const char *const *headers, const char *name)
 {
@@ -72,6 +78,24 @@ static void set_pem(CURL *easy, const char *pem, CURLoption file, CURLoption blo
     }
 }
 
+/* ---- whom to trust ---- */
+
+/* Another library, or another OpenSSL than ours, could not take our store. */
+bool http_shares_trust(void)
+{
+    const curl_version_info_data *built = curl_version_info(CURLVERSION_NOW);
+    const char *ours = "OpenSSL/" OPENSSL_MAJOR ".";
+    return built->ssl_version && strncmp(built->ssl_version, ours, strlen(ours)) == 0;
+}
+
+static CURLcode share_trust(CURL *easy, void *config, void *arg)
+{
+    (void)easy;
+    (void)arg;
+    trust_share(config);
+    return CURLE_OK;
+}
+
 /* With a folder of certificates besides, as Debian has it, curl would read the bundle anew for each
  * connection (20 ms here); alone it is read once. */
 static void set_bundle_alone(CURL *easy)
@@ -81,19 +105,32 @@ static void set_bundle_alone(CURL *easy)
         curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
 }
 
+static void set_trust(CURL *easy, const struct http_options *options)
+{
+    if (options->ca || !http_shares_trust()) {
+        set_bundle_alone(easy);
+        set_pem(easy, options->ca, CURLOPT_CAINFO, CURLOPT_CAINFO_BLOB);
+        return;
+    }
+    curl_easy_setopt(easy, CURLOPT_CAINFO, NULL); /* so that curl reads none */
+    curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L); /* nor keeps ours for a day */
+    if (!options->is_unverified)
+        curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, share_trust);
+}
+
 static void set_tls(CURL *easy, const struct http_options *options)
 {
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, options->is_unverified ? 0L : 1L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, options->is_unverified ? 0L : 2L);
-    set_bundle_alone(easy);
-    set_pem(easy, options->ca, CURLOPT_CAINFO, CURLOPT_CAINFO_BLOB);
+    set_trust(easy, options);
     set_pem(easy, options->cert, CURLOPT_SSLCERT, CURLOPT_SSLCERT_BLOB);
     set_pem(easy, options->key, CURLOPT_SSLKEY, CURLOPT_SSLKEY_BLOB);
 }
 
-/* QUICK_EXIT: a transfer that is ended while its name is looked up does not wait for that thread.
- */
+/* ---- the rest ---- */
+
 /* By itself curl would let programs that we start inherit it. */
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
@@ -102,6 +139,8 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
+/* QUICK_EXIT: a transfer that is ended while its name is looked up does not wait for that thread.
+ */
 static void set_manners(CURL *easy, const struct http_options *options)
 {
     curl_easy_setopt(easy, CURLOPT_URL, options->url);

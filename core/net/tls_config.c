@@ -1,6 +1,8 @@
 /* Makes OpenSSL's SSL_CTX: TLS 1.2 and newer, no compression, no renegotiation. */
 #include "net/tls_config.h"
 
+#include "net/trust.h"
+
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <stdio.h>
@@ -17,7 +19,7 @@ static BIO *open_text(const char *file_or_pem)
 }
 
 /* Every certificate of the text. */
-static bool trust(SSL_CTX *ctx, const char *ca)
+static bool trust_all(SSL_CTX *ctx, const char *ca)
 {
     X509_STORE *store = SSL_CTX_get_cert_store(ctx);
     BIO *text = open_text(ca);
@@ -71,9 +73,9 @@ static void set_rules(SSL_CTX *ctx, bool is_unverified)
 static const char *load(SSL_CTX *ctx, const struct tls_options *options)
 {
     const char *key = options->key ? options->key : options->cert;
-    if (!options->ca && SSL_CTX_set_default_verify_paths(ctx) != 1)
+    if (!options->ca && !options->is_unverified && !trust_share(ctx))
         return "the system's certificates";
-    if (options->ca && !trust(ctx, options->ca))
+    if (options->ca && !trust_all(ctx, options->ca))
         return "ca";
     if (options->cert && !use_cert(ctx, options->cert))
         return "cert";

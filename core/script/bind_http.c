@@ -4,6 +4,7 @@
 
 #if NEAP_HAS_CURL
 #include "client/http_client.h"
+#include "client/http_setup.h"
 #include "client/http_transfer.h"
 #include "client/http_url.h"
 #include "script/origin.h"
@@ -380,6 +381,8 @@ int bind_http(lua_State *L)
     luaL_newlibtable(L, functions);
     lua_pushvalue(L, client);
     luaL_setfuncs(L, functions, 1);
+    lua_pushboolean(L, http_shares_trust());
+    lua_setfield(L, -2, "shares_trust");
     lua_setfield(L, client - 1, "http");
     lua_settop(L, client - 1);
     return 0;

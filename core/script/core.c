@@ -38,6 +38,7 @@ static const lua_CFunction bindings[] = {
     bind_task,
     bind_tls,
     bind_topic,
+    bind_trust,
     bind_uri,
     bind_visit,
     bind_websocket,

@@ -37,6 +37,7 @@ int bind_kept(lua_State *L);
 int bind_library(lua_State *L);
 int bind_net(lua_State *L);
 int bind_tls(lua_State *L);
+int bind_trust(lua_State *L);
 int bind_scrypt(lua_State *L);
 int bind_sqlite(lua_State *L);
 int bind_http(lua_State *L);

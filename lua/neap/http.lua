@@ -29,7 +29,7 @@ local http = {}
 ---@field limit (integer|string)? of the answer's body, default "10MB"; of a streamed one: none
 ---@field stream boolean? return when the head is there; the body is taken by `chunks`
 ---@field verify boolean? default true: the server's certificate must be valid for its name
----@field ca string? file (or PEM text) of the certificates to trust, instead of the system's
+---@field ca string? file (or PEM text) of the certificates to trust, instead of the system's or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`
 ---@field cert string? file (or PEM text) of our own certificate
 ---@field key string? file (or PEM text) of its key
 
@@ -107,7 +107,17 @@ local function milliseconds(seconds)
   return math.max(1, math.ceil(seconds * 1000))
 end
 
+-- The system's certificates have to be read before a request that needs them.
+local function trust(request)
+  local is_needed = core.http.shares_trust and not request.ca and request.verify ~= false
+    and request.url:find("^[Hh][Tt][Tt][Pp][Ss]:")
+  if not is_needed then return true end
+  return core.trust(math.max(request.deadline - core.task.now(), 0))
+end
+
 local function start(request)
+  local is_trusting, problem = trust(request)
+  if not is_trusting then return nil, problem end
   return core.http.start {
     method = request.method, url = request.url, headers = header_lines(request.fields),
     body = type(request.body) == "string" and request.body or nil, has_upload = type(request.body) == "function",

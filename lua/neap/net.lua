@@ -31,23 +31,29 @@ local Listener = core.listener_methods
 ---Whom a TLS connection trusts, and who it is.
 ---@class neap.TlsOptions
 ---@field verify boolean? default true: the certificate must be valid, and for the server's name
----@field ca string? file (or PEM text) of the certificates to trust, instead of the system's
+---@field ca string? file (or PEM text) of the certificates to trust, instead of the system's or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`
 ---@field cert string? file (or PEM text) of our own certificate
 ---@field key string? file (or PEM text) of its key; default: it is in `cert`
 ---@field server_name string? that the certificate must be for; default: the host
 ---@field alpn string[]? protocols to offer, best first: {"h2", "http/1.1"}
 
+local TIMEOUT = 10
 local CONNECT_OPTIONS = {timeout = "duration", tls = "boolean|table"}
 local TLS_OPTIONS = {
   verify = "boolean", ca = "string", cert = "string", key = "string", server_name = "string", alpn = "table",
 }
 
--- By what they were made from: making them reads files (20 ms for the certificates of the system).
+-- By what they were made from: making them may read files.
 local configs, config_count = {}, 0
 local CONFIGS_MAX = 100 -- then they are made anew
 
-local function tls_config(opts)
-  local key = ("%s|%s|%s|%s"):format(opts.verify, opts.ca, opts.cert, opts.key)
+local function tls_config(opts, deadline)
+  local version, problem = 0, nil -- of the system's certificates
+  if not opts.ca and opts.verify ~= false then
+    version, problem = core.trust(math.max(deadline - core.task.now(), 0))
+  end
+  if not version then return nil, problem end
+  local key = ("%s|%s|%s|%s|%d"):format(opts.verify, opts.ca, opts.cert, opts.key, version)
   if configs[key] then return configs[key] end
   local config, err = core.tls_config(opts)
   if not config then return nil, err end
@@ -71,9 +77,10 @@ end
 local function connect_tls(host, port, opts)
   local tls = options.check(opts.tls ~= true and opts.tls or nil, TLS_OPTIONS, "net.connect: tls", 3)
   local alpn = alpn_list(tls.alpn)
-  local config, err = tls_config(tls)
+  local deadline = core.task.now() + (opts.timeout or TIMEOUT)
+  local config, err = tls_config(tls, deadline)
   if not config then return nil, err end
-  return core.connect(host, port, opts.timeout, config, tls.server_name, alpn)
+  return core.connect(host, port, math.max(deadline - core.task.now(), 0), config, tls.server_name, alpn)
 end
 
 ---Opens a connection.

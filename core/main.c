@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "cli.h"
 #include "config.h"
+#include "net/work.h"
 #include "server.h"
 
 #include <fcntl.h>
@@ -75,9 +76,10 @@ static int find_lua_dir(const char *exe, char *dir, size_t size)
 }
 
 /* libuv reads it when its pool starts. */
-static void size_thread_pool(const struct config *config)
+static void size_thread_pools(const struct config *config)
 {
     char count[24];
+    work_set_threads((unsigned)config->threads);
     snprintf(count, sizeof count, "%llu", (unsigned long long)config->threads);
     setenv("UV_THREADPOOL_SIZE", count, 0);
 }
@@ -93,7 +95,7 @@ static int run(const struct cli *cli, const struct config *config)
     find_exe(exe, sizeof exe);
     if (find_lua_dir(exe, lua_dir, sizeof lua_dir) != 0)
         return EXIT_FAILED;
-    size_thread_pool(config);
+    size_thread_pools(config);
     if (strcmp(cli->mode, "test") == 0)
         setenv("NEAP_BIN", exe, 1); /* specs start servers with it */
     if (cli->is_serving)

@@ -8,8 +8,9 @@
 
 #include <string.h>
 
-/* A batch is what Lua takes within a turn of its loop. */
-#define BATCH_CELLS 2048
+/* A batch is what Lua takes in one go: some 50 us, and in one turn of its loop one may come of each
+ * connection. */
+#define BATCH_CELLS 512
 #define BATCH_BYTES ((size_t)64 * 1024)
 /* What Lua needs beside the bytes of a text. */
 #define ROW_COST 64

@@ -243,6 +243,8 @@ static void check_closing(uv_handle_t *handle, void *arg)
 
 void loop_deinit(struct loop *loop)
 {
+    while (loop->works > 0)
+        uv_run(&loop->uv, UV_RUN_ONCE);
     run_messages(loop);
     run_jobs(loop);
     loop_clear_deadline(loop, &loop->sweep);

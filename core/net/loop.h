@@ -46,6 +46,7 @@ struct loop {
     struct list jobs;                      /* for the end of this turn */
     struct list later;                     /* for the end of the next one */
     struct loop_message *_Atomic messages; /* posted, newest first */
+    unsigned works;                        /* under way in threads: see work.h */
     void *owner;                           /* the worker */
     char *read_buffer;                     /* LOOP_READ_SIZE, shared by all connections */
     struct conn *corked;                   /* whose bytes are in `cork`, or NULL */
@@ -62,8 +63,8 @@ struct loop {
 int loop_init(struct loop *loop, void *owner);
 void loop_run(struct loop *loop);  /* until loop_stop */
 void loop_stop(struct loop *loop); /* loop_run returns at the end of this turn */
-/* Runs what was posted and deferred, closes its own handles and what is closing; asserts that no
- * other is open. */
+/* Waits for work in threads, runs what was posted and deferred, closes its own handles and what is
+ * closing; asserts that no other is open. */
 void loop_deinit(struct loop *loop);
 static inline uint64_t loop_now_ms(struct loop *loop)
 {

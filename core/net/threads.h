@@ -1,5 +1,6 @@
-/* Threads for work that takes long: a fixed most of them for the process, apart from libuv's pool,
- * so that files and names never wait behind a computation. A thread ends when it has been idle. */
+/* Threads for work that takes long: a fixed most of them for the process, apart from those of
+ * work.h, so that files and names never wait behind a computation. A thread ends when it has been
+ * idle. */
 #ifndef NET_THREADS_H
 #define NET_THREADS_H
 

@@ -1,30 +1,125 @@
-/* Work in the thread pool, by libuv's uv_queue_work. */
+/* Work on threads of the process. Not by uv_queue_work, which signals a condition variable: glibc
+ * lets the one who signals wait until threads that were woken earlier have had a core, 5 ms and
+ * more on a busy machine, and the loop is the one. Here it takes no lock and waits for nobody. */
 #include "net/work.h"
 
-#include "base/list.h"
+#include "base/alloc.h"
 
-#include <assert.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdlib.h>
 
-static void on_thread(uv_work_t *request)
+/* What is queued. When its work is cancelled it stays until a thread comes for it, and finds it
+ * empty. */
+struct work_ticket {
+    struct work_ticket *next;
+    struct work *_Atomic work; /* whoever takes it out has it: a thread, or work_cancel */
+};
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static unsigned thread_count = 4;
+static sem_t waiting;                                    /* tickets that no thread comes for yet */
+static struct work_ticket *_Atomic added;                /* by loops, newest first */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of `queue`, among the threads */
+static struct work_ticket *queue;                        /* oldest first; older than `added` */
+
+/* ---- the threads ---- */
+
+static struct work_ticket *reversed(struct work_ticket *newest)
 {
-    struct work *work = container_of(request, struct work, request);
-    work->run(work);
+    struct work_ticket *oldest = NULL;
+    while (newest != NULL) {
+        struct work_ticket *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    return oldest;
 }
 
-static void on_after(uv_work_t *request, int status)
+/* `waiting` has said that there is one. */
+static struct work_ticket *take_ticket(void)
 {
-    struct work *work = container_of(request, struct work, request);
-    work->on_done(work, status); /* may free it */
+    pthread_mutex_lock(&lock);
+    if (queue == NULL)
+        queue = reversed(atomic_exchange(&added, NULL));
+    struct work_ticket *ticket = queue;
+    queue = ticket->next;
+    pthread_mutex_unlock(&lock);
+    return ticket;
+}
+
+static void *thread_main(void *arg)
+{
+    for (;;) {
+        if (sem_wait(&waiting) != 0)
+            continue; /* a signal */
+        struct work_ticket *ticket = take_ticket();
+        struct work *work = atomic_exchange(&ticket->work, NULL);
+        if (work == NULL) {
+            mem_free(ticket);
+            continue;
+        }
+        work->run(work);
+        loop_post(work->loop, &work->done); /* work can be gone after this */
+    }
+    return arg;
+}
+
+/* Fewer than wanted will do, but not none: a need of our own, as in mem_alloc. */
+static void start_threads(void)
+{
+    pthread_t thread;
+    unsigned started = 0;
+    sem_init(&waiting, 0, 0);
+    while (started < thread_count && pthread_create(&thread, NULL, thread_main, NULL) == 0) {
+        pthread_detach(thread);
+        started++;
+    }
+    if (started == 0)
+        abort();
+}
+
+void work_set_threads(unsigned count)
+{
+    thread_count = count;
+}
+
+/* ---- on the loop ---- */
+
+static void on_done(struct loop *loop, struct loop_message *message)
+{
+    struct work *work = container_of(message, struct work, done);
+    int err = work->ticket == NULL ? UV_ECANCELED : 0;
+    mem_free(work->ticket);
+    work->ticket = NULL;
+    loop->works--;
+    work->on_done(work, err); /* may free it, or start it again */
+}
+
+static void add_ticket(struct work_ticket *ticket)
+{
+    ticket->next = atomic_load(&added);
+    while (!atomic_compare_exchange_weak(&added, &ticket->next, ticket))
+        ; /* another loop was faster */
+    sem_post(&waiting);
 }
 
 void work_start(struct work *work, struct loop *loop)
 {
-    int err = uv_queue_work(&loop->uv, &work->request, on_thread, on_after);
-    assert(err == 0); /* it only refuses a request without a function */
-    (void)err;
+    pthread_once(&once, start_threads);
+    work->loop = loop;
+    work->done.run = on_done;
+    work->ticket = mem_alloc(sizeof(*work->ticket));
+    atomic_init(&work->ticket->work, work);
+    loop->works++;
+    add_ticket(work->ticket);
 }
 
 void work_cancel(struct work *work)
 {
-    uv_cancel((uv_req_t *)&work->request);
+    if (work->ticket == NULL || atomic_exchange(&work->ticket->work, NULL) == NULL)
+        return;          /* it is over, or has begun */
+    work->ticket = NULL; /* it is the thread's now */
+    loop_post(work->loop, &work->done);
 }

@@ -61,6 +61,11 @@ static void undo(struct wait *wait)
     work_cancel(&scrypt->work);
 }
 
+static void lose(struct wait *wait)
+{
+    scrypt_free(wait->source);
+}
+
 static int finish(lua_State *L, struct wait *wait)
 {
     struct scrypt *scrypt = wait->source;
@@ -103,6 +108,7 @@ static int crypto_scrypt(lua_State *L)
     scrypt->work.run = run;
     scrypt->work.on_done = on_done;
     wait->undo = undo;
+    wait->lost = lose;
     wait->finish = finish;
     wait->source = scrypt;
     work_start(&scrypt->work, vm_of(L)->loop);

@@ -396,6 +396,7 @@ int main(void)
     test_file();
     test_listener();
     test_client();
+    test_work();
     log_stop();
     for (int kind = 0; kind < TALLY_KINDS; kind++)
         failures += tally_count((enum tally_kind)kind) != 0;

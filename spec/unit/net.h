@@ -46,5 +46,6 @@ void test_end(void);
 void test_file(void);
 void test_listener(void);
 void test_client(void);
+void test_work(void);
 
 #endif

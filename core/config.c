@@ -186,7 +186,10 @@ int config_load(struct config *config, const struct config_inputs *inputs, struc
         choose_environment(config, inputs->mode, error) || load_file(config, inputs, error) ||
         load_environment(config, error) || load_overrides(config, inputs, error))
         return -1;
-    return config_finish(config, error);
+    if (config_finish(config, error))
+        return -1;
+    config_make_settings(config);
+    return 0;
 }
 
 void config_free(struct config *config)
@@ -198,6 +201,7 @@ void config_free(struct config *config)
             mem_free(config->sources[i]);
     }
     mem_free(config->sources);
+    mem_free(config->settings);
     mem_free(config->state);
     mem_free(config->file);
     mem_free(config->environment);

@@ -1,6 +1,6 @@
 /* The settings: one table (config_schema.c) names every key, its type, default and meaning; values
  * come from the defaults, config.lua, the environment and the command line, each above the one
- * before. Filled once by main, read by everybody else. */
+ * before. Once filled they never change: a reload fills another set (renewal.h). */
 #ifndef CONFIG_H
 #define CONFIG_H
 
@@ -71,9 +71,11 @@ struct config {
     struct config_list secrets;
     char *state; /* owned; the folder of the control socket */
 
-    char *file;        /* the config.lua that was read, or NULL */
-    char *environment; /* which block of it applies besides `default` */
-    char **sources;    /* for each key of the schema, where its value came from */
+    char *file;               /* the config.lua that was read, or NULL */
+    char *environment;        /* which block of it applies besides `default` */
+    char **sources;           /* for each key of the schema, where its value came from */
+    struct setting *settings; /* the effective values for Lua, config_key_count of them; they point
+                                 into this */
 };
 
 enum config_type {
@@ -131,8 +133,10 @@ void config_show_value(const struct config *config, const struct config_key *key
                        struct bytes *text);
 void config_print(const struct config *config); /* what `neap config` writes to stdout */
 
-/* The effective values for Lua (core.config): config_key_count of them, pointing into `config`. */
-void config_settings(const struct config *config, struct setting *settings);
+/* For config*.c and renewal.c. */
+const struct config_key *config_find(const char *name); /* NULL: there is none */
+void config_copy_value(struct config *to, const struct config *from, const struct config_key *key);
+void config_make_settings(struct config *config);
 
 /* For config*.c: resolves "0 = as many as" values and checks addresses; an error as above. */
 int config_finish(struct config *config, struct bytes *error);

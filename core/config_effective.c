@@ -158,8 +158,10 @@ static struct setting make_setting(const struct config_key *key, const void *slo
     return setting;
 }
 
-void config_settings(const struct config *config, struct setting *settings)
+void config_make_settings(struct config *config)
 {
+    if (!config->settings)
+        config->settings = mem_calloc(config_key_count * sizeof *config->settings);
     for (size_t i = 0; i < config_key_count; i++)
-        settings[i] = make_setting(&config_keys[i], config_at(config, &config_keys[i]));
+        config->settings[i] = make_setting(&config_keys[i], config_at(config, &config_keys[i]));
 }

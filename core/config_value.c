@@ -18,7 +18,7 @@ int config_refuse(struct bytes *error, const char *format, ...)
     return -1;
 }
 
-static const struct config_key *find_key(const char *name)
+const struct config_key *config_find(const char *name)
 {
     for (size_t i = 0; i < config_key_count; i++)
         if (strcmp(config_keys[i].name, name) == 0)
@@ -156,7 +156,7 @@ static void set_source(struct config *config, const struct config_key *key, cons
 int config_set(struct config *config, const char *name, int index, const char *value,
                const char *where, struct bytes *error)
 {
-    const struct config_key *key = find_key(name);
+    const struct config_key *key = config_find(name);
     if (!key) {
         bytes_printf(error, "%s: unknown setting %s", where, name);
         config_suggest(name, error);
@@ -179,6 +179,25 @@ int config_set(struct config *config, const char *name, int index, const char *v
                              value);
     set_source(config, key, where);
     return 0;
+}
+
+void config_copy_value(struct config *to, const struct config *from, const struct config_key *key)
+{
+    void *slot = (char *)to + key->offset;
+    const void *value = config_at(from, key);
+    if (key->type == CONFIG_LIST || key->type == CONFIG_SECRETS) {
+        const struct config_list *list = value;
+        config_list_clear(slot);
+        for (size_t i = 0; i < list->count; i++)
+            list_add(slot, list->items[i], strlen(list->items[i]));
+    } else if (key->type == CONFIG_TEXT) {
+        set_text(slot, *(char *const *)value);
+    } else if (key->type == CONFIG_BOOL) {
+        *(bool *)slot = *(const bool *)value;
+    } else {
+        *(uint64_t *)slot = *(const uint64_t *)value;
+    }
+    set_source(to, key, from->sources[key - config_keys]);
 }
 
 static void show_number(const struct config_key *key, uint64_t number, struct bytes *text)

@@ -50,30 +50,42 @@ static void free_if_over(struct inquiry *inquiry)
     mem_free(inquiry);
 }
 
-static void send_answer(struct inquiry *inquiry, const char *error)
+/* A member of the answer. */
+static void add_text(struct inquiry *inquiry, const char *name, const char *text, size_t len)
+{
+    bytes_printf(&inquiry->out, ",\"%s\":", name);
+    if (quote_json(&inquiry->out, text, len) < 0)
+        bytes_append_text(&inquiry->out, "\"see the log\"");
+}
+
+static void send_answer(struct inquiry *inquiry, const char *error, const struct bytes *notes)
 {
     if (inquiry->is_answered)
         return;
     inquiry->is_answered = true;
     loop_clear_deadline(inquiry->control->loop, &inquiry->limit);
     bytes_append_text(&inquiry->out, "]");
-    if (error) {
-        bytes_append_text(&inquiry->out, ",\"error\":");
-        if (quote_json(&inquiry->out, error, strlen(error)) < 0)
-            bytes_append_text(&inquiry->out, "\"it failed, see the log\"");
-    }
+    if (error)
+        add_text(inquiry, "error", error, strlen(error));
+    if (notes && notes->len > 0)
+        add_text(inquiry, "notes", notes->data, notes->len);
     bytes_append_text(&inquiry->out, "}\n");
     conn_write(&inquiry->conn, inquiry->out.data, inquiry->out.len);
     conn_finish(&inquiry->conn);
 }
 
-void inquiry_finish(struct inquiry *inquiry, const char *error)
+void *inquiry_owner(struct inquiry *inquiry)
+{
+    return inquiry->control->owner;
+}
+
+void inquiry_finish(struct inquiry *inquiry, const char *error, const struct bytes *notes)
 {
     inquiry->away--;
     if (inquiry->is_closed)
         free_if_over(inquiry);
     else
-        send_answer(inquiry, error);
+        send_answer(inquiry, error, notes);
 }
 
 static void on_limit(struct deadline *deadline)
@@ -82,7 +94,7 @@ static void on_limit(struct deadline *deadline)
     char text[80];
     snprintf(text, sizeof text, "%d of %d workers do not answer, see the log", inquiry->away,
              inquiry->asked);
-    send_answer(inquiry, text);
+    send_answer(inquiry, text, NULL);
 }
 
 /* ---- asking the workers ---- */
@@ -104,7 +116,7 @@ static void on_answered(struct loop *loop, struct loop_message *message)
     if (inquiry->is_closed)
         free_if_over(inquiry);
     else if (inquiry->away == 0)
-        send_answer(inquiry, NULL);
+        send_answer(inquiry, NULL, NULL);
 }
 
 static void on_answer(void *arg, const char *answer, size_t len)
@@ -143,7 +155,7 @@ static void ask_workers(struct inquiry *inquiry)
     }
     loop_set_deadline(control->loop, &inquiry->limit, ANSWER_MS);
     if (inquiry->away == 0)
-        send_answer(inquiry, NULL);
+        send_answer(inquiry, NULL, NULL);
 }
 
 /* The line is complete, and ends with a NUL. */
@@ -152,7 +164,7 @@ static void begin(struct inquiry *inquiry)
     struct control *control = inquiry->control;
     bytes_printf(&inquiry->out, "{%s,\"answers\":[", control->about);
     if (strcmp(inquiry->in.data, "hello") == 0) {
-        send_answer(inquiry, NULL);
+        send_answer(inquiry, NULL, NULL);
     } else if (strcmp(inquiry->in.data, "reload") == 0) {
         inquiry->away++;
         control->events->reload(control->owner, inquiry);

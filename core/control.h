@@ -14,7 +14,7 @@ struct inquiry;
 struct control_events {
     /* The next worker after `place` (from 0, moved on), NULL when there are no more. */
     struct worker *(*next_worker)(void *owner, int *place);
-    /* Reloads, then calls inquiry_finish, with the error or NULL. */
+    /* Reloads, then calls inquiry_finish. */
     void (*reload)(void *owner, struct inquiry *inquiry);
 };
 
@@ -35,6 +35,8 @@ void control_open(struct control *control, struct loop *loop, const char *dir,
                   const char *listening);
 void control_close(struct control *control); /* before loop_deinit */
 
-void inquiry_finish(struct inquiry *inquiry, const char *error);
+void *inquiry_owner(struct inquiry *inquiry); /* of its control */
+/* `error` or NULL; `notes`: lines that are worth knowing, if any. */
+void inquiry_finish(struct inquiry *inquiry, const char *error, const struct bytes *notes);
 
 #endif

@@ -227,18 +227,23 @@ static void on_phase_done(struct generation *gen, enum generation_phase phase, b
     ending_phase_done(has_served ? &lineage->draining : &lineage->discarded, phase);
 }
 
+void lineage_set_times(struct lineage *lineage, uint64_t drain_ms, uint64_t grace_ms)
+{
+    lineage->draining.drain_ms = lineage->discarded.drain_ms = drain_ms;
+    lineage->draining.grace_ms = lineage->discarded.grace_ms = grace_ms;
+}
+
 void lineage_init(struct lineage *lineage, uint64_t drain_ms, uint64_t grace_ms)
 {
     struct ending ending = {.loop = lineage->loop,
                             .http = lineage->http,
                             .on_phase_done = on_phase_done,
-                            .on_notified = on_notified,
-                            .drain_ms = drain_ms,
-                            .grace_ms = grace_ms};
+                            .on_notified = on_notified};
     ending_init(&ending);
     lineage->draining = lineage->discarded = ending;
     lineage->draining.on_ended = on_drained;
     lineage->discarded.on_ended = on_discarded;
+    lineage_set_times(lineage, drain_ms, grace_ms);
     lineage->discard_job.run = on_nothing_to_discard;
     lineage->build_job.run = on_build_turn;
     pthread_mutex_init(&lineage->watch_lock, NULL);

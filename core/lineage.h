@@ -51,6 +51,7 @@ struct lineage {
 
 /* The caller has set what is above the blank line. */
 void lineage_init(struct lineage *lineage, uint64_t drain_ms, uint64_t grace_ms);
+void lineage_set_times(struct lineage *lineage, uint64_t drain_ms, uint64_t grace_ms);
 void lineage_close(struct lineage *lineage);  /* it must be settled, all requests over */
 void lineage_deinit(struct lineage *lineage); /* after the last lineage_watch */
 

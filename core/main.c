@@ -84,7 +84,8 @@ static void size_thread_pools(const struct config *config)
     setenv("UV_THREADPOOL_SIZE", count, 0);
 }
 
-static int run(const struct cli *cli, const struct config *config)
+static int run(const struct cli *cli, const struct config *config,
+               const struct config_inputs *inputs)
 {
     char exe[PATH_MAX];
     char lua_dir[PATH_MAX];
@@ -102,7 +103,8 @@ static int run(const struct cli *cli, const struct config *config)
         setvbuf(stdout, NULL, _IOLBF, 0); /* who watches the output of a server wants to see its
                                              lines */
     log_start((enum log_level)config->log.level, (enum log_format)config->log.format);
-    const struct server_options options = {.cli = cli, .config = config, .lua_dir = lua_dir};
+    const struct server_options options = {
+        .cli = cli, .config = config, .inputs = inputs, .lua_dir = lua_dir};
     int exit_code = server_run(&options);
     log_stop();
     return exit_code;
@@ -124,8 +126,8 @@ static int load_and_run(const struct cli *cli)
     struct config config;
     struct bytes error;
     bytes_init(&error);
-    int exit_code =
-        config_load(&config, &inputs, &error) == 0 ? run(cli, &config) : explain_config(&error);
+    int exit_code = config_load(&config, &inputs, &error) == 0 ? run(cli, &config, &inputs)
+                                                               : explain_config(&error);
     bytes_deinit(&error);
     config_free(&config);
     return exit_code;

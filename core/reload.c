@@ -62,6 +62,7 @@ static void end(struct reload *reload, const char *error)
     struct list wishes;
     loop_clear_deadline(reload->loop, &reload->limit);
     reload->state = RELOAD_IDLE;
+    reload->events->on_end(reload->owner, error == NULL);
     list_take(&wishes, &reload->wishes);
     tell_all(reload, &wishes, error); /* may wish another */
     if (reload->state == RELOAD_IDLE && !list_is_empty(&reload->pending))
@@ -90,16 +91,35 @@ static void fail(struct reload *reload)
     mem_free(error);
 }
 
+/* NULL: they are wrong, reload->error says why. */
+static const struct config *read_settings(struct reload *reload)
+{
+    struct bytes error;
+    bytes_init(&error);
+    bytes_append_text(&error, "neap: ");
+    const struct config *config = reload->events->on_begin(reload->owner, &error);
+    if (!config)
+        reload->error = mem_strndup(error.data, error.len);
+    bytes_deinit(&error);
+    return config;
+}
+
 static void begin(struct reload *reload)
 {
     list_take(&reload->wishes, &reload->pending);
     reload->last++;
     reload->began_ms = loop_now_ms(reload->loop);
+    const struct config *config = read_settings(reload);
+    if (!config) {
+        fail(reload);
+        return;
+    }
     reload->state = RELOAD_BUILDING;
     reload->awaited = reload->worker_count;
+    reload->startup_ms = config->timeouts.startup;
     loop_set_deadline(reload->loop, &reload->limit, reload->startup_ms);
     for (int i = 0; i < reload->worker_count; i++)
-        worker_build(reload->workers[i], reload->last);
+        worker_build(reload->workers[i], reload->last, config);
 }
 
 static enum worker_order awaited_order(const struct reload *reload)

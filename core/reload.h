@@ -4,6 +4,7 @@
 #ifndef RELOAD_H
 #define RELOAD_H
 
+#include "base/bytes.h"
 #include "base/list.h"
 #include "net/loop.h"
 #include "worker.h"
@@ -22,11 +23,19 @@ enum reload_state {
     RELOAD_STOPPED /* the server stops: no more of it */
 };
 
+/* What the server does for it. */
+struct reload_events {
+    /* The settings for what is about to be built; NULL, with the reason in `error`: it fails. */
+    const struct config *(*on_begin)(void *owner, struct bytes *error);
+    void (*on_end)(void *owner, bool serves); /* before those who wait are told */
+};
+
 struct reload {
     struct loop *loop;
+    const struct reload_events *events;
+    void *owner;
     struct worker *const *workers;
     int worker_count;
-    uint64_t startup_ms;
 
     enum reload_state state;
     int serving; /* number of the generation that serves */
@@ -34,6 +43,7 @@ struct reload {
     int awaited; /* answers to the step under way */
     char *error; /* why it is being discarded, owned */
     uint64_t began_ms;
+    uint64_t startup_ms; /* what it may take until it hands over */
     struct deadline limit;
     struct list wishes;  /* who waits for the one under way ... */
     struct list pending; /* ... and who came meanwhile: for the next one */
@@ -42,8 +52,8 @@ struct reload {
 /* The caller has set what is above the blank line. */
 void reload_init(struct reload *reload);
 void reload_deinit(struct reload *reload);
-/* Reloads, after one that is under way. on_done (may be NULL) is called once, perhaps from inside
- * when the server stops. */
+/* Reloads, after one that is under way. on_done (may be NULL) is called once, perhaps from inside:
+ * when the settings are wrong or the server stops. */
 void reload_start(struct reload *reload, reload_done_fn on_done, void *arg);
 /* What is being built is out of date: gives it up, if it is still being built, for the next. */
 void reload_restart(struct reload *reload);

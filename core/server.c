@@ -12,8 +12,8 @@
 #include "net/signals.h"
 #include "net/threads.h"
 #include "reload.h"
+#include "renewal.h"
 #include "script/library.h"
-#include "script/settings.h"
 #include "script/watchdog.h"
 #include "sockets.h"
 #include "worker.h"
@@ -37,7 +37,7 @@ enum server_stage {
 
 struct server {
     struct server_options options;
-    const struct config *config;
+    const struct config *config; /* in effect */
     struct loop loop;
     struct signals signals;
     enum server_stage stage;
@@ -57,13 +57,13 @@ struct server {
     uint64_t swept_ms; /* when topics nobody uses were last looked for */
     struct sockets sockets;
     struct control control;
-    struct setting *settings; /* for Lua */
-    struct worker **workers;  /* NULL once joined */
+    struct worker **workers; /* NULL once joined */
     int worker_count;
     int alive;
     int ready;   /* booted, and wait for the others */
     int serving; /* accept connections */
     struct reload reload;
+    struct renewal renewal; /* of the settings */
     struct develop develop; /* of `neap dev` */
 };
 
@@ -320,11 +320,7 @@ static struct worker *start_worker(struct server *server, int index)
                        .number = 1,
                        .worker = index + 1,
                        .workers = server->worker_count,
-                       .mode = cli->mode,
-                       .config_file = server->config->file,
-                       .environment = server->config->environment,
-                       .settings = server->settings,
-                       .setting_count = config_key_count},
+                       .mode = cli->mode},
         .config = server->config,
         .hub = server->hub,
         .shelf = server->shelf,
@@ -356,6 +352,25 @@ static int start_workers(struct server *server)
     }
     return 0;
 }
+
+/* --- reloading --- */
+
+static const struct config *on_reload_begin(void *owner, struct bytes *error)
+{
+    struct server *server = owner;
+    return renewal_begin(&server->renewal, error);
+}
+
+static void on_reload_end(void *owner, bool serves)
+{
+    struct server *server = owner;
+    renewal_end(&server->renewal, serves);
+    server->config = server->renewal.config;
+    shelf_set_limit(server->shelf, server->config->limits.stores);
+}
+
+static const struct reload_events reload_events = {.on_begin = on_reload_begin,
+                                                   .on_end = on_reload_end};
 
 /* --- neap dev --- */
 
@@ -405,8 +420,16 @@ static struct worker *next_worker(void *owner, int *place)
 static void on_reloaded(void *arg, int generation, const char *error)
 {
     struct inquiry *inquiry = arg;
+    const struct server *server = inquiry_owner(inquiry);
+    struct bytes notes;
     (void)generation;
-    inquiry_finish(inquiry, error);
+    bytes_init(&notes);
+    if (error)
+        bytes_printf(&notes, "generation %d goes on serving\n", server->reload.serving);
+    else
+        bytes_append(&notes, server->renewal.notes.data, server->renewal.notes.len);
+    inquiry_finish(inquiry, error, &notes);
+    bytes_deinit(&notes);
 }
 
 static void on_reload(void *owner, struct inquiry *inquiry)
@@ -483,8 +506,6 @@ static void server_init(struct server *server, const struct server_options *opti
 {
     *server = (struct server){.options = *options, .config = options->config};
     server->worker_count = options->cli->is_serving ? (int)options->config->workers : 1;
-    server->settings = mem_calloc(config_key_count * sizeof *server->settings);
-    config_settings(options->config, server->settings);
     server->hub = hub_new();
     server->shelf = shelf_new(options->config->limits.stores);
     quota_init(&server->output, "limits.output", (size_t)options->config->limits.output);
@@ -492,9 +513,12 @@ static void server_init(struct server *server, const struct server_options *opti
     server->threads = threads_new((unsigned)options->config->task_threads);
     server->library = library_new(options->lua_dir);
     server->reload = (struct reload){.loop = &server->loop,
-                                     .worker_count = server->worker_count,
-                                     .startup_ms = options->config->timeouts.startup};
+                                     .events = &reload_events,
+                                     .owner = server,
+                                     .worker_count = server->worker_count};
     reload_init(&server->reload);
+    server->renewal = (struct renewal){.inputs = options->inputs, .config = options->config};
+    renewal_init(&server->renewal);
     deadline_init(&server->limit, on_limit);
     deadline_init(&server->tick, on_tick);
 }
@@ -519,7 +543,7 @@ static void server_deinit(struct server *server)
     hub_free(server->hub);
     shelf_free(server->shelf);
     mem_free(server->workers);
-    mem_free(server->settings);
+    renewal_deinit(&server->renewal);
 }
 
 int server_run(const struct server_options *options)

@@ -12,8 +12,9 @@
 
 struct server_options {
     const struct cli *cli;
-    const struct config *config;
-    const char *lua_dir; /* the folder that holds neap/init.lua */
+    const struct config *config;        /* of the start */
+    const struct config_inputs *inputs; /* where it came from, for reloads */
+    const char *lua_dir;                /* the folder that holds neap/init.lua */
 };
 
 struct server;

@@ -50,6 +50,7 @@ struct worker {
     struct outlet *outlet;   /* its side of all topics */
     struct slots websockets; /* of all its generations, for handles */
     struct worker_options options;
+    const struct config *config; /* in effect */
     struct loop loop;
     pthread_t thread;
     enum worker_phase phase;
@@ -58,7 +59,8 @@ struct worker {
     struct listener *listeners; /* one per address while serving */
     struct deadline look;       /* while stopping */
     struct order orders[WORKER_ORDERS];
-    int build_number; /* for WORKER_BUILD */
+    int build_number;                  /* for WORKER_BUILD */
+    const struct config *build_config; /* and from WORKER_SWITCH on */
     struct report booted;
     struct report serving;
     struct report stop_wanted;
@@ -91,7 +93,7 @@ static struct generation *main_of(const struct worker *worker)
 
 static bool has_listeners(const struct worker *worker)
 {
-    for (size_t i = 0; worker->listeners && i < worker->options.config->listen.count; i++)
+    for (size_t i = 0; worker->listeners && i < worker->config->listen.count; i++)
         if (worker->listeners[i].is_open)
             return true;
     return false;
@@ -112,7 +114,7 @@ static void on_empty(struct http_server *http)
 
 static void stop_accepting(struct worker *worker)
 {
-    for (size_t i = 0; worker->listeners && i < worker->options.config->listen.count; i++)
+    for (size_t i = 0; worker->listeners && i < worker->config->listen.count; i++)
         listener_stop(&worker->listeners[i], NULL);
 }
 
@@ -246,12 +248,12 @@ static void on_accept(struct listener *listener, int fd)
 static bool is_full(struct listener *listener)
 {
     const struct worker *worker = listener->owner;
-    return (uint64_t)tally_count(TALLY_CONN) >= worker->options.config->limits.connections;
+    return (uint64_t)tally_count(TALLY_CONN) >= worker->config->limits.connections;
 }
 
 static int open_listeners(struct worker *worker)
 {
-    size_t count = worker->options.config->listen.count;
+    size_t count = worker->config->listen.count;
     int result = 0;
     worker->listeners = mem_calloc(count * sizeof *worker->listeners);
     for (size_t i = 0; i < count; i++) {
@@ -276,6 +278,51 @@ static void begin_serving(struct worker *worker)
     report(worker, &worker->serving);
     if (worker->serving_err == 0)
         lineage_switch(&worker->lineage); /* before anything is accepted */
+}
+
+/* --- settings --- */
+
+static struct http_limits http_limits_of(const struct config *config)
+{
+    return (struct http_limits){
+        .header_bytes = (uint32_t)config->limits.header_bytes,
+        .header_line = (uint32_t)config->limits.header_line,
+        .header_count = (uint32_t)config->limits.headers,
+        .uri = (uint32_t)config->limits.uri,
+        .underscores = (enum header_underscores)config->headers.underscores,
+        .chunk_extensions = (uint32_t)config->limits.chunk_extensions,
+        .body = config->limits.body,
+        .body_rate = (uint32_t)config->limits.body_rate,
+        .body_window_ms = (uint32_t)config->timeouts.body_window,
+        .gzip_min = config->compress.enabled ? config->compress.min : 0,
+        .header_ms = (uint32_t)config->timeouts.header,
+        .idle_ms = (uint32_t)config->timeouts.idle,
+        .write_ms = (uint32_t)config->timeouts.write,
+    };
+}
+
+/* For the generations that are built from now on. */
+static void set_generation_options(struct worker *worker, const struct config *config)
+{
+    struct generation_options *options = &worker->lineage.options;
+    options->config_file = config->file;
+    options->environment = config->environment;
+    options->settings = config->settings;
+    options->setting_count = config_key_count;
+    options->vm.memory_limit = (size_t)config->limits.memory;
+    options->vm.watch_log_ms = (uint32_t)config->watchdog.log;
+    options->vm.watch_raise_ms = (uint32_t)config->watchdog.raise;
+    options->vm.cancel_grace_ms = (uint32_t)config->timeouts.grace;
+}
+
+static void use_config(struct worker *worker, const struct config *config)
+{
+    const struct http_limits limits = http_limits_of(config);
+    worker->config = config;
+    worker->loop.linger_ms = (uint32_t)config->timeouts.linger;
+    worker->http.events = handler_events(config->log.access);
+    http_server_set_limits(&worker->http, &limits);
+    lineage_set_times(&worker->lineage, config->timeouts.drain, config->timeouts.grace);
 }
 
 /* --- reloading --- */
@@ -305,9 +352,13 @@ static void reload_step(struct worker *worker, enum worker_order order)
     if (worker->phase != PHASE_SERVING)
         return; /* it stops, and so does the reload */
     switch (order) {
-    case WORKER_BUILD: lineage_build(lineage, worker->build_number); break;
+    case WORKER_BUILD:
+        set_generation_options(worker, worker->build_config);
+        lineage_build(lineage, worker->build_number);
+        break;
     case WORKER_HAND_OVER: lineage_hand_over(lineage); break;
     case WORKER_SWITCH:
+        use_config(worker, worker->build_config);
         lineage_switch(lineage);
         answer(worker, WORKER_SWITCH, NULL);
         break;
@@ -414,28 +465,8 @@ static void on_stop_wanted(struct generation *gen, int exit_code)
     report(worker, &worker->stop_wanted);
 }
 
-static struct http_limits http_limits_of(const struct config *config)
-{
-    return (struct http_limits){
-        .header_bytes = (uint32_t)config->limits.header_bytes,
-        .header_line = (uint32_t)config->limits.header_line,
-        .header_count = (uint32_t)config->limits.headers,
-        .uri = (uint32_t)config->limits.uri,
-        .underscores = (enum header_underscores)config->headers.underscores,
-        .chunk_extensions = (uint32_t)config->limits.chunk_extensions,
-        .body = config->limits.body,
-        .body_rate = (uint32_t)config->limits.body_rate,
-        .body_window_ms = (uint32_t)config->timeouts.body_window,
-        .gzip_min = config->compress.enabled ? config->compress.min : 0,
-        .header_ms = (uint32_t)config->timeouts.header,
-        .idle_ms = (uint32_t)config->timeouts.idle,
-        .write_ms = (uint32_t)config->timeouts.write,
-    };
-}
-
 static void open_lineage(struct worker *worker)
 {
-    const struct config *config = worker->options.config;
     struct generation_options *options = &worker->lineage.options;
     worker->outlet = outlet_new(worker->options.hub, &worker->loop);
     slots_init(&worker->websockets);
@@ -443,21 +474,17 @@ static void open_lineage(struct worker *worker)
     options->on_stop_wanted = on_stop_wanted;
     options->vm.loop = &worker->loop;
     options->vm.http_limits = &worker->http.limits; /* set by our caller */
-    options->vm.memory_limit = (size_t)config->limits.memory;
-    options->vm.watch_log_ms = (uint32_t)config->watchdog.log;
-    options->vm.watch_raise_ms = (uint32_t)config->watchdog.raise;
-    options->vm.cancel_grace_ms = (uint32_t)config->timeouts.grace;
     options->vm.outlet = worker->outlet;
     options->vm.shelf = worker->options.shelf;
     options->vm.websockets = &worker->websockets;
+    set_generation_options(worker, worker->config);
 }
 
 static void *worker_main(void *arg)
 {
     struct worker *worker = arg;
-    const struct config *config = worker->options.config;
-    const struct http_limits limits = http_limits_of(config);
-    const struct http_events events = handler_events(config->log.access);
+    const struct http_limits limits = http_limits_of(worker->config);
+    const struct http_events events = handler_events(worker->config->log.access);
     open_lineage(worker);
     http_server_init(&worker->http, &worker->loop, &limits, &events, NULL);
     lineage_build(&worker->lineage, worker->options.generation.number);
@@ -478,6 +505,7 @@ static struct worker *worker_new(const struct worker_options *options)
 {
     struct worker *worker = mem_calloc(sizeof *worker);
     worker->options = *options;
+    worker->config = options->config;
     deadline_init(&worker->look, on_look);
     worker->lineage = (struct lineage){.loop = &worker->loop,
                                        .http = &worker->http,
@@ -501,7 +529,7 @@ static struct worker *worker_new(const struct worker_options *options)
 static void worker_free(struct worker *worker)
 {
     for (size_t i = 0;
-         worker->options.fds && !worker->listeners && i < worker->options.config->listen.count; i++)
+         worker->options.fds && !worker->listeners && i < worker->config->listen.count; i++)
         close(worker->options.fds[i]); /* it never came to serving */
     lineage_deinit(&worker->lineage);
     for (int i = 0; i < WORKER_ORDERS; i++)
@@ -539,9 +567,10 @@ void worker_order(struct worker *worker, enum worker_order order)
     loop_post(&worker->loop, &worker->orders[order].message);
 }
 
-void worker_build(struct worker *worker, int number)
+void worker_build(struct worker *worker, int number, const struct config *config)
 {
     worker->build_number = number;
+    worker->build_config = config;
     worker_order(worker, WORKER_BUILD);
 }
 

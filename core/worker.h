@@ -37,11 +37,11 @@ struct worker_events {
 };
 
 struct worker_options {
-    struct generation_options generation; /* .vm.loop and .owner are set by the worker */
-    const struct config *config;
-    struct hub *hub;      /* all topics */
-    struct shelf *shelf;  /* all stores */
-    struct quota *output; /* for all loops, see net/loop.h */
+    struct generation_options generation; /* what the settings say of it is set by the worker */
+    const struct config *config;          /* of the start */
+    struct hub *hub;                      /* all topics */
+    struct shelf *shelf;                  /* all stores */
+    struct quota *output;                 /* for all loops, see net/loop.h */
     struct quota *input;
     int argc; /* arguments of the command */
     char *const *argv;
@@ -56,9 +56,11 @@ struct worker *worker_start(const struct worker_options *options); /* NULL: no t
                                                                       (logged) */
 void worker_order(struct worker *worker, enum worker_order order); /* each has an effect once,
                                                                       but those of a reload */
-void worker_build(struct worker *worker, int number);              /* WORKER_BUILD */
-void worker_watch(struct worker *worker);                          /* every WATCHDOG_TICK_MS */
-void worker_join(struct worker *worker);                           /* after on_stopped; frees it */
+/* WORKER_BUILD, with the settings that come into effect by WORKER_SWITCH. They must stay until all
+ * workers have switched again or discarded, those of the start until it ends. */
+void worker_build(struct worker *worker, int number, const struct config *config);
+void worker_watch(struct worker *worker); /* every WATCHDOG_TICK_MS */
+void worker_join(struct worker *worker);  /* after on_stopped; frees it */
 void *worker_owner(const struct worker *worker);
 struct loop *worker_loop(struct worker *worker); /* for loop_post */
 /* On the worker's thread: what serves now; NULL before and after. */

@@ -214,9 +214,14 @@ static void init_has_ended(void)
     pthread_condattr_destroy(&attr);
 }
 
-void log_start(enum log_level lowest, enum log_format format)
+void log_set_level(enum log_level lowest)
 {
     atomic_store(&the_log.lowest, lowest);
+}
+
+void log_start(enum log_level lowest, enum log_format format)
+{
+    log_set_level(lowest);
     if (atomic_load(&the_log.state) != LOG_DIRECT)
         return; /* runs already, or its writer is stuck for good */
     bool is_terminal = isatty(STDERR_FILENO);

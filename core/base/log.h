@@ -19,6 +19,7 @@ struct log_field {
 };
 
 void log_start(enum log_level lowest, enum log_format format); /* before the first line */
+void log_set_level(enum log_level lowest);                     /* any time, any thread */
 void log_stop(void); /* writes what is queued, at most 2 s */
 int log_wants(enum log_level level);
 /* Any thread. Control characters are escaped; newlines, as in a traceback, are kept by pretty. */

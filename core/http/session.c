@@ -402,6 +402,18 @@ void http_server_drain(struct http_server *server, void (*on_empty)(struct http_
         on_empty(server);
 }
 
+void http_server_set_limits(struct http_server *server, const struct http_limits *limits)
+{
+    uint64_t now_ms = loop_now_ms(server->loop);
+    uint32_t old_ms = server->limits.idle_ms;
+    server->limits = *limits;
+    list_each (link, &server->idle) {
+        struct session *session = container_of(link, struct session, link);
+        uint64_t due_ms = session->deadline.due_ms - old_ms + limits->idle_ms;
+        loop_set_deadline(server->loop, &session->deadline, due_ms > now_ms ? due_ms - now_ms : 0);
+    }
+}
+
 void http_server_abort(struct http_server *server)
 {
     close_all(&server->idle);

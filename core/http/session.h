@@ -9,6 +9,9 @@
 /* Serves the connected socket. 0 or an error (the fd is closed). */
 int session_open(struct http_server *server, int fd, bool is_unix);
 
+/* From now on; a session between two requests has the new time for that. */
+void http_server_set_limits(struct http_server *server, const struct http_limits *limits);
+
 /* The end: */
 void http_server_drain(struct http_server *server, void (*on_empty)(struct http_server *server));
 void http_server_abort(struct http_server *server); /* close every connection now */

@@ -6,10 +6,15 @@
 #include <errno.h>
 #include <string.h>
 
+void shelf_set_limit(struct shelf *shelf, uint64_t memory_limit)
+{
+    atomic_store_explicit(&shelf->limit, memory_limit, memory_order_relaxed);
+}
+
 struct shelf *shelf_new(uint64_t memory_limit)
 {
     struct shelf *shelf = mem_calloc(sizeof(*shelf));
-    shelf->limit = memory_limit;
+    shelf_set_limit(shelf, memory_limit);
     hash_seed_init(&shelf->seed);
     pthread_mutex_init(&shelf->lock, NULL);
     list_init(&shelf->stores);
@@ -58,7 +63,7 @@ int shelf_charge(struct shelf *shelf, uint64_t before, uint64_t after)
     uint64_t wanted;
     do {
         wanted = used - before + after;
-        if (after > before && wanted > shelf->limit)
+        if (after > before && wanted > atomic_load_explicit(&shelf->limit, memory_order_relaxed))
             return -ENOSPC;
     } while (!atomic_compare_exchange_weak_explicit(&shelf->used, &used, wanted,
                                                     memory_order_relaxed, memory_order_relaxed));

@@ -17,7 +17,8 @@ struct store_value {
     size_t len;
 };
 
-struct shelf *shelf_new(uint64_t memory_limit); /* of all stores together */
+struct shelf *shelf_new(uint64_t memory_limit);                   /* of all stores together */
+void shelf_set_limit(struct shelf *shelf, uint64_t memory_limit); /* what is there stays */
 void shelf_free(struct shelf *shelf);
 uint64_t shelf_used(const struct shelf *shelf); /* bytes, with what managing them takes */
 struct store *shelf_store(struct shelf *shelf, const char *name, size_t len); /* found or made;

@@ -21,7 +21,7 @@ struct store {
 };
 
 struct shelf {
-    uint64_t limit;
+    _Atomic uint64_t limit;
     _Atomic uint64_t used;
     struct hash_seed seed;
     pthread_mutex_t lock; /* guards the list */

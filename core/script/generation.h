@@ -15,7 +15,8 @@ struct generation_options {
     int number; /* 1 for the first, grows with each reload */
     int worker; /* 1..workers */
     int workers;
-    const char *mode;        /* "run", "exec", ... */
+    const char *mode; /* "run", "exec", ... */
+    /* Only generation_new reads these: */
     const char *config_file; /* or NULL */
     const char *environment; /* its block */
     const struct setting *settings;
@@ -50,8 +51,8 @@ enum generation_phase {
 typedef void (*generation_phase_fn)(struct generation *gen, enum generation_phase phase,
                                     bool is_clean);
 
-/* On the worker's thread. What `options` points at must outlive the generation. NULL: out of
- * memory, or neap.core could not be made (logged). */
+/* On the worker's thread. What `options` points at must outlive the generation, but for the
+ * settings. NULL: out of memory, or neap.core could not be made (logged). */
 struct generation *generation_new(const struct generation_options *options);
 /* Runs require("neap.boot").main(mode, ...) as a task. on_booted is called once, never from inside.
  */

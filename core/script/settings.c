@@ -1,19 +1,40 @@
 /* config.lua in, core.config out. The file runs with the standard library, because it is the
- * operator's own and often asks os.getenv for secrets; its state is gone before the first worker
- * starts. */
+ * operator's own and often asks os.getenv for secrets; its state is gone before a worker sees the
+ * values. */
 #include "script/settings.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
 #include <string.h>
+#include <time.h>
+
+#define RUN_MAX_S 5           /* for the file to run */
+#define COUNT_INTERVAL 100000 /* instructions of Lua between two looks at the clock */
 
 struct reading {
     const char *file;
     const struct settings_reader *reader;
     struct bytes *error;
     const char *block;
+    time_t until_s;
     int result; /* -1 once a callback has refused */
 };
+
+static time_t now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
+
+/* A file that does not come to its end would hold up the main thread for ever. */
+static void on_count(lua_State *L, lua_Debug *debug)
+{
+    const struct reading *reading = *(struct reading **)lua_getextraspace(L);
+    (void)debug;
+    if (now_s() > reading->until_s)
+        luaL_error(L, "%s has run for %d s without an end", reading->file, RUN_MAX_S);
+}
 
 /* Gives the value on top to the reader. */
 static int give_value(lua_State *L, struct reading *reading, const char *key, int index)
@@ -117,12 +138,15 @@ static int read_file(lua_State *L)
 
 int settings_read(const char *file, const struct settings_reader *reader, struct bytes *error)
 {
-    struct reading reading = {.file = file, .reader = reader, .error = error};
+    struct reading reading = {
+        .file = file, .reader = reader, .error = error, .until_s = now_s() + RUN_MAX_S};
     lua_State *L = luaL_newstate();
     if (!L) {
         bytes_append_text(error, "out of memory");
         return -1;
     }
+    *(struct reading **)lua_getextraspace(L) = &reading;
+    lua_sethook(L, on_count, LUA_MASKCOUNT, COUNT_INTERVAL);
     lua_pushcfunction(L, read_file);
     lua_pushlightuserdata(L, &reading);
     if (lua_pcall(L, 1, 0, 0) != LUA_OK) {

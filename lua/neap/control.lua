@@ -172,7 +172,8 @@ function shows.errors(answer, id)
   end)
 end
 
-function shows.reload()
+function shows.reload(answer)
+  if answer.notes then io.stdout:write(answer.notes) end
   print("reloaded")
   return 0
 end
@@ -227,7 +228,9 @@ function control.run(command, ...)
   local line = table.concat({command, table.unpack(args)}, " ")
   local answer, err = ask(server, line, command == "reload" and RELOAD_SECONDS or nil)
   if not answer then return 1, ("neap: cannot ask the server with pid %d: %s\n"):format(server, err) end
-  if answer.error then return 1, ("neap: %s\n"):format(answer.error) end
+  if answer.error then
+    return 1, ("neap: %s\n%s"):format(answer.error:gsub("^neap: ", ""):gsub("%s+$", ""), answer.notes or "")
+  end
   return shows[command](answer, table.unpack(args))
 end
 

@@ -89,6 +89,7 @@ end
 ---@field workers integer? default 2
 ---@field command string? default "run"; "dev" is the other one that serves
 ---@field target string? what is served; default app.lua of its folder
+---@field is_configured boolean? its config.lua says where to listen and how many workers there are, not the command line
 
 ---Starts any command of neap; does not wait for anything but the process to exist.
 ---@param words string[] the arguments of neap
@@ -132,7 +133,8 @@ function server.start(opts)
   local files = {}
   for name, text in pairs(opts.files or {}) do files[name] = text end
   files["app.lua"] = opts.app or files["app.lua"]
-  local words = {opts.command or "run", "--port", "0", "--workers", tostring(opts.workers or 2)}
+  local words = {opts.command or "run"}
+  if not opts.is_configured then words = {words[1], "--port", "0", "--workers", tostring(opts.workers or 2)} end
   for _, word in ipairs(opts.args or {}) do words[#words + 1] = word end
   words[#words + 1] = opts.target or "app.lua"
   local self = server.spawn(words, {files = files, env = opts.env, prefix = opts.prefix})

@@ -8,6 +8,9 @@ local static = require "neap.static"
 
 local apps = {}
 
+-- The names of the applications of a folder that is served; each is at /<name>. For pages that lead to them.
+apps.served = {} ---@type string[]
+
 local DEFAULT_DIR = "apps"
 local WELCOME = "welcome" -- the app that also answers at /
 
@@ -80,18 +83,18 @@ end
 
 local function load_all(dir, names)
   local neap = require "neap"
-  local root, count = neap.app(), 0
+  local root = neap.app()
   add_path(dir)
   for _, name in ipairs(names) do
     local is_app = name:sub(-1) == "/" and name:sub(1, 1) ~= "."
     local sub = is_app and load_dir(dir .. "/" .. name:sub(1, -2))
     if sub then
-      count = count + 1
+      table.insert(apps.served, (name:sub(1, -2)))
       if name == WELCOME .. "/" then root:mount("/", sub) end
       root:mount("/" .. name:sub(1, -2), sub)
     end
   end
-  if count == 0 then
+  if #apps.served == 0 then
     fail("%s: there is no app.lua and no controllers/ in it or in one of its subfolders. `neap new NAME` makes an app. "
       .. "The smallest is a Lua file that returns one:\n    local neap = require \"neap\"\n    local app = neap.app()\n"
       .. "    app:get(\"/\", function() return \"hello\" end)\n    return app", dir)

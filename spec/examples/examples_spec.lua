@@ -130,21 +130,3 @@ describe("examples/", function()
     end
   end)
 end)
-
-describe("apps/welcome", function()
-  after_each(server.stop_all)
-
-  it("does what it says", function() try_all("apps/welcome/app.lua") end)
-
-  it("is at / when no other app is, with its style", function()
-    local s = server.start {target = ROOT .. "/apps"}
-    local status, page = s:get("/")
-    assert.equal(200, status)
-    assert.is_nil(page:find("{%l+}"), "a fact is missing")
-    local style = assert(page:match('<link rel="stylesheet" href="([^"]+)">'))
-    local css_status, _, head = s:get(style)
-    assert.equal(200, css_status)
-    assert.matches("Content%-Type: text/css", head)
-    assert.equal(200, (s:get("/welcome")))
-  end)
-end)

@@ -36,6 +36,7 @@ struct ask {
     struct loop *home;
     struct inquiry *inquiry;
     const char *text; /* the inquiry's line */
+    int open;         /* questions under way */
     struct bytes answer;
 };
 
@@ -122,20 +123,33 @@ static void on_answered(struct loop *loop, struct loop_message *message)
 static void on_answer(void *arg, const char *answer, size_t len)
 {
     struct ask *ask = arg;
+    if (ask->answer.len > 0 && len > 0)
+        bytes_append_text(&ask->answer, ",");
     bytes_append(&ask->answer, answer, len);
+    if (--ask->open > 0)
+        return;
     ask->message.run = on_answered;
     loop_post(ask->home, &ask->message);
 }
 
-/* There, on the worker's thread. */
+static void ask_vm(struct ask *ask, struct vm *vm)
+{
+    if (!vm)
+        return;
+    ask->open++;
+    question_ask(vm, ask->text, on_answer, ask);
+}
+
+/* There, on the worker's thread. What an old generation does is of interest; all else is the new
+ * one's business. */
 static void on_asked(struct loop *loop, struct loop_message *message)
 {
     struct ask *ask = container_of(message, struct ask, message);
-    struct vm *vm = worker_vm(loop->owner);
-    if (vm)
-        question_ask(vm, ask->text, on_answer, ask);
-    else
-        on_answer(ask, NULL, 0);
+    ask->open = 1; /* this function */
+    ask_vm(ask, worker_vm(loop->owner));
+    if (strcmp(ask->text, "ps") == 0)
+        ask_vm(ask, worker_old_vm(loop->owner));
+    on_answer(ask, NULL, 0);
 }
 
 static void ask_workers(struct inquiry *inquiry)

@@ -596,6 +596,12 @@ struct vm *worker_vm(const struct worker *worker)
     return main_of(worker) ? generation_vm(main_of(worker)) : NULL;
 }
 
+struct vm *worker_old_vm(const struct worker *worker)
+{
+    const struct generation *old = worker->lineage.draining.gen;
+    return old ? generation_vm(old) : NULL;
+}
+
 void *worker_owner(const struct worker *worker)
 {
     return worker->options.owner;

@@ -65,6 +65,7 @@ void *worker_owner(const struct worker *worker);
 struct loop *worker_loop(struct worker *worker); /* for loop_post */
 /* On the worker's thread: what serves now; NULL before and after. */
 struct vm *worker_vm(const struct worker *worker);
-int worker_number(const struct worker *worker); /* from 1 */
+struct vm *worker_old_vm(const struct worker *worker); /* what served before, until it has ended */
+int worker_number(const struct worker *worker);        /* from 1 */
 
 #endif

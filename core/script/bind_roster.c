@@ -1,4 +1,5 @@
-/* core.task.list: every task that lives, for `neap ps`. */
+/* core.task.list and core.task.clients: every task that lives, and who is being served, for `neap
+ * ps`. */
 #include "script/core.h"
 
 #include "script/origin.h"
@@ -72,8 +73,19 @@ static int task_list(lua_State *L)
     return 1;
 }
 
+/* clients() -> how many requests, how many WebSockets, this state still has to answer */
+static int task_clients(lua_State *L)
+{
+    const struct vm *vm = vm_of(L);
+    lua_pushinteger(L, vm->requests);
+    lua_pushinteger(L, vm->websockets);
+    return 2;
+}
+
 int bind_roster(lua_State *L)
 {
+    lua_pushcfunction(L, task_clients);
+    lua_setfield(L, -2, "clients");
     lua_pushcfunction(L, task_list);
     lua_setfield(L, -2, "list");
     return 0;

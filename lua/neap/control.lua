@@ -116,7 +116,29 @@ end
 
 local shows = {}
 
+-- While an old generation has not ended: what it still has to do.
+local function show_generations(answers)
+  local newest, is_alone = {}, true
+  for _, one in ipairs(answers) do
+    local before = newest[one.worker]
+    if before then is_alone = false end
+    newest[one.worker] = math.max(before or 0, one.generation)
+  end
+  if is_alone then return end
+  show(answers, {"WORKER", "GENERATION", "STATE", "REQUESTS", "WEBSOCKETS", "TASKS"}, function(one)
+    return {tostring(one.worker), tostring(one.generation),
+      one.generation == newest[one.worker] and "serving" or "draining", tostring(one.requests),
+      tostring(one.websockets), tostring(#one.tasks)}
+  end)
+  print()
+end
+
 function shows.ps(answer)
+  table.sort(answer.answers, function(a, b)
+    if a.worker ~= b.worker then return a.worker < b.worker end
+    return a.generation < b.generation
+  end)
+  show_generations(answer.answers)
   return show(gather(answer, "tasks"), {"WORKER", "GENERATION", "STATUS", "AGE", "NAME", "OWNER", "WHERE"},
     function(task)
       return {tostring(task.worker), tostring(task.generation), task.status, age(task.age), task.name,

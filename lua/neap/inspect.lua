@@ -13,7 +13,8 @@ function questions.ps()
   for _, task in ipairs(core.task.list()) do
     if task.name ~= "control" then tasks[#tasks + 1] = task end
   end
-  return {tasks = tasks}
+  local requests, websockets = core.task.clients()
+  return {tasks = json.array(tasks), requests = requests, websockets = websockets}
 end
 
 -- Topics belong to the process: one worker is enough.

@@ -5,6 +5,7 @@ local json = require "neap.json"
 local net = require "neap.net"
 local server = require "spec.support.server"
 local task = require "neap.task"
+local ws = require "spec.support.ws"
 
 local APP = [[
   local neap = require "neap"
@@ -15,6 +16,7 @@ local APP = [[
   app:get("/news", function() return neap.res.poll("news") end)
   app:get("/feed", function() return neap.res.events("news") end)
   app:get("/fail", function() error("no luck") end)
+  app:ws("/ws", {message = function() neap.task.sleep(60) end})
   app:get("/spin", function() local from = neap.task.now() repeat until neap.task.now() > from + 5 end)
   return app
 ]]
@@ -70,6 +72,22 @@ describe("the control socket", function()
     local out = shows("waiting", "ps")
     assert.matches("WORKER  GENERATION  STATUS", out)
     assert.matches("\n[12] +1 +waiting +%d+%.%d s +%S*/wait.*app%.lua:5\n", out)
+  end)
+
+  it("shows both generations while the old one drains, and what it waits for", function()
+    local s = start {workers = 1}
+    assert.is_nil(neap("ps").out:find("serving", 1, true))
+    ask(s, "/wait")
+    shows("/wait", "ps")
+    local socket = ws.open(s, "/ws")
+    socket:send("work")
+    shows("websocket", "ps")
+    assert.is_true((s:reload()))
+    local out = shows("draining", "ps")
+    assert.matches("WORKER +GENERATION +STATE +REQUESTS +WEBSOCKETS +TASKS\n1 +1 +draining +1 +1 +%d+\n1 +2 +serving +0 +0 +%d+\n", out)
+    assert.matches("\n1 +1 +waiting +%S+ s +%S*/wait.*app%.lua:5\n", out)
+    assert.matches("\n1 +1 +waiting +%S+ s +[^\n]*app%.lua:9\n", out)
+    socket:close()
   end)
 
   it("lists topics: subscribers by transport, and what they hold", function()

@@ -367,6 +367,8 @@ static void on_reload_end(void *owner, bool serves)
     renewal_end(&server->renewal, serves);
     server->config = server->renewal.config;
     shelf_set_limit(server->shelf, server->config->limits.stores);
+    quota_set_most(&server->output, (size_t)server->config->limits.output);
+    quota_set_most(&server->input, (size_t)server->config->limits.input);
 }
 
 static const struct reload_events reload_events = {.on_begin = on_reload_begin,

@@ -14,6 +14,11 @@ void quota_init(struct quota *quota, const char *name, size_t most)
     *quota = (struct quota){.name = name, .most = most};
 }
 
+void quota_set_most(struct quota *quota, size_t most)
+{
+    atomic_store_explicit(&quota->most, most, memory_order_relaxed);
+}
+
 /* In whole steps: who was given room has it for the few bytes that end what it writes. */
 static size_t counted(size_t bytes)
 {
@@ -22,7 +27,8 @@ static size_t counted(size_t bytes)
 
 static bool fits(const struct quota *quota, size_t used, size_t more)
 {
-    return used <= quota->most && more <= quota->most - used;
+    size_t most = atomic_load_explicit(&quota->most, memory_order_relaxed);
+    return used <= most && more <= most - used;
 }
 
 bool quota_change(struct quota *quota, size_t before, size_t after)

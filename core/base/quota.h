@@ -15,13 +15,14 @@
 
 struct quota {
     const char *name; /* of its setting, for the log */
-    size_t most;
+    _Atomic size_t most;
     _Atomic size_t used;
     _Atomic uint64_t refused;
     _Atomic uint64_t quiet_until_ms; /* no line in the log before */
 };
 
 void quota_init(struct quota *quota, const char *name, size_t most);
+void quota_set_most(struct quota *quota, size_t most); /* what is held already stays */
 /* A holder of `before` bytes will hold `after`. False: there is no room for so many, and it does
  * not. */
 bool quota_change(struct quota *quota, size_t before, size_t after);

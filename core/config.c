@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #define ENV_PREFIX "NEAP_"
-#define DEFAULT_FILE "config.lua"
 
 /* Variables of ours that are no settings. */
 static const char *const other_variables[] = {
@@ -70,9 +69,9 @@ static int on_file_other(void *arg, const char *name, bool is_table, struct byte
 static int load_file(struct config *config, const struct config_inputs *inputs, struct bytes *error)
 {
     const char *file = inputs->file ? inputs->file : getenv("NEAP_CONFIG");
-    if (!file && access(DEFAULT_FILE, F_OK) != 0)
+    if (!file && access(CONFIG_DEFAULT_FILE, F_OK) != 0)
         return 0;
-    struct loading loading = {.config = config, .file = file ? file : DEFAULT_FILE};
+    struct loading loading = {.config = config, .file = file ? file : CONFIG_DEFAULT_FILE};
     const char *const blocks[] = {"default", config->environment, NULL};
     const struct settings_reader reader = {
         .blocks = blocks, .on_value = on_file_value, .on_other = on_file_other, .arg = &loading};

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define CONFIG_DEFAULT_FILE "config.lua" /* of the current folder */
+
 struct setting;
 
 struct config_list {

@@ -11,9 +11,41 @@
 #include <sys/stat.h>
 
 #define NAME "neap.dev"
+#define FILES_NAME "neap.dev.files"
 #define SETTLE_MS 30   /* after the first of several changes */
 #define MISSING_MS 500 /* while the folder is not there */
+#define LEARN_MS 300   /* between two looks for modules that a handler has required by now */
 #define DEFAULT_DIR "apps"
+
+/* ---- what is elsewhere ---- */
+
+static void learn(struct develop *develop)
+{
+    struct bytes names, path;
+    bytes_init(&names);
+    bytes_init(&path);
+    store_keys(develop->files, loop_now_ms(develop->loop), &names);
+    for (size_t at = 0; names.len != develop->learnt && at < names.len;) {
+        uint32_t len;
+        memcpy(&len, names.data + at, sizeof len);
+        bytes_clear(&path);
+        bytes_append(&path, names.data + at + sizeof len, len);
+        bytes_append(&path, "", 1);
+        sources_add(&develop->sources, path.data);
+        at += sizeof len + len;
+        loop_set_deadline(develop->loop, &develop->look, 0);
+    }
+    develop->learnt = names.len;
+    bytes_deinit(&path);
+    bytes_deinit(&names);
+}
+
+static void on_learn(struct deadline *deadline)
+{
+    struct develop *develop = container_of(deadline, struct develop, learn);
+    learn(develop);
+    loop_set_deadline(develop->loop, &develop->learn, LEARN_MS);
+}
 
 /* ---- telling pages ---- */
 
@@ -53,6 +85,7 @@ void develop_tell(struct develop *develop, int serving, int failed, const char *
     struct published published;
     if (!develop->topic)
         return;
+    learn(develop); /* what has just been loaded, or could not be */
     bytes_init(&state);
     write_state(&state, serving, failed, develop->changed, error);
     const struct publication news = {.form = MESSAGE_JSON, .data = state.data, .len = state.len};
@@ -119,16 +152,20 @@ static void find_root(struct develop *develop, const char *target)
         snprintf(develop->root, sizeof develop->root, ".");
 }
 
-void develop_start(struct develop *develop, const char *target, struct hub *hub,
-                   struct shelf *shelf)
+void develop_start(struct develop *develop, const char *target, const char *config_file,
+                   struct hub *hub, struct shelf *shelf)
 {
     find_root(develop, target);
     fswatch_init(&develop->watch, develop->loop, on_change);
     sources_init(&develop->sources, develop->root);
+    sources_add(&develop->sources, config_file);
     deadline_init(&develop->look, on_look);
+    deadline_init(&develop->learn, on_learn);
     develop->topic = topic_open(hub, NAME, strlen(NAME), NULL);
     develop->store = shelf_store(shelf, NAME, strlen(NAME));
+    develop->files = shelf_store(shelf, FILES_NAME, strlen(FILES_NAME));
     look(develop);
+    on_learn(&develop->learn);
     develop_tell(develop, 1, 0, NULL);
 }
 
@@ -137,6 +174,7 @@ void develop_stop(struct develop *develop)
     if (!develop->topic)
         return;
     loop_clear_deadline(develop->loop, &develop->look);
+    loop_clear_deadline(develop->loop, &develop->learn);
     fswatch_close(&develop->watch);
     sources_deinit(&develop->sources);
     topic_drop(develop->topic);

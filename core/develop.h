@@ -18,16 +18,19 @@ struct develop {
     char root[4096]; /* the folder that is watched */
     struct fswatch watch;
     struct sources sources;
-    struct deadline look; /* soon after a change: there are often several */
-    unsigned changed;     /* kinds, since pages were told last */
+    struct deadline look;  /* soon after a change: there are often several */
+    unsigned changed;      /* kinds, since pages were told last */
+    struct store *files;   /* names of what is to be watched elsewhere, by lua/neap/watched.lua */
+    struct deadline learn; /* looks for new ones among them */
+    size_t learnt;         /* bytes of their names */
     struct topic *topic;
     struct store *store;
 };
 
 /* The caller has set what is above the blank line. `target` is what the command serves, NULL: the
- * folder apps/. */
-void develop_start(struct develop *develop, const char *target, struct hub *hub,
-                   struct shelf *shelf);
+ * folder apps/; `config_file` has its settings, or none yet. */
+void develop_start(struct develop *develop, const char *target, const char *config_file,
+                   struct hub *hub, struct shelf *shelf);
 void develop_stop(struct develop *develop); /* also when it was not started */
 /* Generation `serving` serves. `error`: because `failed` could not be loaded, else NULL. */
 void develop_tell(struct develop *develop, int serving, int failed, const char *error);

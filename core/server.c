@@ -402,8 +402,9 @@ static void start_developing(struct server *server)
                                        .on_code = on_code_changed,
                                        .on_assets = on_assets_changed,
                                        .owner = server};
-    develop_start(&server->develop, cli->arg_count > 0 ? cli->args[0] : NULL, server->hub,
-                  server->shelf);
+    const char *config_file = server->config->file ? server->config->file : CONFIG_DEFAULT_FILE;
+    develop_start(&server->develop, cli->arg_count > 0 ? cli->args[0] : NULL, config_file,
+                  server->hub, server->shelf);
 }
 
 /* --- the control socket --- */

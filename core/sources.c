@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define FOLDERS_MAX 2000       /* watched at most */
+#define EXTRAS_MAX 1000        /* paths elsewhere */
 #define DEPTH_MAX 16           /* folders in folders */
 #define CONTENT_MAX (1u << 20) /* bytes; of a larger file, time and size are looked at instead */
 
@@ -28,6 +29,13 @@ struct file {
     uint64_t content;
     unsigned kind;
     unsigned round; /* in which it was seen last */
+};
+
+/* A path elsewhere. */
+struct extra {
+    struct list link;
+    bool is_known; /* was looked at before */
+    char path[];
 };
 
 /* ---- what counts ---- */
@@ -110,7 +118,7 @@ static void look_at_file(struct sources *sources, const char *path, const struct
     if (!is_new && is_same_stat(&file->info, info))
         return;
     uint64_t content = read_content(sources, path, info);
-    if (is_new || content != file->content)
+    if (is_new ? !sources->is_quiet : content != file->content)
         sources->changed |= kind;
     file->info = *info;
     file->content = content;
@@ -167,6 +175,39 @@ static void look_at_folder(struct sources *sources, const char *path, bool is_vi
         free(entries);
 }
 
+/* The last part of a path. */
+static const char *name_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* The folder it is in tells when it goes and comes back. */
+static void watch_parent(struct sources *sources, const char *path)
+{
+    char dir[PATH_MAX];
+    struct stat info;
+    int len = (int)(name_of(path) - path);
+    snprintf(dir, sizeof dir, "%.*s", len > 0 ? len : 1, len > 0 ? path : ".");
+    if (stat(dir, &info) == 0)
+        sources->on_folder(dir, sources->arg);
+}
+
+static void look_at_extra(struct sources *sources, struct extra *extra)
+{
+    struct stat info;
+    const char *name = name_of(extra->path);
+    watch_parent(sources, extra->path); /* before it is read */
+    sources->is_quiet = !extra->is_known;
+    extra->is_known = true;
+    if (stat(extra->path, &info) != 0)
+        return;
+    if (S_ISDIR(info.st_mode))
+        look_at_folder(sources, extra->path, strcmp(name, "views") == 0, 1);
+    else if (kind_of(name, false))
+        look_at_file(sources, extra->path, &info, kind_of(name, false));
+}
+
 /* Takes out what was not seen in this round; all of it in round 0. */
 static void sweep(struct sources *sources)
 {
@@ -190,9 +231,31 @@ unsigned sources_look(struct sources *sources, void (*on_folder)(const char *pat
     sources->folders = 0;
     sources->on_folder = on_folder;
     sources->arg = arg;
+    sources->is_quiet = false;
     look_at_folder(sources, sources->root, false, 0);
+    list_each (link, &sources->extras)
+        look_at_extra(sources, container_of(link, struct extra, link));
     sweep(sources);
     return sources->changed;
+}
+
+static bool is_extra(const struct sources *sources, const char *path)
+{
+    list_each (link, &sources->extras)
+        if (strcmp(container_of(link, struct extra, link)->path, path) == 0)
+            return true;
+    return false;
+}
+
+void sources_add(struct sources *sources, const char *path)
+{
+    size_t size = strlen(path) + 1;
+    if (size > PATH_MAX || sources->extra_count >= EXTRAS_MAX || is_extra(sources, path))
+        return;
+    struct extra *extra = mem_calloc(sizeof *extra + size);
+    memcpy(extra->path, path, size);
+    list_push(&sources->extras, &extra->link);
+    sources->extra_count++;
 }
 
 void sources_init(struct sources *sources, const char *root)
@@ -200,11 +263,14 @@ void sources_init(struct sources *sources, const char *root)
     *sources = (struct sources){.root = root};
     hash_seed_init(&sources->seed);
     table_init(&sources->files);
+    list_init(&sources->extras);
 }
 
 void sources_deinit(struct sources *sources)
 {
     sources->round = 0;
     sweep(sources);
+    for (struct list *link; (link = list_shift(&sources->extras));)
+        mem_free(container_of(link, struct extra, link));
     table_deinit(&sources->files);
 }

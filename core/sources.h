@@ -1,10 +1,14 @@
-/* The files below a folder that make up an application: what of them has changed since the last
- * look, by content. Files that an application writes itself (a database, a log) are none. */
+/* The files below a folder, and some elsewhere, that make up an application: what of them has
+ * changed since the last look, by content. Files that an application writes itself (a database, a
+ * log) are none. */
 #ifndef SOURCES_H
 #define SOURCES_H
 
 #include "base/hash.h"
+#include "base/list.h"
 #include "base/table.h"
+
+#include <stdbool.h>
 
 enum {
     SOURCES_CODE = 1,   /* Lua: has to be loaded anew */
@@ -18,6 +22,9 @@ struct sources {
     struct table files;
     unsigned round;
     unsigned changed;
+    bool is_quiet;      /* what is new now has only not been known before */
+    struct list extras; /* paths elsewhere */
+    int extra_count;
     int folders; /* seen in this round */
     void (*on_folder)(const char *path, void *arg);
     void *arg;
@@ -25,6 +32,9 @@ struct sources {
 
 void sources_init(struct sources *sources, const char *root);
 void sources_deinit(struct sources *sources);
+/* From the next look on, a file or folder elsewhere, which need not be there (any more). Again: no
+ * effect. */
+void sources_add(struct sources *sources, const char *path);
 /* Looks at everything, calling on_folder for each folder; the kinds of which a file has changed,
  * come or gone. Of the first look the result means nothing. */
 unsigned sources_look(struct sources *sources, void (*on_folder)(const char *path, void *arg),

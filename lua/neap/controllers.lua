@@ -9,6 +9,7 @@ local action = require "neap.action"
 local core = require "neap.core"
 local pattern = require "neap.pattern"
 local route = require "neap.route"
+local watched = require "neap.watched"
 
 local controllers = {}
 
@@ -165,6 +166,7 @@ end
 ---@return true? ok nil when the folder cannot be read
 ---@return string? err
 function controllers.load(app, dir, prefix)
+  watched.add(dir)
   local files, err = list_files(dir)
   if not files then return nil, err end
   for _, file in ipairs(files) do load_file(app, dir .. "/" .. file .. ".lua", file, prefix) end

@@ -14,6 +14,7 @@ local awaited = {}
 local function search_source(name)
   local path, reason = package.searchpath(name, package.path)
   if not path then return reason end
+  if name ~= "neap" and not name:find("^neap%.") then require("neap.watched").add(path) end
   local chunk, message = core.load_file(path)
   if not chunk then
     error(("error loading module '%s' from file '%s':\n\t%s"):format(name, path, message), 0)

@@ -78,6 +78,40 @@ describe("neap dev", function()
     assert.matches("two deeper", (select(2, s:get("/"))))
   end)
 
+  it("watches what is elsewhere and was loaded: modules, also those that break or are gone, and config.lua", function()
+    local s = server.start {command = "dev", target = "site/app.lua", workers = 1, files = {
+      ["site/app.lua"] = [[
+        package.path = "shared/?.lua;" .. package.path
+        local neap = require "neap"
+        local app = neap.app()
+        local words = require "words"
+        app:get("/", function() return words end)
+        app:get("/late", function() return require "late" end)
+        app:get("/title", function() return require("neap.config").app.title or "none" end)
+        return app]],
+      ["shared/words.lua"] = "return 'one'", ["shared/late.lua"] = "return 'late one'",
+    }}
+    becomes(s, "one")
+    s:write("shared/words.lua", "return 'two'")
+    becomes(s, "two")
+    s:write("shared/words.lua", "return '")
+    assert(server.poll(20, function() return state(s).error end))
+    becomes(s, "two")
+    s:write("shared/words.lua", "return 'three'")
+    becomes(s, "three")
+    s:write("shared/words.lua", false)
+    assert(server.poll(20, function() return state(s).error end))
+    s:write("shared/words.lua", "return 'three'") -- as it was
+    assert(server.poll(20, function() return not state(s).error end), s:log())
+    becomes(s, "late one", "/late") -- not loaded before a handler asked for it
+    assert(server.poll(20, function()
+      s:write("shared/late.lua", "return 'late two'")
+      return select(2, s:get("/late")) == "late two"
+    end), s:log())
+    s:write("config.lua", "return {default = {app = {title = 'set'}}}")
+    becomes(s, "set", "/title")
+  end)
+
   it("minds the content, not the time of a file; and no files that are no sources", function()
     local s = start()
     os.execute(("touch %s/app.lua"):format(s.dir))

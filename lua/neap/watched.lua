@@ -1,0 +1,14 @@
+-- What `neap dev` has to watch besides the application's folder: modules, controllers, views and static files that are
+-- elsewhere. The core (develop.c) finds their names in a store, and minds only those that it does not watch anyway.
+local core = require "neap.core"
+
+local watched = {}
+
+local NAME = "neap.dev.files"
+
+---@param path string a file, or a folder
+function watched.add(path)
+  if core.mode == "dev" then core.store(NAME):add(path, true) end
+end
+
+return watched

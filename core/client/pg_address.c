@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/list.h"
+#include "base/log.h"
 #include "net/work.h"
 
 #include <libpq-fe.h>
@@ -24,51 +25,80 @@ struct pg_address {
     void *owner; /* NULL: nobody waits any more */
     char *dsn;
     PQconninfoOption *options; /* what the connection string says */
-    struct bytes hosts;        /* names, one for each number in `numbers` */
-    struct bytes numbers;
+    int count;                 /* of items in each of these lists; 0: libpq looks by itself */
+    struct bytes hosts, numbers, ports;
     char *error; /* NULL: none. From malloc, as libpq's */
 };
 
 /* ---- on a thread of the pool ---- */
 
-static void add(struct bytes *list, const char *item)
+static void add_item(struct bytes *list, int place, const char *item)
 {
-    if (list->len > 0)
+    if (place > 0)
         bytes_append(list, ",", 1);
     bytes_append_text(list, item);
 }
 
-static int add_numbers(struct pg_address *address, const char *host, int most)
+static void add(struct pg_address *address, const char *host, const char *number, const char *port)
+{
+    add_item(&address->hosts, address->count, host);
+    add_item(&address->numbers, address->count, number);
+    add_item(&address->ports, address->count, port);
+    address->count++;
+}
+
+static int add_numbers(struct pg_address *address, const char *host, const char *port)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
     char number[NI_MAXHOST];
+    int most = ADDRESSES_MAX;
     int err = getaddrinfo(host, NULL, &hints, &found);
     if (err)
         return err;
     for (const struct addrinfo *info = found; info && most > 0; info = info->ai_next, most--) {
         if (getnameinfo(info->ai_addr, info->ai_addrlen, number, sizeof(number), NULL, 0,
-                        NI_NUMERICHOST) != 0)
-            continue;
-        add(&address->hosts, host);
-        add(&address->numbers, number);
+                        NI_NUMERICHOST) == 0)
+            add(address, host, number, port);
     }
     freeaddrinfo(found);
     return 0;
 }
 
-/* One name may have several addresses; of several names each has one, as ports belong to them. */
-static void look_up_all(struct pg_address *address, const char *hosts)
+/* The folder of a UNIX socket, or an abstract one; empty: the usual folder. */
+static bool is_path(const char *host)
 {
-    int most = strchr(hosts, ',') ? 1 : ADDRESSES_MAX;
-    char *list = mem_strdup(hosts), *rest = list, *host;
-    while (!address->error && (host = strsep(&rest, ",")) != NULL) {
-        int err = *host ? add_numbers(address, host, most) : EAI_NONAME;
-        if (err)
-            address->error = strdup(gai_strerror(err));
+    return !*host || *host == '/' || *host == '@';
+}
+
+/* Of several hosts, those without an address are left out. A single port is that of all. */
+static void look_up_all(struct pg_address *address, const char *hosts, const char *ports)
+{
+    char *host_list = mem_strdup(hosts), *host_rest = host_list, *host;
+    char *port_list = mem_strdup(ports), *port_rest = port_list, *port = port_list;
+    int err = 0;
+    while ((host = strsep(&host_rest, ",")) != NULL) {
+        char *next = strsep(&port_rest, ",");
+        port = next ? next : port;
+        if (is_path(host))
+            add(address, host, "", port);
+        else if ((err = add_numbers(address, host, port)) != 0)
+            log_debug("pg: %s: %s", host, gai_strerror(err));
     }
-    mem_free(list);
+    if (address->count == 0)
+        address->error = strdup(gai_strerror(err ? err : EAI_NONAME));
     bytes_append(&address->hosts, "", 1); /* the NUL */
     bytes_append(&address->numbers, "", 1);
+    bytes_append(&address->ports, "", 1);
+    mem_free(host_list);
+    mem_free(port_list);
+}
+
+static int count_items(const char *list)
+{
+    int count = 1;
+    for (; *list; list++)
+        count += *list == ',';
+    return count;
 }
 
 static const char *option(const struct pg_address *address, const char *name)
@@ -80,19 +110,28 @@ static const char *option(const struct pg_address *address, const char *name)
     return NULL;
 }
 
+/* Of the connection string or the environment; "": none. */
+static const char *setting(const struct pg_address *address, const char *name, const char *variable)
+{
+    const char *value = option(address, name);
+    if (!value)
+        value = getenv(variable);
+    return value ? value : "";
+}
+
 static void run(struct work *work)
 {
     struct pg_address *address = container_of(work, struct pg_address, work);
     address->options = PQconninfoParse(address->dsn, &address->error);
     if (!address->options)
         return;
-    const char *host = option(address, "host");
-    if (!host)
-        host = getenv("PGHOST");
-    bool is_path = host && strpbrk(host, "/@");
-    bool has_number = option(address, "hostaddr") || getenv("PGHOSTADDR");
-    if (host && *host && !is_path && !has_number)
-        look_up_all(address, host);
+    const char *hosts = setting(address, "host", "PGHOST");
+    const char *ports = setting(address, "port", "PGPORT");
+    bool has_numbers = *setting(address, "hostaddr", "PGHOSTADDR") != 0;
+    bool has_name = count_items(hosts) > 1 || !is_path(hosts);
+    bool fits = count_items(ports) == 1 || count_items(ports) == count_items(hosts);
+    if (has_name && !has_numbers && fits) /* else it is libpq's to say what is wrong */
+        look_up_all(address, hosts, ports);
 }
 
 /* ---- on the loop ---- */
@@ -106,6 +145,7 @@ static void on_done(struct work *work, int err)
     PQconninfoFree(address->options);
     bytes_deinit(&address->hosts);
     bytes_deinit(&address->numbers);
+    bytes_deinit(&address->ports);
     free(address->error);
     mem_free(address->dsn);
     mem_free(address);
@@ -145,9 +185,10 @@ struct pg_conn *pg_address_connect(const struct pg_address *address)
         if (one->val)
             SET(one->keyword, one->val);
     }
-    if (address->numbers.len > 0) {
+    if (address->count > 0) {
         SET("host", address->hosts.data);
         SET("hostaddr", address->numbers.data);
+        SET("port", address->ports.data);
     }
 #undef SET
     names[count] = values[count] = NULL;

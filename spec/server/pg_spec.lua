@@ -52,7 +52,7 @@ describe("neap.pg", function()
     local sum = 0
     for row in db:rows("SELECT n FROM generate_series(1, 20000) AS n") do sum = sum + row.n end
     assert.equal(200010000, sum)
-    for row in db:rows("SELECT n FROM generate_series(1, 100000000) AS n") do
+    for row in db:rows("SELECT generate_series(1, 100000000) AS n") do
       if row.n == 10 then break end
     end
     assert.same({{one = 1}}, db:query("SELECT 1 AS one"))
@@ -173,6 +173,69 @@ describe("neap.pg", function()
       return t.status == "done"
     end)
     assert.equal("one", topic:wait {after = start, timeout = 1}[1])
+  end)
+
+  -- A database by what its connection string says beside the user and the database.
+  local function at(words, ...)
+    return pg.connect(("user=spec dbname=postgres " .. words):format(...))
+  end
+
+  it("goes from host to host until one answers", function()
+    for _, words in ipairs {
+      "host=127.0.0.1,127.0.0.1 port=1,%d", "host=nowhere.invalid,localhost port=1,%d", "host=localhost,nowhere.invalid port=%d",
+      "host=/nowhere,localhost port=%d", "host=localhost,127.0.0.1 port=%d target_session_attrs=read-write",
+    } do
+      local db <close> = at(words, peer.port)
+      assert.same({{one = 1}}, assert(db:query("SELECT 1 AS one")))
+    end
+    local nowhere <close> = at("host=nowhere.invalid,127.0.0.1 port=1")
+    assert.matches("refused", select(2, nowhere:query("SELECT 1")))
+    local nameless <close> = at("host=nowhere.invalid,elsewhere.invalid")
+    assert.matches("not known", select(2, nameless:query("SELECT 1")))
+    local writable <close> = at("host=localhost port=%d target_session_attrs=standby", peer.port)
+    assert.matches("standby", select(2, writable:query("SELECT 1")))
+  end)
+
+  it("speaks TLS, and trusts only who is vouched for, under the right name", function()
+    if not peer.ca then return pending("needs openssl") end
+    local cipher = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+    local plain <close> = pg.connect(peer.url)
+    assert.same({{ssl = false}}, plain:query(cipher))
+    for _, words in ipairs {"sslmode=require", "sslmode=verify-full sslrootcert=" .. peer.ca} do
+      local db <close> = at("host=localhost port=%d %s", peer.port, words)
+      assert.same({{ssl = true}}, assert(db:query(cipher)))
+    end
+    local stranger <close> = at("host=localhost port=%d sslmode=verify-full sslrootcert=/nowhere", peer.port)
+    assert.matches("/nowhere", select(2, stranger:query(cipher)))
+    local misnamed <close> = at("host=ip6-localhost hostaddr=127.0.0.1 port=%d sslmode=verify-full sslrootcert=%s", peer.port, peer.ca)
+    assert.matches("does not match host name", select(2, misnamed:query(cipher)))
+  end)
+
+  it("streams, cancels and listens over TLS as it does without", function()
+    if not peer.ca then return pending("needs openssl") end
+    local db <close> = at("host=localhost port=%d sslmode=require", peer.port)
+    local big = ("x"):rep(3000000)
+    assert.is_true(db:query("SELECT $1 AS big", big)[1].big == big)
+    local sum = 0
+    for row in db:rows("SELECT n FROM generate_series(1, 50000) AS n") do sum = sum + row.n end
+    assert.equal(1250025000, sum)
+    local t = spawn(db.query, db, "SELECT pg_sleep(60)")
+    until_true(function()
+      return db:query("SELECT count(*) AS n FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)'")[1].n > 0
+    end)
+    t:cancel()
+    t:join()
+    until_true(function() return db:stats().open == db:stats().free end)
+    local heard = spawn(function()
+      local next_payload, _, _, listening = db:listen("secret")
+      local _ <close> = listening
+      return select(2, next_payload())
+    end)
+    until_true(function()
+      db:query("SELECT pg_notify('secret', 'hello')")
+      return heard.status == "done"
+    end)
+    assert.same({true, "hello"}, {heard:join()})
   end)
 
   it("gives nil and an error while the server is away, and recovers by itself", function()

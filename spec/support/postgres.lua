@@ -3,6 +3,8 @@
 --
 --   local peer <close> = postgres.start()      -- or pending, when postgres.is_missing()
 --   peer.dsn  peer:stop()  peer:start()
+--   peer.ca                                 -- its certificate; nil without openssl, and then it has no TLS
+local certificate = require "spec.support.certificate"
 local command = require "spec.support.command"
 local core = require "neap.core"
 local server = require "spec.support.server"
@@ -34,6 +36,9 @@ end
 ---@class spec.Postgres
 ---@field dsn string
 ---@field dir string
+---@field port integer
+---@field url string the same over TCP, without TLS
+---@field ca string?
 local Postgres = {}
 Postgres.__index = Postgres
 
@@ -41,7 +46,7 @@ Postgres.__index = Postgres
 ---@async
 function Postgres:start()
   self.process = command.start(("exec %s%s/postgres -D '%s/data' -k '%s' -c listen_addresses=127.0.0.1 -p %d "
-    .. "-c fsync=off -c max_connections=30"):format(as_user(), bin(), self.dir, self.dir, self.port))
+    .. "-c fsync=off -c max_connections=30 %s"):format(as_user(), bin(), self.dir, self.dir, self.port, self.args))
   assert(server.poll(READY_SECONDS, function()
     local conn = core.pg_open(self.dsn, 5, 65536)
     if conn then conn:close() end
@@ -64,6 +69,14 @@ function Postgres:__close()
   os.execute(("rm -rf '%s'"):format(self.dir))
 end
 
+-- Options that make it speak TLS. It reads the key as its own user, and demands that nobody else can.
+local function secure(self)
+  local made = certificate.make(self.dir)
+  os.execute(("chmod 600 '%s'; [ \"$(id -u)\" != 0 ] || chown postgres '%s'"):format(made.key, made.key))
+  self.ca = made.cert
+  return ("-c ssl=on -c ssl_cert_file='%s' -c ssl_key_file='%s'"):format(made.cert, made.key)
+end
+
 ---@return spec.Postgres
 ---@async
 function postgres.start()
@@ -74,7 +87,8 @@ function postgres.start()
     dir, as_user(), bin(), dir))
   assert(made.code == 0, made.err)
   self.dsn = ("host=%s port=%d user=spec dbname=postgres"):format(dir, self.port)
-  self.url = ("postgresql://spec@localhost:%d/postgres"):format(self.port)
+  self.url = ("postgresql://spec@localhost:%d/postgres?sslmode=disable"):format(self.port)
+  self.args = certificate.is_missing() and "" or secure(self)
   self:start()
   return self
 end

@@ -2,6 +2,7 @@
 -- blocks the loop.
 local core = require "neap.core"
 local options = require "neap.options"
+local tls = require "neap.tls"
 
 ---@class neap.net
 local net = {}
@@ -28,60 +29,7 @@ local Socket = core.socket_methods
 ---@field close fun(self: neap.Listener) connections that were accepted go on
 local Listener = core.listener_methods
 
----Whom a TLS connection trusts, and who it is.
----@class neap.TlsOptions
----@field verify boolean? default true: the certificate must be valid, and for the server's name
----@field ca string? file (or PEM text) of the certificates to trust, instead of the system's or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`
----@field cert string? file (or PEM text) of our own certificate
----@field key string? file (or PEM text) of its key; default: it is in `cert`
----@field server_name string? that the certificate must be for; default: the host
----@field alpn string[]? protocols to offer, best first: {"h2", "http/1.1"}
-
-local TIMEOUT = 10
 local CONNECT_OPTIONS = {timeout = "duration", tls = "boolean|table"}
-local TLS_OPTIONS = {
-  verify = "boolean", ca = "string", cert = "string", key = "string", server_name = "string", alpn = "table",
-}
-
--- By what they were made from: making them may read files.
-local configs, config_count = {}, 0
-local CONFIGS_MAX = 100 -- then they are made anew
-
-local function tls_config(opts, deadline)
-  local version, problem = 0, nil -- of the system's certificates
-  if not opts.ca and opts.verify ~= false then
-    version, problem = core.trust(math.max(deadline - core.task.now(), 0))
-  end
-  if not version then return nil, problem end
-  local key = ("%s|%s|%s|%s|%d"):format(opts.verify, opts.ca, opts.cert, opts.key, version)
-  if configs[key] then return configs[key] end
-  local config, err = core.tls_config(opts)
-  if not config then return nil, err end
-  if config_count == CONFIGS_MAX then configs, config_count = {}, 0 end
-  configs[key], config_count = config, config_count + 1
-  return config
-end
-
--- As RFC 7301 wants it: each name behind its length.
-local function alpn_list(names)
-  local parts = {}
-  for i, name in ipairs(names or {}) do
-    if type(name) ~= "string" or #name < 1 or #name > 255 then
-      error("net.connect: the option alpn is a list of protocol names", 4)
-    end
-    parts[i] = string.pack("s1", name)
-  end
-  return table.concat(parts)
-end
-
-local function connect_tls(host, port, opts)
-  local tls = options.check(opts.tls ~= true and opts.tls or nil, TLS_OPTIONS, "net.connect: tls", 3)
-  local alpn = alpn_list(tls.alpn)
-  local deadline = core.task.now() + (opts.timeout or TIMEOUT)
-  local config, err = tls_config(tls, deadline)
-  if not config then return nil, err end
-  return core.connect(host, port, math.max(deadline - core.task.now(), 0), config, tls.server_name, alpn)
-end
 
 ---Opens a connection.
 ---```lua
@@ -105,11 +53,8 @@ end
 function net.connect(host, port, opts)
   if type(port) == "table" then port, opts = nil, port end
   opts = options.check(opts, CONNECT_OPTIONS, "net.connect", 2)
-  if opts.tls then
-    local socket, err = connect_tls(host, port, opts) -- no tail call: the levels of its errors count on this frame
-    return socket, err
-  end
-  return core.connect(host, port, opts.timeout)
+  if not opts.tls then return core.connect(host, port, opts.timeout) end
+  return tls.connect(host, port, opts.timeout, tls.check(opts.tls, "net.connect: tls", 2))
 end
 
 ---Listens for connections. They are accepted in this worker only; an application's own port is `--listen`.

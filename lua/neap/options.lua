@@ -78,4 +78,18 @@ function options.check(given, known, what, level)
   return checked
 end
 
+---Raises at `level` of the caller unless an option is a whole number in a range; nil is none.
+---@param opts table
+---@param name string
+---@param least integer
+---@param most integer
+---@param what string the function's name
+---@param level integer
+function options.check_integer(opts, name, least, most, what, level)
+  local value = opts[name]
+  if math.type(value) ~= "integer" or value < least or value > most then
+    error(("%s: %s is a whole number from %d to %d"):format(what, name, least, most), level + 1)
+  end
+end
+
 return options

@@ -1,12 +1,12 @@
--- A PostgreSQL client: a pool of connections, queries with parameters, transactions, notifications. libpq does the talking
--- (core/client/pg_client.c), the core watches its sockets, and here is what a user sees of it.
+-- A PostgreSQL client: a pool of connections (pg_conn.lua), statements (pg_runner.lua), transactions (pg_transaction.lua),
+-- notifications. libpq does the talking (core/client/pg_client.c), the core watches its sockets.
+local Runner = require "neap.pg_runner"
 local core = require "neap.core"
-local json = require "neap.json"
-local log = require "neap.log"
-local options = require "neap.options"
+local params = require "neap.pg_params"
+local pg_conn = require "neap.pg_conn"
 local pool = require "neap.pool"
 local subscription = require "neap.subscription"
-local text = require "neap.text"
+local transaction = require "neap.pg_transaction"
 
 if not core.pg_open then
   error("neap.pg: this neap was built without libpq: install libpq-dev (Debian's name) and build it again")
@@ -17,7 +17,7 @@ end
 local pg = {}
 
 local now = core.task.now
-local TIMEOUT, CONNECT_TIMEOUT, RECOVERY, MAX_RESULT = 30, 5, 5, 64 * 1024 * 1024
+local TIMEOUT, PING_TIMEOUT, MAX_RESULT = 30, 5, 64 * 1024 * 1024
 local QUIET = 30 -- seconds without a notification, then the server is asked whether it is still there
 
 ---What the server answered instead of a result.
@@ -32,11 +32,6 @@ function PgError:__tostring()
   return ("%s (%s)%s"):format(self.message, self.code or "?", self.detail and ": " .. self.detail or "")
 end
 
--- ---- parameters ----------------------------------------------------------------------------------
-
-local Bytea = {__name = "neap.pg.bytea"}
-local Array = {__name = "neap.pg.array"}
-
 ---Bytes as a parameter: for columns of type bytea. (A text is a text: UTF-8 without zero bytes.)
 ---```lua
 ---local picture = pg.bytea("\x89PNG\0")
@@ -44,18 +39,7 @@ local Array = {__name = "neap.pg.array"}
 ---```
 ---@param bytes string
 ---@return table
-function pg.bytea(bytes)
-  if type(bytes) ~= "string" then error("pg.bytea takes a text", 2) end
-  return setmetatable({bytes = bytes}, Bytea)
-end
-
-local function array_item(value)
-  if value == nil or value == json.null then return "NULL" end
-  local kind = type(value)
-  if kind == "boolean" or kind == "number" then return tostring(value) end
-  if kind == "string" then return '"' .. value:gsub('["\\]', "\\%0") .. '"' end
-  return nil
-end
+pg.bytea = params.bytea
 
 ---A list as a parameter of an array type: `WHERE id = ANY($1)`. Items are texts, numbers, booleans and json.null.
 ---```lua
@@ -63,273 +47,9 @@ end
 ---```
 ---@param list any[]
 ---@return table
-function pg.array(list)
-  if type(list) ~= "table" then error("pg.array takes a list", 2) end
-  local items = {}
-  for i = 1, list.n or #list do
-    items[i] = array_item(list[i]) or error(("pg.array: item %d is %s"):format(i, text.quote(list[i])), 2)
-  end
-  return setmetatable({text = "{" .. table.concat(items, ",") .. "}"}, Array)
-end
+pg.array = params.array
 
--- `values` and `types` for core's send; tables become texts. Raises at `level` of the caller.
-local function parameters(level, count, ...)
-  local values, types = {...}, {}
-  for i = 1, count do
-    local value = values[i]
-    local meta = type(value) == "table" and getmetatable(value)
-    if meta == Bytea then
-      values[i], types[i] = value.bytes, "bytea"
-    elseif meta == Array then
-      values[i] = value.text
-    elseif value == json.null then
-      values[i] = nil
-    elseif type(value) == "table" then
-      local ok, encoded = pcall(json.encode, value)
-      if not ok then error(("parameter %d: %s"):format(i, text.safe(encoded)), level + 1) end
-      values[i], types[i] = encoded, "json"
-    elseif type(value) == "function" or type(value) == "userdata" or type(value) == "thread" then
-      error(("parameter %d is %s"):format(i, text.quote(value)), level + 1)
-    end
-  end
-  return values, types
-end
-
--- ---- one connection ------------------------------------------------------------------------------
-
-local function left(deadline)
-  return math.max(deadline - now(), 0)
-end
-
--- The end of a statement, its rows ignored: what the server says of it, or nil and why.
-local function finish(conn, deadline)
-  while true do
-    local rows, err = conn:fetch(left(deadline))
-    if rows == false then return err or {affected = 0} end
-    if not rows then return nil, err end
-  end
-end
-
--- A statement without parameters to its end.
-local function run(conn, sql, deadline)
-  local ok, err = conn:send(sql)
-  if not ok then return nil, err end
-  return finish(conn, deadline)
-end
-
-local function is_usable(conn)
-  return conn:status() == "idle"
-end
-
--- After a user left in the middle: stops what runs, rolls back what was begun. The empty statement takes the request to
--- cancel that came too late, so that the next user's statement does not.
-local function recover(conn)
-  local deadline = now() + RECOVERY
-  if conn:status() == "busy" then
-    if not conn:cancel(left(deadline)) then return false end
-    finish(conn, deadline)
-    if conn:status() == "idle" or conn:status() == "inside" then run(conn, "", deadline) end
-  end
-  if conn:status() == "inside" then run(conn, "ROLLBACK", deadline) end
-  return is_usable(conn)
-end
-
-local function close(conn)
-  conn:close()
-end
-
--- ---- statements, on a pool's connection or on that of a transaction --------------------------------
-
----What can run statements: a database, or a transaction of one.
----@class neap.PgRunner
----@field package timeout number
----@field package max_result integer
----@field package lease_of fun(self: neap.PgRunner, deadline: number): table?, any
-local Runner = {}
-
-local function check_sql(sql, name, level)
-  if type(sql) ~= "string" then error(name .. " takes SQL as a text", level + 1) end
-end
-
--- A lease whose connection runs the statement: nil and why when it does not.
-local function start(self, deadline, sql, count, values, types)
-  local lease, err = self:lease_of(deadline)
-  if not lease then return nil, err end
-  local ok, why = lease.conn:send(sql, count, values, types)
-  if ok then return lease end
-  lease:close()
-  return nil, why
-end
-
--- Every row costs its table and what is in it, about.
-local ROW_COST, FIELD_COST = 64, 40
-
-local function cost(row)
-  local bytes = ROW_COST
-  for _, value in pairs(row) do bytes = bytes + FIELD_COST + (type(value) == "string" and #value or 0) end
-  return bytes
-end
-
-local function collect(self, conn, deadline)
-  local all, size = json.array {}, 0
-  while true do
-    local rows, err = conn:fetch(left(deadline))
-    if rows == false then return all end
-    if not rows then return nil, err end
-    for _, row in ipairs(rows) do
-      size = size + cost(row)
-      all[#all + 1] = row
-    end
-    if size > self.max_result then return nil, "too_large" end
-    core.task.yield()
-  end
-end
-
----Runs a statement and gives its rows, as tables by column name. NULL is nil, as in a table without that field;
----integers, floats, booleans and JSON are Lua's; bytea is a text of bytes; all other types (numeric, timestamps, uuid,
----arrays, ...) are the texts that PostgreSQL writes. `$1`, `$2`, ... stand for the parameters: numbers, booleans, texts,
----nil, tables (as JSON), `pg.bytea`, `pg.array`.
----```lua
----local db <close> = pg.connect("host=127.0.0.1 port=1")
----local rows, err = db:query("SELECT id, name FROM users WHERE age > $1", 17)
----if not rows then print(err) end -- here: no server
----```
----@async
----@param sql string
----@param ... any parameters
----@return table[]? rows an empty list is `[]` in JSON
----@return neap.PgError|string|nil err "timeout", "busy" (no connection became free), "too_large", or why there is no server
-function Runner:query(sql, ...)
-  check_sql(sql, "query", 2)
-  local count = select("#", ...)
-  local values, types = parameters(2, count, ...)
-  local deadline = now() + self.timeout
-  local lease <close>, err = start(self, deadline, sql, count, values, types)
-  if not lease then return nil, err end
-  return collect(self, lease.conn, deadline)
-end
-
----Runs a statement for its effect. Without parameters the text may have several statements.
----```lua
----local db <close> = pg.connect("host=127.0.0.1 port=1")
----local count, err = db:exec("DELETE FROM users WHERE name = $1", "ada")
----assert(count == nil and err)
----```
----@async
----@param sql string
----@param ... any parameters
----@return integer? affected rows
----@return neap.PgError|string|nil err
-function Runner:exec(sql, ...)
-  check_sql(sql, "exec", 2)
-  local count = select("#", ...)
-  local values, types = parameters(2, count, ...)
-  local deadline = now() + self.timeout
-  local lease <close>, err = start(self, deadline, sql, count > 0 and count or nil, values, types)
-  if not lease then return nil, err end
-  local done, why = finish(lease.conn, deadline)
-  return done and done.affected, why
-end
-
--- Rows that are fetched while they are used. Left early, the statement is stopped.
-local Rows = {__name = "neap.pg.rows"}
-Rows.__index = Rows
-
-function Rows:close()
-  if self.lease then self.lease:close() end
-  self.lease, self.batch = nil, {}
-end
-
-Rows.__close = Rows.close
-
-function Rows:__gc()
-  if not self.lease then return end
-  log.warn("pg: rows were neither read to their end nor closed", {made = self.where})
-  self.lease:discard()
-end
-
-local function next_row(self)
-  while self.at == #self.batch do
-    if not self.lease then return nil end
-    local batch, err = self.lease.conn:fetch(self.timeout)
-    if not batch then
-      self:close()
-      self.at = 0
-      if batch == nil then error(err, 0) end
-      return nil
-    end
-    self.batch, self.at = batch, 0
-  end
-  self.at = self.at + 1
-  return self.batch[self.at]
-end
-
----Iterates over rows as they come, for results of any size: the server waits while the loop body does. Raises when the
----statement fails, so a loop that ends has seen all rows. Leaving the loop stops the statement.
----```lua
----local db <close> = pg.connect("host=127.0.0.1 port=1")
----local ok, err = pcall(function()
----  for row in db:rows("SELECT n FROM generate_series(1, 1000000) AS n") do print(row.n) end
----end)
----assert(not ok and err) -- here: no server
----```
----@async
----@param sql string
----@param ... any parameters
----@return async fun(): table?
-function Runner:rows(sql, ...)
-  check_sql(sql, "rows", 2)
-  local count = select("#", ...)
-  local values, types = parameters(2, count, ...)
-  local lease, err = start(self, now() + self.timeout, sql, count, values, types)
-  if not lease then error(err, 0) end
-  local rows = setmetatable({lease = lease, batch = {}, at = 0, timeout = self.timeout, where = pool.where(2)}, Rows)
-  return function() return next_row(rows) end, nil, nil, rows
-end
-
--- ---- transactions --------------------------------------------------------------------------------
-
----What `db:transaction` calls its function with: runs statements in the transaction.
----@class neap.PgTransaction: neap.PgRunner
-local Transaction = setmetatable({__name = "neap.PgTransaction"}, {__index = Runner})
-Transaction.__index = Transaction
-
--- A lease of the transaction's connection that only stops what still runs; the transaction goes on, if it can.
-local Part = {}
-
-function Part:close()
-  local conn = self.conn
-  self.conn = nil
-  if not conn or conn:status() ~= "busy" then return end
-  local deadline = now() + RECOVERY
-  if conn:cancel(left(deadline)) then finish(conn, deadline) end
-  if conn:status() == "busy" then conn:close() end
-end
-
-Part.__close, Part.__index = Part.close, Part
-
-function Transaction:lease_of()
-  if not self.conn then return nil, "the transaction is over" end
-  return setmetatable({conn = self.conn}, Part)
-end
-
--- Whatever happens, nobody can use it afterwards.
-function Transaction:__close()
-  self.conn = nil
-end
-
-local function commit(conn, deadline, ...)
-  local done, err = run(conn, "COMMIT", deadline)
-  if not done then return nil, err end
-  if done.tag ~= "COMMIT" then return nil, "rolled back: a statement in it has failed" end
-  if select("#", ...) == 0 then return true end
-  return ...
-end
-
-local function end_transaction(conn, timeout, ...)
-  if ... == nil and select("#", ...) > 1 then return ... end -- nil and a reason: the lease rolls back
-  return commit(conn, now() + timeout, ...)
-end
+-- ---- the database --------------------------------------------------------------------------------
 
 ---A database: a pool of connections to one PostgreSQL.
 ---@class neap.PgDatabase: neap.PgRunner
@@ -339,7 +59,7 @@ local Database = setmetatable({__name = "neap.PgDatabase"}, {__index = Runner})
 Database.__index = Database
 
 function Database:lease_of(deadline)
-  return self.pool:acquire(left(deadline))
+  return self.pool:acquire(pg_conn.left(deadline))
 end
 
 ---Runs `fn(tx)` in a transaction: all of it happens, or nothing. It is committed when `fn` returns, and rolled back when
@@ -361,15 +81,14 @@ function Database:transaction(fn)
   local deadline = now() + self.timeout
   local lease <close>, err = self:lease_of(deadline)
   if not lease then return nil, err end
-  local begun, why = run(lease.conn, "BEGIN", deadline)
-  if not begun then return nil, why end
-  local tx <close> = setmetatable({
-    conn = lease.conn, timeout = self.timeout, max_result = self.max_result,
-  }, Transaction)
-  return end_transaction(lease.conn, self.timeout, fn(tx))
+  return transaction.run(lease, self, deadline, fn)
 end
 
 -- ---- notifications -------------------------------------------------------------------------------
+
+local function close(conn)
+  conn:close()
+end
 
 -- A name as SQL has it.
 local function quoted(name)
@@ -387,7 +106,7 @@ local function start_listening(self, channel)
   local conn, err = core.pg_open(self.dsn, self.connect_timeout, self.max_result)
   if not conn then return nil, err end
   local starting <close> = setmetatable({conn = conn, is_kept = false}, Starting)
-  local ok, why = run(conn, "LISTEN " .. quoted(channel), now() + self.connect_timeout)
+  local ok, why = pg_conn.run(conn, "LISTEN " .. quoted(channel), now() + self.connect_timeout)
   if not ok then return nil, why end
   starting.is_kept = true
   return conn
@@ -399,7 +118,7 @@ local function hear(conn, topic)
     if topic then topic:publish(payload) end
     return true, channel, payload
   end
-  if payload == "timeout" and run(conn, "", now() + CONNECT_TIMEOUT) then return false end
+  if payload == "timeout" and pg_conn.run(conn, "", now() + PING_TIMEOUT) then return false end
   return nil
 end
 
@@ -433,8 +152,6 @@ function Database:listen(channel, topic)
   return subscription.open(source, pool.where(2))
 end
 
--- ---- the database --------------------------------------------------------------------------------
-
 ---How its pool is doing.
 ---```lua
 ---local db <close> = pg.connect("host=127.0.0.1 port=1")
@@ -458,11 +175,7 @@ end
 
 Database.__close = Database.close
 
-local OPTIONS = {
-  dsn = "string", host = "string", port = "number", user = "string", password = "string", database = "string",
-  sslmode = "string", timeout = "duration", connect_timeout = "duration", max = "number", idle = "duration",
-  max_result = "size",
-}
+local OPTIONS = {dsn = "string", database = "string", sslmode = "string", max_result = "size"}
 local IN_DSN = {host = "host", port = "port", user = "user", password = "password", database = "dbname",
   sslmode = "sslmode"}
 
@@ -471,7 +184,6 @@ local function dsn_of(opts)
   local words = {}
   for name, keyword in pairs(IN_DSN) do
     local value = opts[name]
-    if math.type(value) == "float" then error("pg.connect: a port is a whole number", 3) end
     if value then words[#words + 1] = ("%s='%s'"):format(keyword, (tostring(value):gsub("[\\']", "\\%0"))) end
   end
   return table.concat(words, " ")
@@ -490,19 +202,18 @@ end
 ---@return neap.PgDatabase
 function pg.connect(dsn, opts)
   if type(dsn) == "table" then dsn, opts = nil, dsn end
-  opts = options.check(opts, OPTIONS, "pg.connect", 2)
+  opts = pool.options(opts, OPTIONS, "pg.connect", 2)
   local given = dsn_of(opts)
   dsn = dsn or opts.dsn
   if dsn and given ~= "" then error("pg.connect: " .. given .. " belongs into the connection string", 2) end
   dsn = dsn or given
   if type(dsn) ~= "string" then error("pg.connect takes a connection string or a table of options", 2) end
-  if opts.max and (math.type(opts.max) ~= "integer" or opts.max < 1) then error("pg.connect: max is from 1", 2) end
   local self = setmetatable({
-    dsn = dsn, timeout = opts.timeout or TIMEOUT, connect_timeout = opts.connect_timeout or CONNECT_TIMEOUT,
+    dsn = dsn, timeout = opts.timeout or TIMEOUT, connect_timeout = opts.connect_timeout,
     max_result = opts.max_result or MAX_RESULT,
   }, Database)
   local driver = {
-    name = "pg", close = close, is_usable = is_usable, recover = recover,
+    name = "pg", close = close, is_usable = pg_conn.is_usable, recover = pg_conn.recover,
     open = function() return core.pg_open(self.dsn, self.connect_timeout, self.max_result) end,
   }
   self.pool = pool.new(driver, opts, pool.where(2))

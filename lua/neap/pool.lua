@@ -2,6 +2,7 @@
 -- is away everybody is told at once instead of queueing. What a connection is, only its driver knows: redis.lua, pg.lua.
 local core = require "neap.core"
 local log = require "neap.log"
+local options = require "neap.options"
 local primitives = core.task
 
 ---How a pool makes, looks at and ends its connections.
@@ -36,6 +37,32 @@ local MAY_OPEN, LOOK_AGAIN = {}, {}
 function pool.where(level)
   local info = debug.getinfo(level + 1, "Sl")
   return info and ("%s:%d"):format(info.short_src, info.currentline) or "?"
+end
+
+-- What every client of a server is told, with its defaults.
+local OPTIONS = {
+  host = "string", port = "number", user = "string", password = "string", timeout = "duration",
+  connect_timeout = "duration", max = "number", idle = "duration",
+}
+local CONNECT_TIMEOUT, MAX_LIMIT = 5, 10000
+
+---The options of a client, checked: those that all have, and its own. Raises at `level` of the caller.
+---@param given table?
+---@param own table<string, string> as `known` of options.check
+---@param what string "redis.connect"
+---@param level integer
+---@return table
+function pool.options(given, own, what, level)
+  local known = {}
+  for _, part in ipairs {OPTIONS, own} do
+    for name, kind in pairs(part) do known[name] = kind end
+  end
+  local opts = options.check(given, known, what, level + 1)
+  opts.max, opts.idle = opts.max or MAX, opts.idle or IDLE
+  opts.connect_timeout = opts.connect_timeout or CONNECT_TIMEOUT
+  options.check_integer(opts, "max", 1, MAX_LIMIT, what, level + 1)
+  if opts.port then options.check_integer(opts, "port", 1, 65535, what, level + 1) end
+  return opts
 end
 
 ---@param driver neap.PoolDriver

@@ -1,151 +1,19 @@
--- A Redis client: a pool of connections, every command as a method. Sockets are the core's, replies are taken apart by
--- hiredis (core/client/redis_reader.c); all the rest is here, subscriptions are in redis_sub.lua.
+-- A Redis client: a pool of connections (redis_conn.lua), every command as a method. Subscriptions are in redis_sub.lua.
 local core = require "neap.core"
 local options = require "neap.options"
 local pool = require "neap.pool"
+local redis_conn = require "neap.redis_conn"
 local redis_sub = require "neap.redis_sub"
 local text = require "neap.text"
-
-if not core.redis_reader then
-  error("neap.redis: this neap was built without hiredis: install libhiredis-dev (Debian's name) and build it again")
-end
+local tls = require "neap.tls"
 
 ---Redis: a pool of connections that opens them when they are needed.
 ---@class neap.redis
 local redis = {}
 
-local now = core.task.now
-local PORT, TIMEOUT, CONNECT_TIMEOUT, MAX_REPLY = 6379, 5, 5, 64 * 1024 * 1024
-local RECEIVE = 65536
-
----What the server answered instead of a reply.
----@class neap.RedisError
----@field code string its first word: "ERR", "WRONGTYPE", "NOAUTH", "EXECABORT", ...
----@field message string the rest
 local RedisError = core.redis_error
-function RedisError:__tostring() return self.code .. " " .. self.message end
-
--- ---- what is sent --------------------------------------------------------------------------------
-
-local function word(value)
-  local kind = math.type(value)
-  if kind == "integer" then return ("%d"):format(value) end
-  if kind == "float" then return ("%.17g"):format(value) end
-  return value
-end
-
--- A command as Redis wants it; raises at `level` of the caller for what is no text and no number.
-local function pack(level, ...)
-  local count = select("#", ...)
-  local parts = {"*" .. count .. "\r\n"}
-  for i = 1, count do
-    local value = word((select(i, ...)))
-    if type(value) ~= "string" then
-      error(("redis %s: argument %d is %s; commands take texts and numbers (json.encode makes a text of a table)")
-        :format(tostring((...)), i - 1, text.quote(value)), level + 1)
-    end
-    parts[i + 1] = "$" .. #value .. "\r\n" .. value .. "\r\n"
-  end
-  return table.concat(parts)
-end
-
--- ---- one connection ------------------------------------------------------------------------------
-
--- socket, reader
--- owed: replies that are still to come
--- is_lost: nothing more can be said on it
--- is_marked: it has a state that the next user must not find: another database, ...
--- is_watching: it is in MULTI, or has a WATCH
-local Conn = {}
-Conn.__index = Conn
-
-local function left(deadline)
-  return math.max(deadline - now(), 0)
-end
-
-local function lose(conn, why)
-  conn.is_lost = true
-  return nil, why
-end
-
--- What comes next: true and a value, or true, nil and the server's error; nil and why nothing comes.
-function Conn:next(deadline)
-  while true do
-    local is_whole, value, err = self.reader:next()
-    if is_whole ~= false then return is_whole, value, err end
-    local data, why = self.socket:recv(RECEIVE, left(deadline))
-    if not data then return nil, why end
-    self.reader:feed(data)
-  end
-end
-
--- The next reply: its value, or nil and the error.
-function Conn:reply(deadline)
-  local is_whole, value, err = self:next(deadline)
-  if not is_whole then return lose(self, value) end
-  self.owed = self.owed - 1
-  return value, err
-end
-
--- Sends commands, `count` of them, whose replies are to be taken by `reply`.
-function Conn:send(commands, count, deadline)
-  if self.is_lost then return nil, "closed" end
-  self.owed = self.owed + count
-  local ok, why = self.socket:send(commands, left(deadline))
-  if not ok then return lose(self, why) end
-  return true
-end
-
-function Conn:is_usable()
-  local is_ours = self.is_marked or self.is_watching or self.owed > 0
-  return not is_ours and not self.is_lost and self.socket:is_quiet()
-end
-
--- At once: what may still come of a reply is not waited for.
-function Conn:close()
-  self.is_lost = true
-  self.socket:reset()
-end
-
--- Closed unless it has become usable.
-local Opening = {}
-
-function Opening:__close()
-  if not self.is_open then self.conn:close() end
-end
-
--- The reply "OK" to everything that makes the connection ours.
-local function introduce(conn, opts, deadline)
-  local first = {}
-  if opts.password then
-    first[1] = opts.user and pack(1, "AUTH", opts.user, opts.password) or pack(1, "AUTH", opts.password)
-  end
-  if opts.name then first[#first + 1] = pack(1, "CLIENT", "SETNAME", opts.name) end
-  if opts.db ~= 0 then first[#first + 1] = pack(1, "SELECT", opts.db) end
-  if #first == 0 then return true end
-  local ok, err = conn:send(table.concat(first), #first, deadline)
-  for _ = 1, ok and #first or 0 do
-    ok, err = conn:reply(deadline)
-    if not ok then return nil, err end
-  end
-  return ok, err
-end
-
--- A connection, or nil and why there is none.
-local function open(opts)
-  local deadline = now() + opts.connect_timeout
-  local socket, err = core.connect(opts.host, opts.port, opts.connect_timeout)
-  if not socket then return nil, err end
-  local conn = setmetatable({
-    socket = socket, reader = core.redis_reader(opts.max_reply), owed = 0, is_lost = false, is_marked = false,
-    is_watching = false,
-  }, Conn)
-  local opening <close> = setmetatable({conn = conn, is_open = false}, Opening)
-  local ok, why = introduce(conn, opts, deadline)
-  if not ok then return nil, why end
-  opening.is_open = true
-  return conn
-end
+local now, pack = core.task.now, redis_conn.pack
+local HOST, PORT, TIMEOUT, MAX_REPLY = "127.0.0.1", 6379, 5, 64 * 1024 * 1024
 
 -- ---- the client ----------------------------------------------------------------------------------
 
@@ -371,7 +239,8 @@ local function subscribe(self, kind, ...)
   if select("#", ...) == 0 then error("redis: nothing to subscribe to", 2) end
   local opts = self.opts
   local command = pack(2, kind, ...)
-  return redis_sub.open(function() return open(opts) end, command, {...}, kind == "PSUBSCRIBE", pool.where(2))
+  local function connect() return redis_conn.open(opts) end
+  return redis_sub.open(connect, command, {...}, kind == "PSUBSCRIBE", pool.where(2))
 end
 
 ---Subscribes to channels, on a connection of its own, and iterates over what is published. When the connection is lost
@@ -437,26 +306,20 @@ meta.__close = Redis.close
 -- ---- connecting ----------------------------------------------------------------------------------
 
 local OPTIONS = {
-  url = "string", host = "string", port = "number", user = "string", password = "string", db = "number",
-  name = "string", timeout = "duration", connect_timeout = "duration", max = "number", idle = "duration",
-  max_reply = "size",
+  url = "string", db = "number", name = "string", max_reply = "size", tls = "boolean|table",
 }
 
 local function unescape(s)
   return s and (s:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
 end
 
--- redis://[[user]:password@]host[:port][/db] or unix:/path into `opts`; raises for what is none.
+-- redis://[[user]:password@]host[:port][/db], the same with rediss:, or unix:/path into `opts`; raises for what is none.
 local function read_url(url, opts, level)
-  if url:find("^rediss:") then
-    error("redis.connect: rediss:// is Redis over TLS, which this client does not have: use redis:// through a tunnel, "
-      .. "or a unix socket", level + 1)
-  end
   if url:find("^unix:") then
     opts.host = opts.host or url
     return
   end
-  local place = url:match("^redis://([^?#]*)$")
+  local secure, place = url:match("^redis(s?)://([^?#]*)$")
   if not place then
     error(("redis.connect: not a URL like redis://:password@127.0.0.1:6379/0 or unix:/path: %s"):format(
       text.quote((url:gsub("//.*@", "//...@")))), level + 1)
@@ -468,17 +331,11 @@ local function read_url(url, opts, level)
   if not name then name, port = host:match("^([^:]*):?(%d*)$") end
   if not name then error("redis.connect: an IPv6 address stands in brackets", level + 1) end
   local user, password = (secrets or ""):match("^([^:]*):?(.*)$")
+  if secure == "s" and not opts.tls then opts.tls = true end
   opts.host = opts.host or name ~= "" and name or nil
   opts.port, opts.db = opts.port or tonumber(port), opts.db or tonumber(db)
   opts.user = opts.user or user ~= "" and unescape(user) or nil
   opts.password = opts.password or password ~= "" and unescape(password) or nil
-end
-
-local function check_integer(opts, key, least, most, level)
-  local value = opts[key]
-  if math.type(value) ~= "integer" or value < least or value > most then
-    error(("redis.connect: %s is a whole number from %d to %d"):format(key, least, most), level + 1)
-  end
 end
 
 ---A client. It connects when the first command is called, so a server that is away is no error here: `r:ping()` tells.
@@ -489,22 +346,23 @@ end
 ---local ok, err = r:set("greeting", "hello", "EX", 60)
 ---if ok then print(r:get("greeting")) else print("no Redis: " .. tostring(err)) end
 ---```
----@param url string|table|nil `redis://[[user]:password@]host[:port][/db]`, `unix:/path`, or the options; default: 127.0.0.1
----@param opts {host: string?, port: integer?, user: string?, password: string?, db: integer?, name: string?, timeout: number|string?, connect_timeout: number|string?, max: integer?, idle: number|string?, max_reply: integer|string?}? name: shown in CLIENT LIST; timeout: of a command, with the wait for a connection (default 5 s); connect_timeout: (5 s); max: connections of this worker (10); idle: unused ones are closed after (60 s); max_reply: size of one reply ("64MB")
+---@param url string|table|nil `redis://[[user]:password@]host[:port][/db]`, `rediss://...` (over TLS), `unix:/path`, or the options; default: 127.0.0.1
+---@param opts {host: string?, port: integer?, user: string?, password: string?, db: integer?, name: string?, timeout: number|string?, connect_timeout: number|string?, max: integer?, idle: number|string?, max_reply: integer|string?, tls: boolean|neap.TlsOptions|nil}? name: shown in CLIENT LIST; timeout: of a command, with the wait for a connection (default 5 s); connect_timeout: (5 s); max: connections of this worker (10); idle: unused ones are closed after (60 s); max_reply: size of one reply ("64MB"); tls: as of `net.connect`
 ---@return neap.Redis
 function redis.connect(url, opts)
   if type(url) == "table" then url, opts = nil, url end
-  opts = options.check(opts, OPTIONS, "redis.connect", 2)
+  opts = pool.options(opts, OPTIONS, "redis.connect", 2)
   url = url or opts.url
   if url ~= nil and type(url) ~= "string" then error("redis.connect takes a URL or a table of options", 2) end
   if url then read_url(url, opts, 2) end
-  opts.host, opts.port, opts.db = opts.host or "127.0.0.1", opts.port or PORT, opts.db or 0
-  check_integer(opts, "port", 1, 65535, 2)
-  check_integer(opts, "db", 0, 1000000, 2)
-  if opts.max then check_integer(opts, "max", 1, 10000, 2) end
-  opts.connect_timeout, opts.max_reply = opts.connect_timeout or CONNECT_TIMEOUT, opts.max_reply or MAX_REPLY
+  opts.host, opts.port, opts.db = opts.host or HOST, opts.port or PORT, opts.db or 0
+  options.check_integer(opts, "port", 1, 65535, "redis.connect", 2)
+  options.check_integer(opts, "db", 0, 1000000, "redis.connect", 2)
+  opts.max_reply = opts.max_reply or MAX_REPLY
+  opts.tls = opts.tls and tls.check(opts.tls, "redis.connect: tls", 2)
   local driver = {
-    name = "redis", open = function() return open(opts) end, close = Conn.close, is_usable = Conn.is_usable,
+    name = "redis", open = function() return redis_conn.open(opts) end, close = function(conn) conn:close() end,
+    is_usable = function(conn) return conn:is_usable() end,
   }
   return setmetatable({
     pool = pool.new(driver, opts, pool.where(2)), conn = false, opts = opts, timeout = opts.timeout or TIMEOUT,

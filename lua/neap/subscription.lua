@@ -104,15 +104,10 @@ end
 ---@return function? next
 ---@return any err why the server refuses, or nil
 function subscription.open(source, where)
-  local self = setmetatable({source = source, where = where, gaps = {}, is_closed = false}, Subscription)
-  local ok, err = begin(self)
-  if not ok then
-    tell_all_gaps(self)
-    if source.is_refusal(err) then
-      self:close()
-      return nil, err
-    end
-  end
+  local conn, err = source.start() -- cancelled, there is nothing yet that somebody could forget to close
+  if not conn and source.is_refusal(err) then return nil, err end
+  local self = setmetatable({source = source, where = where, conn = conn, gaps = {}, is_closed = false}, Subscription)
+  if not conn then tell_all_gaps(self) end
   return function() return next_message(self) end, nil, nil, self
 end
 

@@ -1,4 +1,5 @@
 -- Cancelling what parks in a database, with real servers.
+local certificate = require "spec.support.certificate"
 local matrix = require "spec.support.matrix"
 local parking = require "spec.support.parking_data"
 local postgres = require "spec.support.postgres"
@@ -13,9 +14,9 @@ describe("cancelling SQLite:", function()
 end)
 
 describe("cancelling Redis:", function()
-  if redis.is_missing() then return pending("redis-server or hiredis is missing") end
-  setup(function() parking.servers.redis = redis.start() end)
-  teardown(function() parking.servers.redis:stop() end)
+  if redis.is_missing() or certificate.is_missing() then return pending("redis-server, hiredis or openssl is missing") end
+  setup(function() parking.servers.redis = redis.start_tls() end)
+  teardown(function() parking.servers.redis:__close() end)
   test(parking.redis)
 end)
 

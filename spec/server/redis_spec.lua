@@ -1,10 +1,13 @@
 -- neap.redis against a real Redis, which is killed, stopped and restarted under it.
+local certificate = require "spec.support.certificate"
 local core = require "neap.core"
+local log = require "neap.log"
 local net = require "neap.net"
 local redis = core.redis_reader and require "neap.redis"
 local redis_server = require "spec.support.redis"
 local server = require "spec.support.server"
 local task = require "neap.task"
+local upstream = require "spec.support.upstream"
 
 local spawn = core.task.spawn_owned
 
@@ -68,14 +71,14 @@ describe("neap.redis", function()
       function() r:set("a", {}) end, function() r:set("a", nil) end, function() r:command() end, function() r:multi() end,
       function() r:select(1) end, function() r:subscribe() end, function() r:command("SUBSCRIBE", "a") end,
       function() r:pipeline(function(p) p:exec() end) end, function() r:within("soon") end,
-      function() redis.connect("rediss://localhost") end, function() redis.connect("http://localhost") end,
+      function() redis.connect("rediss://localhost", {tls = {verfy = false}}) end,
+      function() redis.connect("http://localhost") end,
       function() redis.connect {prot = 1} end, function() redis.connect {port = 0} end,
     } do
       local ok, err = pcall(wrong)
       assert.is_false(ok)
       assert.matches("redis_spec.lua:%d+: ", err)
     end
-    assert.matches("TLS", select(2, pcall(redis.connect, "rediss://localhost")))
     assert.is_nil(select(2, pcall(redis.connect, "redis://user:secret@local host:x")):find("secret", 1, true))
   end)
 
@@ -374,6 +377,21 @@ describe("neap.redis", function()
     assert.equal("NOPERM", err.code)
   end)
 
+  it("has nothing to close of a subscription that was cancelled before it began", function()
+    local up <close> = upstream.start(function(socket) while socket:recv() do end end) -- luacheck: ignore 542
+    local r <close> = redis.connect {port = up.port}
+    local warn, warnings = log.warn, {}
+    local _ <close> = setmetatable({}, {__close = function() log.warn = warn end})
+    log.warn = function(message) warnings[#warnings + 1] = message end
+    local t = spawn(function() r:subscribe("a") end)
+    until_true(function() return up.open == 1 end)
+    t:cancel()
+    t:join()
+    collectgarbage()
+    collectgarbage()
+    assert.same({}, warnings)
+  end)
+
   it("needs no server to be made, and says at once that there is none", function()
     local r <close> = redis.connect("redis://127.0.0.1:1")
     assert.same({nil, "connection refused"}, {r:get("x")})
@@ -392,5 +410,61 @@ describe("neap.redis", function()
     ]]}})
     assert.equal(0, result.code)
     assert.matches("redis: never closed.*leak.lua:1", result.err)
+  end)
+end)
+
+describe("neap.redis over TLS", function()
+  if redis_server.is_missing() or certificate.is_missing() then return pending("redis-server or openssl is missing") end
+
+  local peer ---@type spec.Redis
+
+  setup(function() peer = redis_server.start_tls() end)
+  teardown(function() peer:__close() end)
+
+  it("runs commands, pipelines and subscriptions", function()
+    local r <close> = redis.connect(peer.tls_url, {tls = {ca = peer.ca}, max = 2})
+    local big = ("x"):rep(3000000)
+    assert.equal("OK", r:set("big", big))
+    assert.is_true(r:get("big") == big)
+    assert.equal(20000, r:pipeline(function(p) for i = 1, 20000 do p:set("k" .. i, i) end end).n)
+    local t = spawn(function()
+      local next_message, _, _, subscription = r:subscribe("a")
+      local _ <close> = subscription
+      return select(2, next_message())
+    end)
+    until_true(function() return r:publish("a", "hello") == 1 end)
+    assert.same({true, "hello"}, {t:join()})
+    assert.equal(1, r:stats().open)
+  end)
+
+  it("trusts only who is vouched for, under the right name", function()
+    local stranger <close> = redis.connect(peer.tls_url)
+    assert.same({nil, "tls: self-signed certificate"}, {stranger:ping()})
+    local misnamed <close> = redis.connect(peer.tls_url, {tls = {ca = peer.ca, server_name = "elsewhere"}})
+    assert.matches("^tls: ", select(2, misnamed:ping()))
+    local careless <close> = redis.connect(peer.tls_url, {tls = {verify = false}})
+    assert.equal("PONG", careless:ping())
+  end)
+
+  it("never sends a password in clear to a server that has no TLS", function()
+    local seen
+    local up <close> = upstream.start(function(socket)
+      seen = socket:recv()
+      socket:send("+OK\r\n")
+    end)
+    local r <close> = redis.connect(("rediss://:secret@127.0.0.1:%d"):format(up.port))
+    assert.matches("^tls: ", select(2, r:get("x")))
+    assert.is_nil(seen:find("secret", 1, true))
+  end)
+
+  it("recovers when the server is killed and comes back", function()
+    local r <close> = redis.connect(peer.tls_url, {tls = {ca = peer.ca}, timeout = 5})
+    assert.equal("PONG", r:ping())
+    peer:stop()
+    local none, err = r:ping()
+    assert.is_nil(none)
+    assert.is_string(err)
+    peer:start()
+    until_true(function() return r:ping() end)
   end)
 end)

@@ -192,6 +192,10 @@ local redis_rows = {
     local r = redis_client(case, true)
     return {park = function() return r:ping() == "PONG" end, whole = in_order(r)}
   end},
+  {"neap.Redis:command, over TLS", function(case)
+    local r = case:keep(redis.connect(servers.redis.tls_url, {max = 1, tls = {ca = servers.redis.ca}}))
+    return {park = function() return r:ping() == "PONG" end, whole = in_order(r)}
+  end},
   {"neap.Redis:command, while another has the connection", function(case)
     local r = redis_client(case)
     return behind(case, function(hold) r:pinned(hold) end, function() return r:get("k") == "value" end)

@@ -2,6 +2,8 @@
 --
 --   local peer <close> = redis.start()      -- or pending, when redis.is_missing()
 --   peer.url  peer:stop()  peer:start()  peer:signal("STOP")
+--   redis.start_tls()                       -- listens for TLS as well: peer.tls_url  peer.ca
+local certificate = require "spec.support.certificate"
 local command = require "spec.support.command"
 local core = require "neap.core"
 local server = require "spec.support.server"
@@ -14,6 +16,9 @@ local READY_SECONDS, END_SECONDS = 20, 10
 ---@field url string
 ---@field port integer
 ---@field path string of its UNIX socket
+---@field tls_url string?
+---@field ca string? the file with its certificate
+---@field dir string? its own folder
 local Redis = {}
 Redis.__index = Redis
 
@@ -52,7 +57,10 @@ function Redis:stop()
   server.poll(END_SECONDS, function() return not ask(self.port) end)
 end
 
-Redis.__close = Redis.stop
+function Redis:__close()
+  self:stop()
+  if self.dir then os.execute(("rm -r '%s'"):format(self.dir)) end
+end
 
 -- A port that was free a moment ago.
 local function free_port()
@@ -73,6 +81,19 @@ function redis.start(args)
     port = port, url = "redis://127.0.0.1:" .. port, path = ("/tmp/neap-redis-%d.sock"):format(port), args = args or "",
   }, Redis)
   self:start()
+  return self
+end
+
+---Likewise, and it listens for TLS.
+---@return spec.Redis
+---@async
+function redis.start_tls()
+  local pipe <close> = assert(io.popen("mktemp -d"))
+  local dir, port = pipe:read("l"), free_port()
+  local made = certificate.make(dir)
+  local self = redis.start(("--tls-port %d --tls-cert-file '%s' --tls-key-file '%s' --tls-auth-clients no"):format(
+    port, made.cert, made.key))
+  self.dir, self.ca, self.tls_url = dir, made.cert, ("rediss://localhost:%d"):format(port)
   return self
 end
 

@@ -205,7 +205,9 @@ function pg.connect(dsn, opts)
   opts = pool.options(opts, OPTIONS, "pg.connect", 2)
   local given = dsn_of(opts)
   dsn = dsn or opts.dsn
-  if dsn and given ~= "" then error("pg.connect: " .. given .. " belongs into the connection string", 2) end
+  if dsn and given ~= "" then -- which may have a password: not for the message
+    error("pg.connect: host, port, user, password, database and sslmode belong into the connection string", 2)
+  end
   dsn = dsn or given
   if type(dsn) ~= "string" then error("pg.connect takes a connection string or a table of options", 2) end
   local self = setmetatable({

@@ -175,6 +175,13 @@ describe("neap.pg", function()
     assert.equal("one", topic:wait {after = start, timeout = 1}[1])
   end)
 
+  it("keeps a password out of what it says of wrong options", function()
+    local ok, err = pcall(pg.connect, peer.dsn, {password = "secret"})
+    assert.is_false(ok)
+    assert.matches("belong into the connection string", err)
+    assert.is_nil(err:find("secret", 1, true))
+  end)
+
   -- A database by what its connection string says beside the user and the database.
   local function at(words, ...)
     return pg.connect(("user=spec dbname=postgres " .. words):format(...))

@@ -19,9 +19,11 @@
 
 /* ---- what is elsewhere ---- */
 
-static void learn(struct develop *develop)
+void develop_learn(struct develop *develop)
 {
     struct bytes names, path;
+    if (!develop->topic)
+        return;
     bytes_init(&names);
     bytes_init(&path);
     store_keys(develop->files, loop_now_ms(develop->loop), &names);
@@ -33,7 +35,6 @@ static void learn(struct develop *develop)
         bytes_append(&path, "", 1);
         sources_add(&develop->sources, path.data);
         at += sizeof len + len;
-        loop_set_deadline(develop->loop, &develop->look, 0);
     }
     develop->learnt = names.len;
     bytes_deinit(&path);
@@ -43,7 +44,7 @@ static void learn(struct develop *develop)
 static void on_learn(struct deadline *deadline)
 {
     struct develop *develop = container_of(deadline, struct develop, learn);
-    learn(develop);
+    develop_learn(develop);
     loop_set_deadline(develop->loop, &develop->learn, LEARN_MS);
 }
 
@@ -85,7 +86,7 @@ void develop_tell(struct develop *develop, int serving, int failed, const char *
     struct published published;
     if (!develop->topic)
         return;
-    learn(develop); /* what has just been loaded, or could not be */
+    develop_learn(develop); /* what has just been loaded, or could not be */
     bytes_init(&state);
     write_state(&state, serving, failed, develop->changed, error);
     const struct publication news = {.form = MESSAGE_JSON, .data = state.data, .len = state.len};
@@ -158,13 +159,13 @@ void develop_start(struct develop *develop, const char *target, const char *conf
     find_root(develop, target);
     fswatch_init(&develop->watch, develop->loop, on_change);
     sources_init(&develop->sources, develop->root);
-    sources_add(&develop->sources, config_file);
     deadline_init(&develop->look, on_look);
     deadline_init(&develop->learn, on_learn);
     develop->topic = topic_open(hub, NAME, strlen(NAME), NULL);
     develop->store = shelf_store(shelf, NAME, strlen(NAME));
     develop->files = shelf_store(shelf, FILES_NAME, strlen(FILES_NAME));
     look(develop);
+    sources_add(&develop->sources, config_file);
     on_learn(&develop->learn);
     develop_tell(develop, 1, 0, NULL);
 }

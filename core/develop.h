@@ -31,7 +31,8 @@ struct develop {
  * folder apps/; `config_file` has its settings, or none yet. */
 void develop_start(struct develop *develop, const char *target, const char *config_file,
                    struct hub *hub, struct shelf *shelf);
-void develop_stop(struct develop *develop); /* also when it was not started */
+void develop_learn(struct develop *develop); /* something was loaded that may be elsewhere */
+void develop_stop(struct develop *develop);  /* also when it was not started */
 /* Generation `serving` serves. `error`: because `failed` could not be loaded, else NULL. */
 void develop_tell(struct develop *develop, int serving, int failed, const char *error);
 

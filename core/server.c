@@ -275,6 +275,7 @@ static void on_serving(struct worker *worker, int err)
         return;
     server->stage = STAGE_SERVING;
     loop_clear_deadline(&server->loop, &server->limit);
+    develop_learn(&server->develop);
     print_ready(server);
 }
 

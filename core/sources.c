@@ -34,7 +34,6 @@ struct file {
 /* A path elsewhere. */
 struct extra {
     struct list link;
-    bool is_known; /* was looked at before */
     char path[];
 };
 
@@ -115,7 +114,7 @@ static void look_at_file(struct sources *sources, const char *path, const struct
         table_add(&sources->files, &file->link, hash);
     }
     file->round = sources->round;
-    if (!is_new && is_same_stat(&file->info, info))
+    if (!is_new && (sources->is_quiet || is_same_stat(&file->info, info)))
         return;
     uint64_t content = read_content(sources, path, info);
     if (is_new ? !sources->is_quiet : content != file->content)
@@ -187,8 +186,11 @@ static void watch_parent(struct sources *sources, const char *path)
 {
     char dir[PATH_MAX];
     struct stat info;
-    int len = (int)(name_of(path) - path);
-    snprintf(dir, sizeof dir, "%.*s", len > 0 ? len : 1, len > 0 ? path : ".");
+    int len = (int)(name_of(path) - path); /* with the slash */
+    if (len == 0)
+        snprintf(dir, sizeof dir, ".");
+    else
+        snprintf(dir, sizeof dir, "%.*s", len > 1 ? len - 1 : 1, path);
     if (stat(dir, &info) == 0)
         sources->on_folder(dir, sources->arg);
 }
@@ -198,8 +200,6 @@ static void look_at_extra(struct sources *sources, struct extra *extra)
     struct stat info;
     const char *name = name_of(extra->path);
     watch_parent(sources, extra->path); /* before it is read */
-    sources->is_quiet = !extra->is_known;
-    extra->is_known = true;
     if (stat(extra->path, &info) != 0)
         return;
     if (S_ISDIR(info.st_mode))
@@ -231,7 +231,6 @@ unsigned sources_look(struct sources *sources, void (*on_folder)(const char *pat
     sources->folders = 0;
     sources->on_folder = on_folder;
     sources->arg = arg;
-    sources->is_quiet = false;
     look_at_folder(sources, sources->root, false, 0);
     list_each (link, &sources->extras)
         look_at_extra(sources, container_of(link, struct extra, link));
@@ -256,6 +255,9 @@ void sources_add(struct sources *sources, const char *path)
     memcpy(extra->path, path, size);
     list_push(&sources->extras, &extra->link);
     sources->extra_count++;
+    sources->is_quiet = true;
+    look_at_extra(sources, extra);
+    sources->is_quiet = false;
 }
 
 void sources_init(struct sources *sources, const char *root)

@@ -32,8 +32,8 @@ struct sources {
 
 void sources_init(struct sources *sources, const char *root);
 void sources_deinit(struct sources *sources);
-/* From the next look on, a file or folder elsewhere, which need not be there (any more). Again: no
- * effect. */
+/* A file or folder elsewhere, which need not be there (any more). Again: no effect. After the first
+ * look. */
 void sources_add(struct sources *sources, const char *path);
 /* Looks at everything, calling on_folder for each folder; the kinds of which a file has changed,
  * come or gone. Of the first look the result means nothing. */

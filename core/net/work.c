@@ -1,6 +1,7 @@
 /* Work on threads of the process. Not by uv_queue_work, which signals a condition variable: glibc
- * lets the one who signals wait until threads that were woken earlier have had a core, 5 ms and
- * more on a busy machine, and the loop is the one. Here it takes no lock and waits for nobody. */
+ * lets the one who signals wait until threads that were woken earlier have had a core, many
+ * milliseconds on a busy machine, and the loop is the one. Here it takes no lock and waits for
+ * nobody. */
 #include "net/work.h"
 
 #include "base/alloc.h"

@@ -8,7 +8,8 @@ local NAME = "neap.dev.files"
 
 ---@param path string a file, or a folder
 function watched.add(path)
-  if core.mode == "dev" then core.store(NAME):add(path, true) end
+  local mode = rawget(core, "mode") -- a state of task.thread has none: it loads its modules anew each time anyway
+  if mode == "dev" then core.store(NAME):add(path, true) end
 end
 
 return watched

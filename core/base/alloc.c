@@ -8,7 +8,8 @@
 #include <malloc.h>
 #endif
 
-#define TRIM_PIECE 98304 /* above what glibc tidies up for, below what it maps by itself */
+#define SMALL_CALLOC 1024 /* bytes */
+#define TRIM_PIECE 98304  /* above what glibc tidies up for, below what it maps by itself */
 
 #ifdef NEAP_TESTING
 #include <stdatomic.h>
@@ -48,6 +49,9 @@ void *mem_alloc(size_t size)
 
 void *mem_calloc(size_t size)
 {
+    if (size <= SMALL_CALLOC) /* glibc's calloc does not look into the thread's cache, malloc does
+                               */
+        return memset(mem_alloc(size), 0, size);
     void *ptr = calloc(1, size_or_one(size));
     if (!ptr)
         out_of_memory(size);

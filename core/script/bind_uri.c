@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #define URI_MAX_FIELDS 1000 /* of a query or form, unless the caller says otherwise */
+#define QUERY_SMALL 512     /* bytes: decoded on the stack */
 
 /* core.uri_decode(s [, plus]) -> string | nil, "invalid" */
 static int bind_uri_decode(lua_State *L)
@@ -63,17 +64,33 @@ static void query_add(lua_State *L, int firsts, int lists)
     lua_pop(L, 2);
 }
 
-/* core.parse_query(s [, max]) -> name -> first value, name -> list of values | nil, "too_many" */
+/* The same without lists. */
+static void query_add_first(lua_State *L, int firsts)
+{
+    lua_pushvalue(L, -2); /* stack: name, value, name */
+    bool is_first = lua_rawget(L, firsts) == LUA_TNIL;
+    lua_pop(L, 1);
+    if (is_first)
+        lua_rawset(L, firsts);
+    else
+        lua_pop(L, 2);
+}
+
+/* core.parse_query(s [, max [, only_firsts]]) -> name -> first value [, name -> list of values] |
+ * nil, "too_many" */
 static int bind_parse_query(lua_State *L)
 {
     size_t len;
     const char *text = luaL_checklstring(L, 1, &len);
     lua_Integer max = luaL_optinteger(L, 2, URI_MAX_FIELDS);
     luaL_argcheck(L, max >= 0 && max <= UINT32_MAX, 2, "out of range");
-    char *buffer = lua_newuserdatauv(L, len, 0);
+    bool wants_lists = !lua_toboolean(L, 3);
+    char small[QUERY_SMALL];
+    char *buffer = len <= sizeof(small) ? small : lua_newuserdatauv(L, len, 0);
     lua_newtable(L);
-    lua_newtable(L);
-    int lists = lua_gettop(L);
+    int firsts = lua_gettop(L);
+    if (wants_lists)
+        lua_newtable(L);
 
     struct uri_query query;
     struct uri_field field;
@@ -82,10 +99,13 @@ static int bind_parse_query(lua_State *L)
     while ((more = uri_query_next(&query, &field)) > 0) {
         lua_pushlstring(L, field.name, field.name_len);
         lua_pushlstring(L, field.value, field.value_len);
-        query_add(L, lists - 1, lists);
+        if (wants_lists)
+            query_add(L, firsts, firsts + 1);
+        else
+            query_add_first(L, firsts);
     }
     if (more == 0)
-        return 2;
+        return wants_lists ? 2 : 1;
 
     lua_pushnil(L);
     lua_pushliteral(L, "too_many");

@@ -41,26 +41,40 @@ static struct hub *hub_of(const struct poll *poll)
     return outlet_hub(poll->vm->options.outlet);
 }
 
-static void add_cursor(struct request *rq, struct hub *hub, uint64_t seq)
+/* The place in the log that an answer leads to, as text. */
+struct place {
+    char text[CURSOR_SIZE];
+    size_t len;
+};
+
+static struct place place_of(const struct poll *poll, uint64_t seq)
 {
-    char quoted[CURSOR_SIZE + 2] = "\"";
-    size_t len = cursor_format(quoted + 1, hub_epoch(hub), seq);
-    response_header(rq, "topic-cursor", 12, quoted + 1, len);
-    quoted[len + 1] = '"';
-    response_header(rq, "etag", 4, quoted, len + 2);
-    response_header(rq, "cache-control", 13, "no-cache", 8);
+    struct place place;
+    place.len = cursor_format(place.text, hub_epoch(hub_of(poll)), seq);
+    return place;
+}
+
+#define ADD_LINES(rq, text) response_lines(rq, text, sizeof(text) - 1)
+
+static void add_place(struct request *rq, const struct place *place)
+{
+    ADD_LINES(rq, "Topic-Cursor: ");
+    response_lines(rq, place->text, place->len);
+    ADD_LINES(rq, "\r\nEtag: \"");
+    response_lines(rq, place->text, place->len);
+    ADD_LINES(rq, "\"\r\nCache-Control: no-cache\r\n");
 }
 
 /* Leaves the connection with an answer begun; the poll is freed. Ends with response_send and
  * request_done. */
-static struct request *begin_answer(struct poll *poll, int status, uint64_t cursor)
+static struct request *begin_answer(struct poll *poll, int status, const struct place *place)
 {
     struct request *rq = guest_leave(&poll->guest);
     response_begin(rq, status);
     if (poll->lines)
         response_lines(rq, poll->lines, strlen(poll->lines));
     if (status < 500)
-        add_cursor(rq, hub_of(poll), cursor);
+        add_place(rq, place);
     if (poll->guest.has_gap)
         response_header(rq, "topic-gap", 9, "1", 1);
     poll_free(poll);
@@ -69,7 +83,8 @@ static struct request *begin_answer(struct poll *poll, int status, uint64_t curs
 
 static void answer_empty(struct poll *poll, int status)
 {
-    struct request *rq = begin_answer(poll, status, poll->feed.cursor);
+    struct place place = place_of(poll, poll->feed.cursor);
+    struct request *rq = begin_answer(poll, status, &place);
     if (status == 503)
         response_header(rq, "retry-after", 11, "1", 1);
     response_send(rq, "", 0);
@@ -80,12 +95,11 @@ static void answer_empty(struct poll *poll, int status)
 static void answer_items(struct poll *poll, struct message *const *messages, int count,
                          uint64_t cursor)
 {
-    char text[CURSOR_SIZE];
+    struct place place = place_of(poll, cursor);
     struct bytes body = {0};
-    size_t len = cursor_format(text, hub_epoch(hub_of(poll)), cursor);
     bytes_reserve(&body, BODY_FIRST);
     bytes_append_text(&body, "{\"cursor\":\"");
-    bytes_append(&body, text, len);
+    bytes_append(&body, place.text, place.len);
     bytes_append_text(&body, "\",\"items\":[");
     for (int i = 0; i < count; i++) {
         const struct blob *item =
@@ -95,7 +109,7 @@ static void answer_items(struct poll *poll, struct message *const *messages, int
         bytes_append(&body, item->data, item->len);
     }
     bytes_append_text(&body, "]}");
-    struct request *rq = begin_answer(poll, 200, cursor);
+    struct request *rq = begin_answer(poll, 200, &place);
     response_type(rq, "application/json");
     response_send(rq, body.data, body.len);
     bytes_deinit(&body);

@@ -50,15 +50,14 @@ function getters.cookies(req)
   return cookie.parse(table.concat(req.headers:all("cookie"), ";"))
 end
 
--- The first values, and all of them.
-local function parse_query(req)
-  local values, lists = core.parse_query(req.raw_query, max_fields())
+local function parse_query(req, only_firsts)
+  local values, lists = core.parse_query(req.raw_query, max_fields(), only_firsts)
   if not values then abort.raise(400, "the query has too many fields", nil, 2) end
   return values, lists
 end
 
 function getters.query(req)
-  return (parse_query(req))
+  return (parse_query(req, true)) -- most requests never ask for the lists
 end
 
 function getters.query_lists(req)

@@ -226,6 +226,7 @@ function res.sse(fn, opts)
   return response
 end
 
+local NO_OPTIONS = {}
 local POLL_OPTIONS = {after = "string", timeout = "duration", limit = "number"}
 
 ---A long-poll: the core holds the request until there are messages behind the client's cursor, and answers with
@@ -239,16 +240,16 @@ local POLL_OPTIONS = {after = "string", timeout = "duration", limit = "number"}
 ---@param opts {after: string?, timeout: number|string?, limit: integer?}? timeout: seconds or "25s" (default 25 s, less up to a tenth); limit: messages in one answer (default and most: 64)
 ---@return neap.Response
 function res.poll(topics, opts)
-  local response = new(200, {})
-  response.poll = topics
-  for name, value in pairs(opts or {}) do
+  opts = opts or NO_OPTIONS
+  for name, value in pairs(opts) do
     if name ~= "after" or type(value) ~= "string" then -- the usual one needs no look: this is a hot path
       opts = options.check(opts, POLL_OPTIONS, "res.poll", 2)
       break
     end
   end
-  if opts then response.after, response.timeout, response.limit = opts.after, opts.timeout, opts.limit end
-  return response
+  return setmetatable({
+    status = 200, headers = {}, poll = topics, after = opts.after, timeout = opts.timeout, limit = opts.limit,
+  }, metatable)
 end
 
 local EVENTS_OPTIONS = {after = "string", retry = "duration"}

@@ -47,6 +47,12 @@ describe("parse_query", function()
     assert.same({a = {"1", "3", ""}, b = {"2"}}, lists)
   end)
 
+  it("leaves the lists out when only first values are asked for", function()
+    assert.same({{a = "1", b = "2"}}, {core.parse_query("a=1&b=2&a=3&a=", nil, true)})
+    assert.same({["a b"] = ("x"):rep(1000)}, (core.parse_query("a+b=" .. ("x"):rep(1000), nil, true)))
+    assert.same({nil, "too_many"}, {core.parse_query("a&b", 1, true)})
+  end)
+
   it("decodes names and values, with plus as space", function()
     assert.same({["a b"] = "c d", ["ü"] = "=&"}, firsts("a+b=c%20d&%C3%BC=%3D%26"))
   end)

@@ -1,6 +1,5 @@
 /* Our own Lua files, compiled once for the process: the states of all workers and generations load
- * what the first one has compiled, a fifth of the work. Owned by the server, used from any thread.
- */
+ * what the first one has compiled. Owned by the server, used from any thread. */
 #ifndef SCRIPT_LIBRARY_H
 #define SCRIPT_LIBRARY_H
 

@@ -13,11 +13,11 @@ local options = require "neap.options"
 
 local tls = {}
 
+local now = core.task.now
+local TIMEOUT = 10
 local OPTIONS = {
   verify = "boolean", ca = "string", cert = "string", key = "string", server_name = "string", alpn = "table",
 }
-
-local TIMEOUT = 10
 
 -- By what they were made from: making them may read files.
 local configs, config_count = {}, 0
@@ -26,7 +26,7 @@ local CONFIGS_MAX = 100 -- then they are made anew
 local function config_of(opts, deadline)
   local version, problem = 0, nil -- of the system's certificates
   if not opts.ca and opts.verify ~= false then
-    version, problem = core.trust(math.max(deadline - core.task.now(), 0))
+    version, problem = core.trust(math.max(deadline - now(), 0))
   end
   if not version then return nil, problem end
   local key = ("%s|%s|%s|%s|%d"):format(opts.verify, opts.ca, opts.cert, opts.key, version)
@@ -64,15 +64,15 @@ end
 ---@async
 ---@param host string
 ---@param port integer?
----@param timeout number? seconds, default 10
+---@param timeout number? seconds, for the whole of it; default 10
 ---@param opts table of `tls.check`
 ---@return neap.Socket?
 ---@return string? err
 function tls.connect(host, port, timeout, opts)
-  local deadline = core.task.now() + (timeout or TIMEOUT)
+  local deadline = now() + (timeout or TIMEOUT)
   local config, err = config_of(opts, deadline)
   if not config then return nil, err end
-  return core.connect(host, port, math.max(deadline - core.task.now(), 0), config, opts.server_name, opts.alpn)
+  return core.connect(host, port, math.max(deadline - now(), 0), config, opts.server_name, opts.alpn)
 end
 
 return tls

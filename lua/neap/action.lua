@@ -44,9 +44,9 @@ local function check_path(req)
   if req.raw_path:find("%%2[fF]") then not_found() end
 end
 
--- An argument is a segment of the path; as with files, it is not empty and does not start with a dot.
+-- An argument is a segment of the path; as with files, it is not empty, does not start with a dot and has no backslash.
 local function check_argument(value)
-  if value == "" or value:byte() == 46 then not_found() end
+  if value == "" or value:byte() == 46 or value:find("\\", 1, true) then not_found() end
   return value
 end
 

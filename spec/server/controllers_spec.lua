@@ -171,9 +171,16 @@ describe("file controllers", function()
       "/shop/tasks/", "/shop/tasks/show//7", "/shop/tasks/show/7/", "/shop/tasks/rest//x", "/shop/tasks/rest/1/2//3",
       "/shop/tasks/rest/1/2/", "/shop/tasks/rest/1/../3", "/shop/tasks/rest/1/2/%2e%2e", "/shop/TASKS/none",
       "/shop/tasks/None", "/shop/tasks/echo/..", "/shop/tasks/ticks/..", "/shop/static/../init.lua",
-      "/shop/static/%2e%2e/init.lua", "/shop/static/..%2finit.lua",
+      "/shop/static/%2e%2e/init.lua", "/shop/static/..%2finit.lua", "/shop/static/..%5cinit.lua",
+      "/shop/static/%5c..%5cinit.lua", "/shop/tasks/show/..%5c..", "/shop/tasks/show/a%5Cb", "/shop/tasks/rest/1/2/%5c",
+      "/shop/tasks%5Cnone", "/shop/tasks.", "/shop/tasks.lua", "/shop/tasks/none.", "/shop/tasks/none.lua",
+      "/shop/tasks/__index", "/shop/tasks/__newindex", "/shop/tasks/__name", "/shop/controllers/tasks", "/shop/init",
+      "/shop/init.lua", "/shop/views/tasks/none.html", "/_neap/../shop/init.lua",
     } do
       is_absent(path)
+    end
+    for _, path in ipairs {"/shop/tasks/show/%00", "/shop/tasks%00/none", "/shop/tasks/show/7%00.lua"} do
+      assert.equal(400, (s:get(path)), path)
     end
   end)
 

@@ -6,6 +6,7 @@
 #include "base/quote.h"
 #include "script/value.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -105,7 +106,7 @@ static void add_folder(const char *path, void *arg)
 {
     struct develop *develop = arg;
     int err = fswatch_add(&develop->watch, path);
-    if (err)
+    if (err && err != -ENOENT) /* it may come back: look() waits for the root */
         log_warn("cannot watch %s: %s", path, strerror(-err));
 }
 

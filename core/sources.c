@@ -163,15 +163,16 @@ static void look_at_folder(struct sources *sources, const char *path, bool is_vi
     struct dirent **entries;
     if (sources->folders >= FOLDERS_MAX)
         return;
-    sources->folders++;
     sources->on_folder(path, sources->arg); /* before it is read, so that nothing is missed */
     int count = scandir(path, &entries, is_shown, NULL);
+    if (count < 0)
+        return;
+    sources->folders++;
     for (int i = 0; i < count; i++) {
         look_at_entry(sources, path, entries[i]->d_name, is_view, depth);
         free(entries[i]);
     }
-    if (count >= 0)
-        free(entries);
+    free(entries);
 }
 
 /* The last part of a path. */

@@ -114,6 +114,21 @@ describe("neap dev", function()
     becomes(s, "set", "/title")
   end)
 
+  it("waits for a folder that is exchanged for another", function()
+    local s = server.start {command = "dev", target = "site/app.lua", workers = 1, files = {
+      ["site/app.lua"] = app "one", ["site/part.lua"] = "return 'a'",
+      ["next/app.lua"] = app "two", ["next/part.lua"] = "return 'a'",
+    }}
+    becomes(s, "one a 1")
+    assert(os.rename(s.dir .. "/site", s.dir .. "/before"))
+    assert(server.poll(20, function() return state(s).error end))
+    assert(os.rename(s.dir .. "/next", s.dir .. "/site"))
+    assert(server.poll(20, function() return not state(s).error end), s:log())
+    assert.matches("^two a", select(2, s:get("/")))
+    s:write("site/part.lua", "return 'b'")
+    assert(server.poll(20, function() return select(2, s:get("/")):find("two b") end), s:log())
+  end)
+
   it("minds the content, not the time of a file; and no files that are no sources", function()
     local s = start()
     os.execute(("touch %s/app.lua"):format(s.dir))

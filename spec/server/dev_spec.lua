@@ -115,17 +115,17 @@ describe("neap dev", function()
   end)
 
   it("waits for a folder that is exchanged for another", function()
-    local s = server.start {command = "dev", target = "site/app.lua", workers = 1, files = {
-      ["site/app.lua"] = app "one", ["site/part.lua"] = "return 'a'",
-      ["next/app.lua"] = app "two", ["next/part.lua"] = "return 'a'",
+    local s = server.start {command = "dev", target = "www/site/app.lua", workers = 1, files = {
+      ["www/site/app.lua"] = app "one", ["www/site/part.lua"] = "return 'a'",
+      ["www/next/app.lua"] = app "two", ["www/next/part.lua"] = "return 'a'",
     }}
     becomes(s, "one a 1")
-    assert(os.rename(s.dir .. "/site", s.dir .. "/before"))
+    assert(os.rename(s.dir .. "/www/site", s.dir .. "/www/before"))
     assert(server.poll(20, function() return state(s).error end))
-    assert(os.rename(s.dir .. "/next", s.dir .. "/site"))
+    assert(os.rename(s.dir .. "/www/next", s.dir .. "/www/site"))
     assert(server.poll(20, function() return not state(s).error end), s:log())
     assert.matches("^two a", select(2, s:get("/")))
-    s:write("site/part.lua", "return 'b'")
+    s:write("www/site/part.lua", "return 'b'")
     assert(server.poll(20, function() return select(2, s:get("/")):find("two b") end), s:log())
   end)
 

@@ -122,11 +122,18 @@ bool sqlite_conn_is_tidy(const struct sqlite_conn *conn)
     return db == NULL || (conn->open == NULL && !conn->in_transaction);
 }
 
+void sqlite_conn_abandon(struct sqlite_conn *conn)
+{
+    if (conn->open == NULL)
+        return;
+    sqlite3_reset(conn->open);
+    sqlite3_clear_bindings(conn->open);
+    conn->open = NULL;
+}
+
 void sqlite_conn_tidy(struct sqlite_conn *conn)
 {
-    if (conn->open != NULL)
-        sqlite3_reset(conn->open);
-    conn->open = NULL;
+    sqlite_conn_abandon(conn);
     conn->in_transaction = false;
     if (!sqlite3_get_autocommit(atomic_load(&conn->db)))
         sqlite_conn_control(conn, "ROLLBACK");

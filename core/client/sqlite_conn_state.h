@@ -21,6 +21,9 @@ struct sqlite_conn {
 
 /* SQLITE_OK also when it was open. */
 int sqlite_conn_open(struct sqlite_conn *conn, struct sqlite_call *call);
+/* Ends the statement that has more rows. While it is open, an interrupt holds for whatever is
+ * begun. */
+void sqlite_conn_abandon(struct sqlite_conn *conn);
 /* Runs statements of our own. */
 int sqlite_conn_control(struct sqlite_conn *conn, const char *sql);
 

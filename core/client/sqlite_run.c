@@ -283,6 +283,8 @@ void sqlite_conn_run(struct sqlite_conn *conn, struct sqlite_call *call)
 {
     if (sqlite_conn_open(conn, call) != SQLITE_OK)
         return;
+    if (call->act != SQLITE_ACT_MORE)
+        sqlite_conn_abandon(conn); /* whoever was to take its rows was cancelled */
     if (conn->in_transaction && sqlite3_get_autocommit(atomic_load(&conn->db)))
         sqlite_call_fail(call, "aborted", "an error has rolled the whole transaction back");
     else if (call->act == SQLITE_ACT_MORE)

@@ -4,12 +4,12 @@ local server = require "spec.support.server"
 
 local APP = [[
   local neap = require "neap"
-  local app = neap.app()
+  local app, task = neap.app(), neap.task -- loaded now: later there may be no descriptor to read it with
   local is_open = false
   app:get("/", function() return "hello" end)
   app:get("/open", function() is_open = true return "open" end)
   app:get("/park", function()
-    while not is_open do neap.task.sleep(0.005) end
+    while not is_open do task.sleep(0.005) end
     return "parked"
   end)
   return app]]

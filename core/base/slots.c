@@ -1,5 +1,5 @@
-/* Handles instead of pointers: an array of slots. Those that were given back form a list; those behind
- * them were never used, and their memory was never touched. */
+/* Handles instead of pointers: an array of slots. Those that were given back form a list; those
+ * behind them were never used, and their memory was never touched. */
 #include "base/slots.h"
 
 #include "base/alloc.h"

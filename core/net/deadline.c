@@ -1,6 +1,7 @@
-/* The deadlines of one loop: a binary heap of times and pointers, which the loop owns; the deadlines
- * themselves are members of other objects. A deadline that was moved later stays where it is and is
- * put right when its old time comes, so the "60 s from now" of every request costs one store. */
+/* The deadlines of one loop: a binary heap of times and pointers, which the loop owns; the
+ * deadlines themselves are members of other objects. A deadline that was moved later stays where it
+ * is and is put right when its old time comes, so the "60 s from now" of every request costs one
+ * store. */
 #include "net/deadline.h"
 
 #include "base/alloc.h"

@@ -30,7 +30,8 @@ function show(_, name)
   local room, here = enter(name)
   local messages, cursor = history(room)
   local counts = history(here) -- after the cursor was taken: what changes from now on the page will hear
-  return {title = "# " .. name, room = name, messages = messages, cursor = cursor, here = counts[1] and counts[1].here or 0}
+  local last = counts[1]
+  return {title = "# " .. name, room = name, messages = messages, cursor = cursor, here = last and last.here or 0}
 end
 
 -- For those without WebSocket: events and long-polls, whichever the request asks for. Both come back with their cursor.

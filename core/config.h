@@ -41,6 +41,8 @@ struct config {
         uint64_t input;
         uint64_t memory;
         uint64_t stores;
+        uint64_t topics;
+        uint64_t topic_count;
     } limits;
     struct {
         uint64_t underscores; /* enum header_underscores */

@@ -76,6 +76,9 @@ const struct config_key config_keys[] = {
     SIZE("limits.memory", "256MB", limits.memory,
          "memory of the Lua state of a worker; 0 = no limit", 0, 0),
     SIZE("limits.stores", "64MB", limits.stores, "memory of all stores together", 4 * KB, 0),
+    SIZE("limits.topics", "256MB", limits.topics,
+         "memory of all topics' messages and subscriptions together", 4 * KB, 0),
+    COUNT("limits.topic_count", "250000", limits.topic_count, "topics in the process", 1, 0),
 
     CHOICE("headers.underscores", "keep", headers.underscores,
            "headers and trailers with a _ in their name: keep, drop or refuse the request",

@@ -368,6 +368,7 @@ static void on_reload_end(void *owner, bool serves)
     renewal_end(&server->renewal, serves);
     server->config = server->renewal.config;
     shelf_set_limit(server->shelf, server->config->limits.stores);
+    hub_set_limits(server->hub, server->config->limits.topics, server->config->limits.topic_count);
     quota_set_most(&server->output, (size_t)server->config->limits.output);
     quota_set_most(&server->input, (size_t)server->config->limits.input);
 }
@@ -511,6 +512,8 @@ static void server_init(struct server *server, const struct server_options *opti
     *server = (struct server){.options = *options, .config = options->config};
     server->worker_count = options->cli->is_serving ? (int)options->config->workers : 1;
     server->hub = hub_new();
+    hub_set_limits(server->hub, options->config->limits.topics,
+                   options->config->limits.topic_count);
     server->shelf = shelf_new(options->config->limits.stores);
     quota_init(&server->output, "limits.output", (size_t)options->config->limits.output);
     quota_init(&server->input, "limits.input", (size_t)options->config->limits.input);

@@ -27,7 +27,7 @@ static size_t counted(size_t bytes)
 
 static bool fits(const struct quota *quota, size_t used, size_t more)
 {
-    size_t most = atomic_load_explicit(&quota->most, memory_order_relaxed);
+    size_t most = quota_most(quota);
     return used <= most && more <= most - used;
 }
 
@@ -55,6 +55,27 @@ bool quota_has_room(const struct quota *quota, size_t before, size_t after)
     if (!quota || counted(after) <= counted(before))
         return true;
     return fits(quota, quota_used(quota), counted(after) - counted(before));
+}
+
+void quota_take(struct quota *quota, size_t bytes)
+{
+    atomic_fetch_add_explicit(&quota->used, bytes, memory_order_relaxed);
+}
+
+void quota_give(struct quota *quota, size_t bytes)
+{
+    atomic_fetch_sub_explicit(&quota->used, bytes, memory_order_relaxed);
+}
+
+bool quota_is_over(const struct quota *quota, size_t spare)
+{
+    size_t used = quota_used(quota);
+    return used > spare && used - spare > quota_most(quota);
+}
+
+size_t quota_most(const struct quota *quota)
+{
+    return atomic_load_explicit(&quota->most, memory_order_relaxed);
 }
 
 static uint64_t now_ms(void)

@@ -30,6 +30,11 @@ bool quota_change(struct quota *quota, size_t before, size_t after);
 bool quota_has_room(const struct quota *quota, size_t before, size_t after);
 /* Counts what had to end because there was no room; logs it, at most once a second. */
 void quota_refuse(struct quota *quota);
+/* For what is small and of many holders: counted to the byte, and added whether it fits or not. */
+void quota_take(struct quota *quota, size_t bytes);
+void quota_give(struct quota *quota, size_t bytes);
+bool quota_is_over(const struct quota *quota, size_t spare); /* were `spare` bytes given back */
+size_t quota_most(const struct quota *quota);
 size_t quota_used(const struct quota *quota);
 
 #endif

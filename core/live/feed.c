@@ -7,6 +7,15 @@
 
 #include <assert.h>
 
+#define WS_COST 112   /* of a WebSocket's subscription */
+#define PLACE_COST 32 /* of each of its topics: its place among those who read it */
+
+/* A connection has one poll or stream, but any number of these. */
+static uint64_t cost_of(const struct feed *feed)
+{
+    return feed->kind == FEED_WS ? WS_COST + (uint64_t)feed->count * PLACE_COST : 0;
+}
+
 static bool is_named_before(struct topic *const *topics, int i)
 {
     for (int k = 0; k < i; k++)
@@ -77,6 +86,7 @@ void feed_open(struct feed *feed, struct outlet *outlet, const struct feed_event
         .slow = (uint8_t)(slow < 0 ? (int)policy_of(topics[0]) : slow),
     };
     tally_add(TALLY_FEED, 1);
+    hub_take(outlet->hub, cost_of(feed));
     if (enter_all(feed, outlet, topics, count)) {
         line_push(&outlet->line, feed);
         outlet_defer(outlet);
@@ -106,6 +116,7 @@ void feed_close(struct feed *feed)
             leave(feed, feed->in.seats[i].channel);
         mem_free(feed->in.seats);
     }
+    hub_give(outlet->hub, cost_of(feed));
     feed->count = 0;
     feed->is_blocked = false;
     tally_add(TALLY_FEED, -1);

@@ -3,14 +3,17 @@
 #include "live/topic_state.h"
 
 #include "base/alloc.h"
+#include "base/log.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#define SWEEP_BUCKETS 8192 /* looked at by one hub_sweep ... */
-#define SWEEP_HOLD 256     /* ... and while the lock is held once */
+#define SWEEP_BUCKETS 8192 /* looked at by one hub_sweep at least ... */
+#define SWEEP_PART 8       /* ... or one of so many parts: all names come in so many sweeps */
+#define SWEEP_HOLD 256     /* while the lock is held once */
+#define TRIM_FROM ((size_t)16 * 1024 * 1024)
 
 /* The coarse clock is right to a few milliseconds and takes 5 ns instead of 25. */
 static uint64_t coarse_ms(void)
@@ -28,6 +31,8 @@ struct hub *hub_new(void)
     hash_seed_init(&epoch);
     hub->epoch = epoch.a ? epoch.a : 1;
     hub->clock = coarse_ms;
+    quota_init(&hub->memory, "limits.topics", SIZE_MAX);
+    atomic_init(&hub->most_topics, SIZE_MAX);
     table_init(&hub->topics);
     pthread_mutex_init(&hub->names, NULL);
     pthread_mutex_init(&hub->publish, NULL);
@@ -66,6 +71,49 @@ void hub_set_clock(struct hub *hub, uint64_t (*now_ms)(void))
     hub->clock = now_ms;
 }
 
+/* ---- limits ---- */
+
+void hub_set_limits(struct hub *hub, uint64_t bytes, size_t topics)
+{
+    quota_set_most(&hub->memory, bytes);
+    atomic_store_explicit(&hub->most_topics, topics, memory_order_relaxed);
+}
+
+void hub_take(struct hub *hub, uint64_t bytes)
+{
+    quota_take(&hub->memory, bytes);
+}
+
+void hub_give(struct hub *hub, uint64_t bytes)
+{
+    quota_give(&hub->memory, bytes);
+}
+
+bool hub_is_full(struct hub *hub, uint64_t spare)
+{
+    if (!quota_is_over(&hub->memory, spare))
+        return false;
+    quota_refuse(&hub->memory);
+    return true;
+}
+
+bool hub_has_room(struct hub *hub)
+{
+    return !hub_is_full(hub, 0);
+}
+
+void hub_use(struct hub *hub, struct hub_use *use)
+{
+    pthread_mutex_lock(&hub->names);
+    *use = (struct hub_use){
+        .bytes = quota_used(&hub->memory),
+        .bytes_most = quota_most(&hub->memory),
+        .topics = hub->topics.count,
+        .topics_most = atomic_load_explicit(&hub->most_topics, memory_order_relaxed),
+    };
+    pthread_mutex_unlock(&hub->names);
+}
+
 /* ---- topics by name ---- */
 
 static struct topic *find(struct hub *hub, uint64_t hash, const char *name, size_t len)
@@ -78,6 +126,23 @@ static struct topic *find(struct hub *hub, uint64_t hash, const char *name, size
     return NULL;
 }
 
+/* NULL: there are as many as there may be. */
+static struct topic *add(struct hub *hub, uint64_t hash, const char *name, size_t len)
+{
+    if (hub->topics.count >= atomic_load_explicit(&hub->most_topics, memory_order_relaxed))
+        return NULL;
+    struct topic *topic = topic_new(hub, name, len, hub->collected[hash % HUB_COLLECTED]);
+    table_add(&hub->topics, &topic->link, hash);
+    return topic;
+}
+
+static void log_crowd(struct hub *hub)
+{
+    log_warn("a topic was refused: there are %zu, as many as limits.topic_count allows. One that "
+             "nobody holds goes when its messages have outlived its ttl",
+             atomic_load_explicit(&hub->most_topics, memory_order_relaxed));
+}
+
 struct topic *topic_open(struct hub *hub, const char *name, size_t len,
                          const struct topic_options *options)
 {
@@ -85,14 +150,15 @@ struct topic *topic_open(struct hub *hub, const char *name, size_t len,
     pthread_mutex_lock(&hub->names);
     struct topic *topic = find(hub, hash, name, len);
     bool is_new = topic == NULL;
-    if (is_new) {
-        topic = topic_new(hub, name, len, hub->collected[hash % HUB_COLLECTED]);
-        table_add(&hub->topics, &topic->link, hash);
-    }
-    topic_hold(topic);
-    if (options)
+    if (is_new)
+        topic = add(hub, hash, name, len);
+    if (topic)
+        topic_hold(topic);
+    if (topic && options)
         topic_set_options(topic, options, is_new);
     pthread_mutex_unlock(&hub->names);
+    if (topic == NULL)
+        log_crowd(hub);
     return topic;
 }
 
@@ -155,10 +221,31 @@ static void sweep_bucket(struct hub *hub, size_t bucket, uint64_t now_ms)
     }
 }
 
+static size_t buckets_to_sweep(struct hub *hub)
+{
+    pthread_mutex_lock(&hub->names);
+    size_t part = hub->topics.used / SWEEP_PART;
+    pthread_mutex_unlock(&hub->names);
+    return part > SWEEP_BUCKETS ? part : SWEEP_BUCKETS;
+}
+
+/* What a crowd of topics has left behind goes back to the system, once half of the most that there
+ * was since the last time is free. */
+static void trim(struct hub *hub)
+{
+    size_t used = quota_used(&hub->memory);
+    if (used > hub->most_used)
+        hub->most_used = used;
+    if (hub->most_used < TRIM_FROM || used > hub->most_used / 2)
+        return;
+    hub->most_used = used;
+    mem_trim();
+}
+
 /* Whoever wants a topic by name waits for one hold at most. */
 void hub_sweep(struct hub *hub, uint64_t now_ms)
 {
-    size_t left = SWEEP_BUCKETS;
+    size_t left = buckets_to_sweep(hub);
     while (left > 0) {
         pthread_mutex_lock(&hub->names);
         size_t used = hub->topics.used;
@@ -169,4 +256,5 @@ void hub_sweep(struct hub *hub, uint64_t now_ms)
         left -= hold;
         pthread_mutex_unlock(&hub->names);
     }
+    trim(hub);
 }

@@ -7,6 +7,9 @@
 #include <assert.h>
 #include <string.h>
 
+#define MESSAGE_TEXTS 5 /* each with a NUL */
+#define MALLOC_COST 16  /* of each allocation, beside what was asked for */
+
 /* Copies a text to `*at` and moves it behind the copy's NUL. */
 static const char *put_text(char **at, const char *text, size_t len)
 {
@@ -18,24 +21,37 @@ static const char *put_text(char **at, const char *text, size_t len)
     return copy;
 }
 
+/* With its place in the log. */
+uint64_t message_cost(const struct message *message)
+{
+    return sizeof(*message) + message->topic_len + message->key_len + message->event_len +
+           message->dedupe_len + message->len + MESSAGE_TEXTS + MALLOC_COST +
+           sizeof(struct message *);
+}
+
+static uint64_t encoding_cost(const struct blob *blob)
+{
+    return blob ? sizeof(*blob) + blob->len + MALLOC_COST : 0;
+}
+
 bool publication_is_too_long(const struct publication *pub)
 {
     return pub->len >= UINT32_MAX || pub->key_len >= UINT32_MAX || pub->event_len >= UINT32_MAX ||
            pub->dedupe_len >= UINT32_MAX;
 }
 
-struct message *message_new(const struct topic *topic, const struct publication *pub)
+struct message *message_new(struct topic *topic, const struct publication *pub)
 {
     assert(!publication_is_too_long(pub)); /* so the sum cannot overflow */
     size_t size = sizeof(struct message) + topic->name_len + pub->len + pub->key_len +
-                  pub->event_len + pub->dedupe_len + 5;
+                  pub->event_len + pub->dedupe_len + MESSAGE_TEXTS;
     struct message *message = mem_try_alloc(size);
     if (message == NULL)
         return NULL;
     char *at = (char *)(message + 1);
     memset(message, 0, sizeof(*message));
     atomic_init(&message->refs, 1);
-    message->epoch = topic->hub->epoch;
+    message->hub = topic->hub;
     message->form = pub->form;
     message->topic_len = (uint32_t)topic->name_len;
     message->key_len = (uint32_t)pub->key_len;
@@ -47,6 +63,7 @@ struct message *message_new(const struct topic *topic, const struct publication 
     message->key = put_text(&at, pub->key, pub->key_len);
     message->event = put_text(&at, pub->event, pub->event_len);
     message->dedupe = put_text(&at, pub->dedupe, pub->dedupe_len);
+    hub_take(message->hub, message_cost(message));
     return message;
 }
 
@@ -60,8 +77,13 @@ void message_drop(struct message *message)
 {
     if (atomic_fetch_sub_explicit(&message->refs, 1, memory_order_acq_rel) != 1)
         return;
-    for (int i = 0; i < ENCODINGS; i++)
-        blob_drop(atomic_load_explicit(&message->encoded[i], memory_order_relaxed));
+    uint64_t cost = message_cost(message);
+    for (int i = 0; i < ENCODINGS; i++) {
+        struct blob *blob = atomic_load_explicit(&message->encoded[i], memory_order_relaxed);
+        cost += encoding_cost(blob);
+        blob_drop(blob);
+    }
+    hub_give(message->hub, cost);
     mem_free(message);
 }
 
@@ -75,8 +97,10 @@ const struct blob *message_encoded(struct message *message, enum message_encodin
     if (made == NULL)
         return NULL;
     if (atomic_compare_exchange_strong_explicit(&message->encoded[which], &present, made,
-                                                memory_order_acq_rel, memory_order_acquire))
+                                                memory_order_acq_rel, memory_order_acquire)) {
+        hub_take(message->hub, encoding_cost(made));
         return made;
+    }
     blob_drop(made); /* another worker was faster */
     return present;
 }

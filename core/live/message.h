@@ -24,6 +24,7 @@ enum message_encoding {
     ENCODINGS
 };
 
+struct hub;
 struct message;
 typedef struct blob *(*message_encode_fn)(const struct message *message); /* a new blob, or NULL:
                                                                              out of memory */
@@ -31,7 +32,7 @@ typedef struct blob *(*message_encode_fn)(const struct message *message); /* a n
 struct message {
     atomic_uint refs;
     uint64_t seq;     /* process-wide, from 1 */
-    uint64_t epoch;   /* of the process */
+    struct hub *hub;  /* counts its memory */
     uint64_t born_ms; /* monotonic, for the topic's ttl */
     enum message_form form;
     const char *topic;  /* the five texts live behind the struct, each with a NUL; "" when there is

@@ -58,6 +58,17 @@ void ring_trim(struct ring *ring, uint32_t keep, uint64_t bytes, struct message 
         shift(ring, gone);
 }
 
+uint64_t ring_excess(const struct ring *ring, uint32_t keep, uint64_t bytes)
+{
+    uint64_t cost = 0;
+    uint64_t left = ring->bytes;
+    for (uint32_t i = 0; i < ring->count && (ring->count - i > keep || left > bytes); i++) {
+        cost += message_cost(ring_at(ring, i));
+        left -= message_size(ring_at(ring, i));
+    }
+    return cost;
+}
+
 void ring_expire(struct ring *ring, uint64_t now_ms, uint32_t ttl_ms, struct message **gone)
 {
     if (ttl_ms == 0)

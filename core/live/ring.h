@@ -43,8 +43,11 @@ struct reading {
 };
 
 void ring_init(struct ring *ring, const struct hash_seed *seed, uint64_t floor);
-void ring_deinit(struct ring *ring); /* drops what is in it */
-uint64_t message_size(const struct message *message);
+void ring_deinit(struct ring *ring);                  /* drops what is in it */
+uint64_t message_size(const struct message *message); /* what the topic's own limit counts */
+uint64_t message_cost(const struct message *message); /* what it takes in memory */
+/* What ring_trim would make free. */
+uint64_t ring_excess(const struct ring *ring, uint32_t keep, uint64_t bytes);
 
 /* These chain what leaves the ring to `gone`, for messages_drop after unlocking. */
 void ring_trim(struct ring *ring, uint32_t keep, uint64_t bytes, struct message **gone);

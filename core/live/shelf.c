@@ -2,6 +2,7 @@
 #include "live/store_state.h"
 
 #include "base/alloc.h"
+#include "base/list.h"
 
 #include <errno.h>
 #include <string.h>
@@ -17,15 +18,23 @@ struct shelf *shelf_new(uint64_t memory_limit)
     shelf_set_limit(shelf, memory_limit);
     hash_seed_init(&shelf->seed);
     pthread_mutex_init(&shelf->lock, NULL);
-    list_init(&shelf->stores);
+    table_init(&shelf->stores);
+    shelf->full = store_new(shelf, "", 0);
     return shelf;
 }
 
 void shelf_free(struct shelf *shelf)
 {
-    struct list *link;
-    while ((link = list_shift(&shelf->stores)) != NULL)
-        store_free(container_of(link, struct store, link));
+    for (size_t i = 0; i < shelf->stores.used; i++) {
+        struct table_link *link = shelf->stores.buckets[i];
+        while (link) {
+            struct store *store = container_of(link, struct store, link);
+            link = link->next;
+            store_free(store);
+        }
+    }
+    table_deinit(&shelf->stores);
+    store_free(shelf->full);
     pthread_mutex_destroy(&shelf->lock);
     mem_free(shelf);
 }
@@ -35,24 +44,33 @@ uint64_t shelf_used(const struct shelf *shelf)
     return atomic_load_explicit(&shelf->used, memory_order_relaxed);
 }
 
-static struct store *find_store(struct shelf *shelf, const char *name, size_t len)
+static struct store *find_store(struct shelf *shelf, uint64_t hash, const char *name, size_t len)
 {
-    list_each (link, &shelf->stores) {
+    for (struct table_link *link = table_chain(&shelf->stores, hash); link; link = link->next) {
         struct store *store = container_of(link, struct store, link);
-        if (store->name_len == len && memcmp(store->name, name, len) == 0)
+        if (link->hash == hash && store->name_len == len && memcmp(store->name, name, len) == 0)
             return store;
     }
     return NULL;
 }
 
+/* A store is for good, so its name is paid for like an entry. */
+static struct store *add_store(struct shelf *shelf, uint64_t hash, const char *name, size_t len)
+{
+    if (shelf_charge(shelf, 0, store_cost(len)) < 0)
+        return shelf->full;
+    struct store *store = store_new(shelf, name, len);
+    table_add(&shelf->stores, &store->link, hash);
+    return store;
+}
+
 struct store *shelf_store(struct shelf *shelf, const char *name, size_t len)
 {
+    uint64_t hash = hash_bytes(&shelf->seed, name, len);
     pthread_mutex_lock(&shelf->lock);
-    struct store *store = find_store(shelf, name, len);
-    if (store == NULL) {
-        store = store_new(shelf, name, len);
-        list_push(&shelf->stores, &store->link);
-    }
+    struct store *store = find_store(shelf, hash, name, len);
+    if (store == NULL)
+        store = add_store(shelf, hash, name, len);
     pthread_mutex_unlock(&shelf->lock);
     return store;
 }
@@ -73,7 +91,8 @@ int shelf_charge(struct shelf *shelf, uint64_t before, uint64_t after)
 void shelf_sweep(struct shelf *shelf, uint64_t now_ms)
 {
     pthread_mutex_lock(&shelf->lock);
-    list_each (link, &shelf->stores)
-        store_sweep(container_of(link, struct store, link), now_ms);
+    for (size_t i = 0; i < shelf->stores.used; i++)
+        for (struct table_link *link = shelf->stores.buckets[i]; link; link = link->next)
+            store_sweep(container_of(link, struct store, link), now_ms);
     pthread_mutex_unlock(&shelf->lock);
 }

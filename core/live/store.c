@@ -2,6 +2,7 @@
 #include "live/store_state.h"
 
 #include "base/alloc.h"
+#include "base/list.h"
 
 #include <errno.h>
 #include <string.h>
@@ -31,6 +32,11 @@ struct change {
 
 /* ---- life ---- */
 
+uint64_t store_cost(size_t name_len)
+{
+    return sizeof(struct store) + name_len + 1 + MALLOC_COST + sizeof(struct table_link *);
+}
+
 struct store *store_new(struct shelf *shelf, const char *name, size_t len)
 {
     struct store *store = mem_calloc(sizeof(*store) + len + 1);
@@ -39,7 +45,6 @@ struct store *store_new(struct shelf *shelf, const char *name, size_t len)
     memcpy(store->name, name, len);
     pthread_mutex_init(&store->lock, NULL);
     table_init(&store->entries);
-    list_init(&store->link);
     return store;
 }
 
@@ -151,7 +156,8 @@ static void exchange(struct store *store, const struct change *change, struct en
 static int put(struct store *store, const struct change *change, struct store_value value)
 {
     uint64_t cost = entry_cost(change->key_len, value.len);
-    if (cost > store->shelf->limit) /* also keeps the sum below from overflowing */
+    if (store == store->shelf->full || cost > store->shelf->limit) /* also keeps the sum below from
+                                                                      overflowing */
         return -ENOSPC;
     struct entry *entry = mem_try_alloc(sizeof(*entry) + change->key_len + value.len);
     if (entry == NULL)

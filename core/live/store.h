@@ -21,9 +21,9 @@ struct shelf *shelf_new(uint64_t memory_limit);                   /* of all stor
 void shelf_set_limit(struct shelf *shelf, uint64_t memory_limit); /* what is there stays */
 void shelf_free(struct shelf *shelf);
 uint64_t shelf_used(const struct shelf *shelf); /* bytes, with what managing them takes */
-struct store *shelf_store(struct shelf *shelf, const char *name, size_t len); /* found or made;
-                                                                                 lives with the
-                                                                                 shelf */
+/* Found or made; lives with the shelf. When the shelf is full it is one that is empty and stays so:
+ * whatever is put into it is answered by -ENOSPC. */
+struct store *shelf_store(struct shelf *shelf, const char *name, size_t len);
 /* Frees entries whose time is over, of a bounded part of each store. Called now and then; sets do
  * some of it by themselves. */
 void shelf_sweep(struct shelf *shelf, uint64_t now_ms);

@@ -142,6 +142,8 @@ static int append(struct topic *topic, struct message *message, struct published
     ring_expire(ring, message->born_ms, options->ttl_ms, gone);
     if (find_repeated(topic, message, result))
         return 0;
+    if (hub_is_full(topic->hub, ring_excess(ring, options->keep - 1, options->bytes - size)))
+        return -ENOSPC;
     if (ring_reserve(ring, message, options->keep))
         return -ENOMEM;
     ring_trim(ring, options->keep - 1, options->bytes - size, gone);

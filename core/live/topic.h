@@ -51,8 +51,20 @@ struct topic_stats {
     struct topic_options options;
 };
 
-struct hub *hub_new(void);      /* with a random epoch */
+struct hub *hub_new(void);      /* with a random epoch, and without limits */
 void hub_free(struct hub *hub); /* no outlet and no reference to a topic may be left */
+/* Bytes that all topics together may keep, and how many topics there may be. What is there stays.
+ */
+void hub_set_limits(struct hub *hub, uint64_t bytes, size_t topics);
+/* Bytes that are counted against the first of them. */
+void hub_take(struct hub *hub, uint64_t bytes);
+void hub_give(struct hub *hub, uint64_t bytes);
+bool hub_has_room(struct hub *hub); /* false: counted as a refusal, and logged */
+struct hub_use {
+    uint64_t bytes, bytes_most;
+    size_t topics, topics_most;
+};
+void hub_use(struct hub *hub, struct hub_use *use);
 uint64_t hub_epoch(const struct hub *hub);
 uint64_t hub_head(const struct hub *hub); /* the newest seq of any topic: a cursor taken now */
 /* Removes messages that have outlived their ttl, and topics without references that are empty (a
@@ -65,7 +77,7 @@ void hub_set_clock(struct hub *hub, uint64_t (*now_ms)(void)); /* for tests, bef
 void hub_each(struct hub *hub, void (*fn)(struct topic *topic, void *arg), void *arg);
 
 /* Finds or makes it; the caller holds a reference. `options` NULL: leaves them; a difference is
- * logged. */
+ * logged. NULL: there are as many topics as there may be. */
 struct topic *topic_open(struct hub *hub, const char *name, size_t len,
                          const struct topic_options *options);
 struct topic *topic_hold(struct topic *topic);
@@ -73,8 +85,8 @@ void topic_drop(struct topic *topic);
 const char *topic_name(const struct topic *topic, size_t *len);
 struct hub *topic_hub(const struct topic *topic);
 /* Stamps and appends under the one publish lock, then wakes the workers that have subscribers. 0,
- * -EPIPE: closed, -EMSGSIZE: larger than all that the topic keeps, -ENOMEM. Never waits for a
- * client. */
+ * -EPIPE: closed, -EMSGSIZE: larger than all that the topic keeps, -ENOSPC: all topics together
+ * keep as much as they may, -ENOMEM. Never waits for a client. */
 int topic_publish(struct topic *topic, const struct publication *publication,
                   struct published *result);
 /* Nothing can be published any more; subscribers are told when they have read what is there. */

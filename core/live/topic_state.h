@@ -5,6 +5,7 @@
 #ifndef LIVE_TOPIC_STATE_H
 #define LIVE_TOPIC_STATE_H
 
+#include "base/quota.h"
 #include "base/table.h"
 #include "live/feed.h"
 #include "live/ring.h"
@@ -38,9 +39,14 @@ struct hub {
     uint64_t epoch;
     struct hash_seed seed;
     uint64_t (*clock)(void);
+    /* Whatever a client can name or make grow is counted and limited: topics by their number, and
+     * by bytes what they keep: messages, what these are encoded to, and subscriptions. */
+    struct quota memory;
+    _Atomic size_t most_topics;
     pthread_mutex_t names; /* guards `topics`, `collected` and that a topic gets its first holder */
     struct table topics;
-    size_t sweep_place;
+    size_t sweep_place; /* of hub_sweep's thread, as the next */
+    size_t most_used;   /* bytes, since memory was given back */
     /* The highest floor of the topics that were removed, by hash of the name: where one with the
      * same name begins, so that old cursors are gaps. */
     uint64_t collected[HUB_COLLECTED];
@@ -49,9 +55,12 @@ struct hub {
     _Atomic uint64_t head;
 };
 
+/* Whether what was added goes too far, were `spare` bytes given back. */
+bool hub_is_full(struct hub *hub, uint64_t spare);
+
 bool publication_is_too_long(const struct publication *pub); /* for any message */
-/* One reference; NULL: out of memory. */
-struct message *message_new(const struct topic *topic, const struct publication *pub);
+/* One reference; NULL: out of memory. Counts what it takes, message_drop what it gives back. */
+struct message *message_new(struct topic *topic, const struct publication *pub);
 
 struct topic *topic_new(struct hub *hub, const char *name, size_t len, uint64_t floor);
 void topic_free(struct topic *topic);

@@ -171,7 +171,8 @@ static void start_option(lua_State *L, struct topic_choice *choice)
 }
 
 /* core.topic_wait(topics, {after=, timeout=, limit=, cursors=}) -> items, cursor, a cursor for each
- * when cursors = true | nil, "timeout" | "gap" | "closed", cursor */
+ * when cursors = true | nil, "timeout" | "gap" | "closed" | "full",
+ * cursor */
 static int core_topic_wait(lua_State *L)
 {
     struct topic_choice choice;
@@ -195,15 +196,16 @@ static int core_topic_wait(lua_State *L)
     struct reader *reader = reader_push(L);
     reader->limit = limit;
     reader->wants_cursors = wants_cursors;
+    if (!topic_choice_open(L, 1, &choice))
+        return push_nothing(L, "full", cursor);
+    feed_open(&reader->feed, vm_of(L)->options.outlet, &reader_events, FEED_READER, choice.topics,
+              choice.count, cursor, SLOW_GAP);
+    topic_choice_drop(&choice);
     struct wait *wait = task_wait(L);
     wait->undo = wait_undo;
     wait->finish = wait_finish;
     wait->source = reader;
     reader->wait = wait;
-    topic_choice_open(L, 1, &choice);
-    feed_open(&reader->feed, vm_of(L)->options.outlet, &reader_events, FEED_READER, choice.topics,
-              choice.count, cursor, SLOW_GAP);
-    topic_choice_drop(&choice);
     if (reader->feed.queued && timeout_ms < SETTLE_MS)
         timeout_ms = SETTLE_MS;
     return task_park(L, timeout_ms);

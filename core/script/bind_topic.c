@@ -1,5 +1,6 @@
-/* `neap.topic`: publishing, and what a topic says of itself. Reading by a task is in bind_reader.c.
- * A userdata holds a counted reference, which the collector drops. */
+/* `neap.topic`: publishing, and what a topic says of itself. Reading by a task is in bind_reader.c,
+ * subscribing in topic_choice.c. A userdata holds a counted reference, which the collector drops.
+ */
 #include "script/bind_topic.h"
 
 #include "base/utf8.h"
@@ -21,25 +22,66 @@ static struct hub *hub_of(lua_State *L)
     return outlet_hub(vm_of(L)->options.outlet);
 }
 
-struct topic *topic_check(lua_State *L, int index)
+/* What a userdata holds when there were too many topics to make this one: it is made when it is
+ * used and there is room. */
+struct late_topic {
+    struct topic *topic; /* as in all of them; NULL: not yet */
+    bool has_options;
+    struct topic_options options;
+    size_t len;
+    char name[];
+};
+
+/* NULL: it has been made. */
+static struct late_topic *late_at(lua_State *L, int index)
 {
-    return *(struct topic **)luaL_checkudata(L, index, TOPIC_TYPE);
+    struct late_topic *late = lua_touserdata(L, index);
+    return late->topic || lua_rawlen(L, index) < sizeof(*late) ? NULL : late;
 }
 
-static void check_name(lua_State *L, const char *name, size_t len)
+struct topic *topic_at(lua_State *L, int index)
+{
+    struct topic **box = lua_touserdata(L, index);
+    const struct late_topic *late = late_at(L, index);
+    if (late)
+        *box =
+            topic_open(hub_of(L), late->name, late->len, late->has_options ? &late->options : NULL);
+    return *box;
+}
+
+struct topic *topic_check(lua_State *L, int index)
+{
+    luaL_checkudata(L, index, TOPIC_TYPE);
+    return topic_at(L, index);
+}
+
+void topic_check_name(lua_State *L, const char *name, size_t len)
 {
     if (len == 0 || len > NAME_MAX_LENGTH || !utf8_is_valid(name, len))
         luaL_error(L, "a topic's name is 1 to %d bytes of UTF-8", NAME_MAX_LENGTH);
 }
 
+static void push_late(lua_State *L, const char *name, size_t len,
+                      const struct topic_options *options)
+{
+    struct late_topic *late = lua_newuserdatauv(L, sizeof(*late) + len, 0);
+    *late = (struct late_topic){.has_options = options != NULL, .len = len};
+    if (options)
+        late->options = *options;
+    memcpy(late->name, name, len);
+    luaL_setmetatable(L, TOPIC_TYPE);
+}
+
 static void push_topic(lua_State *L, const char *name, size_t len,
                        const struct topic_options *options)
 {
-    check_name(L, name, len);
+    topic_check_name(L, name, len);
     struct topic **box = lua_newuserdatauv(L, sizeof(*box), 0);
     *box = NULL;
     luaL_setmetatable(L, TOPIC_TYPE);
     *box = topic_open(hub_of(L), name, len, options);
+    if (*box == NULL)
+        push_late(L, name, len, options);
 }
 
 static int topic_gc(lua_State *L)
@@ -56,99 +98,6 @@ void topic_push_cursor(lua_State *L, uint64_t seq)
     char text[CURSOR_SIZE];
     size_t len = cursor_format(text, hub_epoch(hub_of(L)), seq);
     lua_pushlstring(L, text, len);
-}
-
-/* ---- several topics ---- */
-
-static void check_one(lua_State *L, int index)
-{
-    size_t len;
-    if (lua_type(L, index) != LUA_TSTRING) {
-        topic_check(L, index);
-        return;
-    }
-    const char *name = lua_tolstring(L, index, &len);
-    check_name(L, name, len);
-}
-
-void topic_choice_check(lua_State *L, int index)
-{
-    if (lua_type(L, index) != LUA_TTABLE) {
-        check_one(L, index);
-        return;
-    }
-    lua_Integer count = (lua_Integer)lua_rawlen(L, index);
-    if (count == 0 || count > TOPICS_MAX)
-        luaL_error(L, "a subscription is to 1 to %d topics", TOPICS_MAX);
-    for (lua_Integer i = 1; i <= count; i++) {
-        lua_rawgeti(L, index, i);
-        check_one(L, lua_gettop(L));
-        lua_pop(L, 1);
-    }
-}
-
-static void open_one(lua_State *L, int index, struct topic_choice *choice)
-{
-    size_t len;
-    const char *name = lua_type(L, index) == LUA_TSTRING ? lua_tolstring(L, index, &len) : NULL;
-    struct topic *topic = name ? topic_open(hub_of(L), name, len, NULL)
-                               : topic_hold(*(struct topic **)lua_touserdata(L, index));
-    choice->topics[choice->count++] = topic; /* twice the same does no harm: see feed_open */
-}
-
-void topic_choice_open(lua_State *L, int index, struct topic_choice *choice)
-{
-    choice->count = 0;
-    if (lua_type(L, index) != LUA_TTABLE) {
-        open_one(L, index, choice);
-        return;
-    }
-    lua_Integer count = (lua_Integer)lua_rawlen(L, index);
-    for (lua_Integer i = 1; i <= count; i++) {
-        lua_rawgeti(L, index, i);
-        open_one(L, lua_gettop(L), choice);
-        lua_pop(L, 1);
-    }
-}
-
-void topic_choice_drop(struct topic_choice *choice)
-{
-    while (choice->count > 0)
-        topic_drop(choice->topics[--choice->count]);
-}
-
-int topic_choice_start(lua_State *L, struct topic_choice *choice, const char *cursor, size_t len)
-{
-    struct hub *hub = hub_of(L);
-    uint64_t epoch;
-    choice->is_foreign = false;
-    choice->cursor = hub_head(hub);
-    if (!cursor)
-        return 0;
-    if (len == 1 && cursor[0] == '0') {
-        choice->cursor = 0; /* "0": from the oldest that is left */
-        return 0;
-    }
-    if (cursor_parse(cursor, len, &epoch, &choice->cursor) < 0)
-        return -EINVAL;
-    if (epoch == hub_epoch(hub) && choice->cursor <= hub_head(hub))
-        return 0;
-    choice->is_foreign = true;
-    choice->cursor = 0;
-    return 0;
-}
-
-bool topic_choice_owes_gap(const struct topic_choice *choice)
-{
-    for (int i = 0; choice->is_foreign && i < choice->count; i++) {
-        uint64_t floor = 0;
-        struct message *message;
-        if (topic_read(choice->topics[i], 0, UINT64_MAX, &message, 1, &floor) > 0)
-            message_drop(message);
-        if (floor > 0)
-            return false;
-    }
-    return choice->is_foreign;
 }
 
 /* ---- methods ---- */
@@ -202,12 +151,17 @@ static int push_published(lua_State *L, int err, const struct published *publish
         return 2;
     }
     lua_pushnil(L);
-    lua_pushstring(L, err == -EPIPE ? "closed" : err == -EMSGSIZE ? "too_large" : strerror(-err));
+    switch (err) {
+    case -EPIPE: lua_pushliteral(L, "closed"); break;
+    case -EMSGSIZE: lua_pushliteral(L, "too_large"); break;
+    case -ENOSPC: lua_pushliteral(L, "full"); break;
+    default: lua_pushstring(L, strerror(-err)); break;
+    }
     return 2;
 }
 
-/* t:publish(value [, {event=, key=, dedupe=}]) -> cursor, subscribers | nil, "closed" | nil,
- * "too_large" */
+/* t:publish(value [, {event=, key=, dedupe=}]) -> cursor, subscribers | nil, "closed" |
+ * "too_large" | "full" */
 static int topic_lua_publish(lua_State *L)
 {
     struct topic *topic = topic_check(L, 1);
@@ -222,6 +176,8 @@ static int topic_lua_publish(lua_State *L)
         publication.dedupe = text_option(L, 3, "dedupe", &publication.dedupe_len);
         check_event(L, publication.event, publication.event_len);
     }
+    if (topic == NULL)
+        return push_published(L, -ENOSPC, NULL);
     payload_read(L, topic, &publication, &json);
     int err = topic_publish(topic, &publication, &published);
     json_free(&json);
@@ -231,7 +187,7 @@ static int topic_lua_publish(lua_State *L)
 /* t:cursor() -> the place behind everything that was published so far */
 static int topic_lua_cursor(lua_State *L)
 {
-    topic_check(L, 1);
+    luaL_checkudata(L, 1, TOPIC_TYPE);
     topic_push_cursor(L, hub_head(hub_of(L)));
     return 1;
 }
@@ -239,7 +195,9 @@ static int topic_lua_cursor(lua_State *L)
 /* t:close() */
 static int topic_lua_close(lua_State *L)
 {
-    topic_close(topic_check(L, 1));
+    struct topic *topic = topic_check(L, 1);
+    if (topic)
+        topic_close(topic);
     return 0;
 }
 
@@ -252,8 +210,9 @@ static void set_number(lua_State *L, const char *name, uint64_t value)
 static void push_stats(lua_State *L, struct topic *topic)
 {
     static const char *const kinds[] = {"polls", "sse", "websockets", "readers"};
-    struct topic_stats stats;
-    topic_stats(topic, &stats);
+    struct topic_stats stats = {0};
+    if (topic)
+        topic_stats(topic, &stats);
     lua_newtable(L);
     topic_push_cursor(L, stats.head);
     lua_setfield(L, -2, "head");
@@ -278,8 +237,10 @@ static int topic_lua_stats(lua_State *L)
 /* t:name() -> text */
 static int topic_lua_name(lua_State *L)
 {
-    size_t len;
-    const char *name = topic_name(topic_check(L, 1), &len);
+    const struct topic *topic = topic_check(L, 1);
+    const struct late_topic *late = late_at(L, 1);
+    size_t len = late ? late->len : 0;
+    const char *name = topic ? topic_name(topic, &len) : late ? late->name : "";
     lua_pushlstring(L, name, len);
     return 1;
 }
@@ -338,6 +299,19 @@ static int core_is_cursor(lua_State *L)
     return 1;
 }
 
+/* core.topic_use() -> {bytes=, bytes_most=, topics=, topics_most=} of all topics together */
+static int core_topic_use(lua_State *L)
+{
+    struct hub_use use;
+    hub_use(hub_of(L), &use);
+    lua_createtable(L, 0, 4);
+    set_number(L, "bytes", use.bytes);
+    set_number(L, "bytes_most", use.bytes_most);
+    set_number(L, "topics", use.topics);
+    set_number(L, "topics_most", use.topics_most);
+    return 1;
+}
+
 struct listing {
     lua_State *L;
     struct topic *topics[1024];
@@ -389,6 +363,8 @@ int bind_topic(lua_State *L)
     lua_setfield(L, -2, "topic");
     lua_pushcfunction(L, core_topic_list);
     lua_setfield(L, -2, "topic_list");
+    lua_pushcfunction(L, core_topic_use);
+    lua_setfield(L, -2, "topic_use");
     lua_pushcfunction(L, core_is_cursor);
     lua_setfield(L, -2, "is_cursor");
     return 0;

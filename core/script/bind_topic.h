@@ -17,11 +17,15 @@ struct topic_choice {
     bool is_foreign; /* the cursor given was of another epoch, or none that we gave out: a gap */
 };
 
-struct topic *topic_check(lua_State *L, int index); /* raises */
+void topic_check_name(lua_State *L, const char *name, size_t len); /* raises */
+/* The one of the userdata at `index`. NULL: there are too many topics to make it. */
+struct topic *topic_at(lua_State *L, int index);
+struct topic *topic_check(lua_State *L, int index); /* the same, raises when it is something else */
 /* A topic, a name, or a list of either at `index`: first checked, which may raise, then opened,
- * which does not; nothing may raise until the references are dropped. */
+ * which does not; nothing may raise until the references are dropped. False: there are too many
+ * topics to make one; nothing is held. */
 void topic_choice_check(lua_State *L, int index);
-void topic_choice_open(lua_State *L, int index, struct topic_choice *choice);
+bool topic_choice_open(lua_State *L, int index, struct topic_choice *choice);
 void topic_choice_drop(struct topic_choice *choice);
 /* Sets the cursor from text: 0, or -EINVAL. NULL: from now on. "0": from the oldest that is left.
  */

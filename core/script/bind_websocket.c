@@ -207,7 +207,8 @@ static int slow_policy(lua_State *L, bool is_envelope)
     return luaL_checkoption(L, -1, NULL, words);
 }
 
-/* ws:subscribe(topics [, {after=, slow=, envelope=} [, visits]]) -> true | nil, "closed" */
+/* ws:subscribe(topics [, {after=, slow=, envelope=} [, visits]]) -> true | nil, "closed" |
+ * "full" */
 static int ws_lua_subscribe(lua_State *L)
 {
     struct topic_choice choice;
@@ -230,11 +231,18 @@ static int ws_lua_subscribe(lua_State *L)
     if (!wsock || wsock->end)
         return push_closed(L, wsock);
     int visits = visit_take(L, 4); /* the last that raises */
-    topic_choice_open(L, 2, &choice);
-    wsub_open(wsock, &choice, is_envelope, slow, visits);
-    topic_choice_drop(&choice);
-    lua_pushboolean(L, 1);
-    return 1;
+    bool is_open = topic_choice_open(L, 2, &choice);
+    bool has_room = is_open && wsub_open(wsock, &choice, is_envelope, slow, visits);
+    if (is_open)
+        topic_choice_drop(&choice);
+    if (has_room) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    visit_end(vm_of(L), visits);
+    lua_pushnil(L);
+    lua_pushliteral(L, "full");
+    return 2;
 }
 
 /* ws:unsubscribe(topic) -> boolean: whether it was subscribed */
@@ -243,9 +251,10 @@ static int ws_lua_unsubscribe(lua_State *L)
     struct topic_choice choice;
     topic_choice_check(L, 2);
     struct wsock *wsock = wsock_check(L);
-    topic_choice_open(L, 2, &choice);
-    lua_pushboolean(L, wsock && wsub_close(wsock, choice.topics[0]));
-    topic_choice_drop(&choice);
+    bool is_open = topic_choice_open(L, 2, &choice);
+    lua_pushboolean(L, is_open && wsock && wsub_close(wsock, choice.topics[0]));
+    if (is_open)
+        topic_choice_drop(&choice);
     return 1;
 }
 

@@ -58,7 +58,7 @@ static struct blob *make_json(const struct message *message)
 static void append_envelope(struct bytes *out, const struct message *message)
 {
     bytes_append_text(out, "{\"cursor\":\"");
-    append_cursor(out, message->epoch, message->seq);
+    append_cursor(out, hub_epoch(message->hub), message->seq);
     bytes_append_text(out, "\",\"topic\":");
     if (quote_json(out, message->topic, message->topic_len) < 0)
         bytes_append_text(out, "\"\"");
@@ -126,7 +126,7 @@ static void append_data_lines(struct bytes *out, const char *data, size_t len)
 static void append_event(struct bytes *out, const struct message *message)
 {
     bytes_append_text(out, "id: ");
-    append_cursor(out, message->epoch, message->seq);
+    append_cursor(out, hub_epoch(message->hub), message->seq);
     bytes_append(out, "\n", 1);
     if (message->event_len > 0) {
         bytes_append_text(out, "event: ");

@@ -227,10 +227,10 @@ int reply_events(lua_State *L, struct request *rq, int index)
     int topics = live_choice_read(L, rq, index, "events", &choice);
     uint64_t retry_ms = retry_of(L, index);
     response_begin(rq, 200);
-    reply_headers(L, rq, index, NULL); /* the last that raises */
+    reply_headers(L, rq, index, NULL);
     response_header(rq, "x-accel-buffering", 17, "no", 2);
-
-    topic_choice_open(L, topics, &choice);
+    if (!topic_choice_open(L, topics, &choice))
+        return live_raise_full(L); /* the last that raises */
     if (is_over(&choice)) {
         answer_over(L, rq, index);
     } else if (response_stream(rq, -1)) {

@@ -13,14 +13,19 @@
 #define QUERY_SMALL 512 /* queries up to this size are decoded on the stack */
 #define QUERY_FIELDS 100
 
-static int raise_bad_cursor(lua_State *L)
+static int raise_status(lua_State *L, int status, const char *message)
 {
     lua_createtable(L, 0, 2);
-    lua_pushinteger(L, 400);
+    lua_pushinteger(L, status);
     lua_setfield(L, -2, "status");
-    lua_pushliteral(L, "the cursor is none that this server gave out");
+    lua_pushstring(L, message);
     lua_setfield(L, -2, "message");
     return lua_error(L);
+}
+
+int live_raise_full(lua_State *L)
+{
+    return raise_status(L, 503, "there are too many topics, try again later");
 }
 
 /* Pushes the value of ?after=, or nil. */
@@ -82,7 +87,7 @@ int live_choice_read(lua_State *L, struct request *rq, int index, const char *na
     if (!after || len == 0)
         after = entity_tag(rq, &len);
     if (topic_choice_start(L, choice, after, len) < 0)
-        raise_bad_cursor(L);
+        raise_status(L, 400, "the cursor is none that this server gave out");
     reply_field(L, index, name);
     int topics = lua_gettop(L);
     topic_choice_check(L, topics);

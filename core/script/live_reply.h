@@ -21,6 +21,7 @@ int reply_events(lua_State *L, struct request *rq, int index); /* ... `events` *
  * topic_choice_open. Raises {status=400} for a bad cursor. */
 int live_choice_read(lua_State *L, struct request *rq, int index, const char *name,
                      struct topic_choice *choice);
+int live_raise_full(lua_State *L); /* topic_choice_open found no room: {status=503} */
 /* Sends messages of a batch in one encoding, by a function like conn_write_pieces: how many were
  * taken. */
 typedef int (*live_send_fn)(void *to, const char *data, const size_t *ends, int count);

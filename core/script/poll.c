@@ -219,7 +219,11 @@ int reply_poll(lua_State *L, struct request *rq, int index)
     response_begin(rq, 200);
     size_t start = head->len;
     reply_headers(L, rq, index, NULL);
-    int visits = visit_take_of(L, index); /* the last that raises */
+    int visits = visit_take_of(L, index);
+    if (!topic_choice_open(L, topics, &choice)) {
+        visit_end(vm_of(L), visits);
+        return live_raise_full(L); /* the last that raises */
+    }
 
     struct poll *poll = mem_calloc(sizeof(*poll));
     poll->vm = vm_of(L);
@@ -231,7 +235,6 @@ int reply_poll(lua_State *L, struct request *rq, int index)
     poll->guest.has_gap = choice.is_foreign;
     if (handover_renumber(&poll->guest, poll->vm))
         on_new_owner(&poll->guest);
-    topic_choice_open(L, topics, &choice);
     feed_open(&poll->feed, poll->vm->options.outlet, &poll_feed_events, FEED_POLL, choice.topics,
               choice.count, choice.cursor, SLOW_GAP);
     topic_choice_drop(&choice);

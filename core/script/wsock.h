@@ -120,8 +120,9 @@ int wsock_depart(lua_State *L, struct wsock *wsock);
  */
 struct task *wsock_arrive(struct request *rq);
 
-/* Subscribes; `slow` < 0: the topic's own policy. Takes the visits (0: none). */
-void wsub_open(struct wsock *wsock, const struct topic_choice *choice, bool is_envelope, int slow,
+/* Subscribes; `slow` < 0: the topic's own policy. Takes the visits (0: none). False: topics and
+ * subscriptions take as much memory as they may, and nothing was done. */
+bool wsub_open(struct wsock *wsock, const struct topic_choice *choice, bool is_envelope, int slow,
                int visits);
 bool wsub_close(struct wsock *wsock, const struct topic *topic); /* false: there is no such
                                                                     subscription */

@@ -66,9 +66,11 @@ static void on_end(struct feed *feed, bool is_slow)
 static const struct feed_events raw_events = {on_messages, on_gap, on_end};
 static const struct feed_events envelope_events = {on_messages_envelope, on_gap, on_end};
 
-void wsub_open(struct wsock *wsock, const struct topic_choice *choice, bool is_envelope, int slow,
+bool wsub_open(struct wsock *wsock, const struct topic_choice *choice, bool is_envelope, int slow,
                int visits)
 {
+    if (!hub_has_room(topic_hub(choice->topics[0])))
+        return false;
     struct wsub *sub = mem_calloc(sizeof(*sub));
     sub->wsock = wsock;
     sub->feed.owner_ref = visits;
@@ -78,6 +80,7 @@ void wsub_open(struct wsock *wsock, const struct topic_choice *choice, bool is_e
               FEED_WS, choice->topics, choice->count, choice->cursor, slow);
     if (topic_choice_owes_gap(choice))
         on_gap(&sub->feed, 0);
+    return true;
 }
 
 bool wsub_close(struct wsock *wsock, const struct topic *topic)

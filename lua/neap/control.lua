@@ -146,7 +146,20 @@ function shows.ps(answer)
     end)
 end
 
+local function megabytes(bytes)
+  return ("%.1f MB"):format(bytes / 2 ^ 20)
+end
+
+-- How near all topics together are to their limits.
+local function show_use(use)
+  print(("%d of %d topics (limits.topic_count), %s of %s (limits.topics)"):format(use.topics, use.topics_most,
+    megabytes(use.bytes), megabytes(use.bytes_most)))
+end
+
 function shows.topics(answer)
+  for _, one in ipairs(answer.answers) do
+    if one.use then show_use(one.use) end
+  end
   local fields = {"websockets", "sse", "polls", "readers", "head", "messages", "bytes", "published", "dropped"}
   return show(gather(answer, "topics"), {"TOPIC", table.unpack(upper(fields))}, function(topic)
     local row = {topic.name}

@@ -19,7 +19,8 @@ end
 
 -- Topics belong to the process: one worker is enough.
 function questions.topics()
-  return {topics = core.worker == 1 and core.topic_list() or {}}
+  if core.worker ~= 1 then return {topics = {}} end
+  return {topics = core.topic_list(), use = core.topic_use()}
 end
 
 local ACTIONS = {run = "run_now", pause = "pause", resume = "resume"}

@@ -14,7 +14,8 @@ local core = require "neap.core"
 
 local store = {}
 
----Opens a store: finds it, or makes it.
+---Opens a store: finds it, or makes it. A name costs like an entry, and is never given back. When all stores together hold
+---`limits.stores`, a new one is empty and stays so: whatever is put into it gives nil, "full".
 ---```lua
 ---local visits = neap.store("visits")
 ---visits:incr("front page")

@@ -16,7 +16,7 @@ Topics.__name = "neap.topics"
 
 ---A process-wide named log of messages. All workers publish to and read the same one.
 ---@class neap.Topic
----@field publish fun(self: neap.Topic, value: any, opts: {event: string?, key: string?, dedupe: string?}?): string?, integer|string a cursor and how many clients will get it; nil, "closed" or "too_large"
+---@field publish fun(self: neap.Topic, value: any, opts: {event: string?, key: string?, dedupe: string?}?): string?, integer|string a cursor and how many clients will get it; nil, "closed", "too_large", or "full" when all topics together hold `limits.topics`, or there are `limits.topic_count` of them
 ---@field cursor fun(self: neap.Topic): string the place behind all that was published so far
 ---@field stats fun(self: neap.Topic): table head, messages, bytes, published, dropped, gaps, subscribers, polls, sse, websockets, readers
 ---@field name fun(self: neap.Topic): string
@@ -47,7 +47,7 @@ end
 ---@async
 ---@param opts {after: string?, timeout: number|string?, limit: integer?}? after: a cursor, or "0" for all that is left (default: from now on); timeout: seconds or "25s" (default: for ever); limit: at most so many (default and most: 64)
 ---@return any[]? items texts as they are, tables as tables; nil when there is none
----@return string cursor to go on with; or "timeout", "gap" (messages were lost), "closed"
+---@return string cursor to go on with; or "timeout", "gap" (messages were lost), "closed", "full" (there are `limits.topic_count` topics already)
 ---@return string? cursor to go on with, after nil
 function Topic:wait(opts)
   return core.topic_wait(self, wait_options(opts, "topic:wait", 2))
@@ -182,7 +182,10 @@ local topic = {}
 local SLOW = {gap = true, latest = true, close = true}
 local TOPIC_OPTIONS = {keep = "number", bytes = "size", ttl = "duration", slow = "string", binary = "boolean"}
 
----Opens a topic: finds it, or makes it. Options change it; without them it stays as it is.
+---Opens a topic: finds it, or makes it. Options change it; without them it stays as it is. Names may come from clients:
+---there are at most `limits.topic_count` topics (250,000), which keep at most `limits.topics` (256 MB) together. Beyond that
+---publishing gives nil, "full", `ws:subscribe` and `topic:wait` too, and polls and event streams are answered by 503. A topic
+---that nobody holds goes when its messages have outlived their ttl.
 ---```lua
 ---local scores = neap.topic("scores", {keep = 1000, ttl = "1h"})
 ---scores:publish({home = 1, away = 0})

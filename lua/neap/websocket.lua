@@ -5,6 +5,7 @@ local options = require "neap.options"
 local visits = require "neap.visits"
 
 local POLICY, REASON_MAX = 1008, 123 -- a close code, and how many bytes may explain it
+local TRY_AGAIN = 1013
 
 ---A WebSocket, as its handler has it. Messages come one at a time, in order.
 ---@class neap.WebSocket
@@ -53,7 +54,7 @@ end
 ---@async
 ---@param topics string|neap.Topic|(string|neap.Topic)[]
 ---@param opts {after: string?, slow: "gap"|"latest"|"close"|nil, envelope: boolean?}? after: a cursor; slow: what becomes of a client that falls behind (default: "close", with envelope "gap"); envelope: as {"cursor","topic","data"}, so that a client can resume
----@return true? ok nil, "closed"; nil and why: see topic:on
+---@return true? ok nil, "closed", "full" (see neap.topic); nil and why: see topic:on
 ---@return string? err
 function WebSocket:subscribe(topics, opts)
   if visits.are_watched() then return visit(self, topics, opts) end
@@ -110,7 +111,7 @@ function websocket.feed(topics, opts, req)
   end
   local function open(ws, its_req)
     local _, why = visit(ws, topics, {envelope = true, after = after}, its_req)
-    if why then ws:close(POLICY, why:sub(1, REASON_MAX)) end
+    if why then ws:close(why == "full" and TRY_AGAIN or POLICY, why:sub(1, REASON_MAX)) end
   end
   return setmetatable({status = 200, headers = {}, ws = {open = open, feed = true}}, core.response)
 end

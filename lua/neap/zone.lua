@@ -221,7 +221,9 @@ local function named(found, name)
   return setmetatable(found, Zone)
 end
 
-local cache = {}
+-- The names may come from a client: when there are more than a real database has, they are forgotten.
+local CACHE_MAX = 2000
+local cache, cached = {}, 0
 
 ---A time zone by its name in the database ("Europe/Berlin"), or by its rule ("CET-1CEST,M3.5.0,M10.5.0/3").
 ---@param name string
@@ -234,7 +236,8 @@ function zone.open(name)
       return nil, ("there is no time zone %s; names are those of %s, such as Europe/Berlin (package tzdata)"):format(
         text.quote(name), DIR)
     end
-    cache[name] = named(found, name)
+    if cached == CACHE_MAX then cache, cached = {}, 0 end
+    cache[name], cached = named(found, name), cached + 1
   end
   return cache[name]
 end

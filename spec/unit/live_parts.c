@@ -110,11 +110,11 @@ static void test_message(void)
     uint64_t floor;
     topic_publish(topic, &publication, &published);
     topic_read(topic, 0, UINT64_MAX, &message, 1, &floor);
-    check(message->seq == 1 && message->epoch == hub_epoch(hub) &&
-              message->form == MESSAGE_BINARY && message->len == 3 &&
-              memcmp(message->data, "a\0b", 4) == 0 && strcmp(message->topic, "news") == 0 &&
-              strcmp(message->key, "k") == 0 && strcmp(message->event, "ev") == 0 &&
-              strcmp(message->dedupe, "once") == 0 && message->event_len == 2,
+    check(message->seq == 1 && message->hub == hub && message->form == MESSAGE_BINARY &&
+              message->len == 3 && memcmp(message->data, "a\0b", 4) == 0 &&
+              strcmp(message->topic, "news") == 0 && strcmp(message->key, "k") == 0 &&
+              strcmp(message->event, "ev") == 0 && strcmp(message->dedupe, "once") == 0 &&
+              message->event_len == 2,
           "message: carries what was published");
     const struct blob *blob = message_encoded(message, ENCODING_SSE, encode_copy);
     check(blob->len == 3 && message_encoded(message, ENCODING_SSE, NULL) == blob,

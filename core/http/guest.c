@@ -77,8 +77,15 @@ void guest_clear_deadline(struct guest *guest)
         loop_clear_deadline(guest->session->server->loop, &guest->session->deadline);
 }
 
-void guest_finish(struct guest *guest)
+void guest_part(struct guest *guest)
 {
-    if (guest->session)
-        conn_finish(&guest->session->conn);
+    struct session *session = guest->session;
+    if (!session)
+        return;
+    guest->session = NULL;
+    session->guest = NULL;
+    loop_clear_deadline(session->server->loop, &session->deadline);
+    session_drop_early(session);
+    mem_free(guest->path);
+    guest->path = NULL;
 }

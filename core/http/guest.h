@@ -15,13 +15,12 @@ struct guest_events {
     void (*on_data)(struct guest *guest, const char *data, size_t len);
     /* Goes on with what it had put aside (session_put_early); NULL when it never does. */
     void (*on_early)(struct guest *guest);
-    /* The peer ended its side or reset it. The connection is closed after this. */
-    void (*on_gone)(struct guest *guest, int err);
     void (*on_drained)(struct guest *guest);   /* what was written has left; may be NULL */
     void (*on_due)(struct guest *guest);       /* the time of guest_set_deadline has come */
     void (*on_new_owner)(struct guest *guest); /* somebody else answers from now on */
-    void (*on_drain)(struct guest *guest);  /* the server is going to stop: say goodbye and leave */
-    void (*on_closed)(struct guest *guest); /* the connection is gone; last call */
+    void (*on_drain)(struct guest *guest); /* the server is going to stop: say goodbye and leave */
+    /* Its connection is gone, and it has none any more: last call. Frees it. */
+    void (*on_gone)(struct guest *guest);
 };
 
 struct guest {
@@ -47,6 +46,8 @@ struct conn *guest_conn(struct guest *guest);
 struct http_server *guest_server(const struct guest *guest);
 void guest_set_deadline(struct guest *guest, uint64_t after_ms);
 void guest_clear_deadline(struct guest *guest);
-void guest_finish(struct guest *guest); /* close when everything has been sent; on_closed comes */
+/* Has no connection from here on, and gets no more calls: what becomes of the connection is up to
+ * the caller. No effect when it has none. */
+void guest_part(struct guest *guest);
 
 #endif

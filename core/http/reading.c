@@ -246,6 +246,15 @@ void session_defer_early(struct session *session)
         loop_defer(session->server->loop, &session->early->again);
 }
 
+void session_hurry_early(struct session *session)
+{
+    struct early *early = session->early;
+    if (!early || list_is_empty(&early->again.link))
+        return;
+    loop_cancel_job(&early->again);
+    early_again(&early->again);
+}
+
 void session_drop_early(struct session *session)
 {
     if (!session->early)

@@ -34,11 +34,40 @@ bool request_is_reachable(const struct request *rq)
 
 void request_detach(struct request *rq)
 {
-    if (!rq->session)
-        return;
     request_keep(rq);
     rq->session->request = NULL;
     rq->session = NULL;
+}
+
+/* What has not arrived of its body never will. */
+static void request_break_body(struct request *rq)
+{
+    if (rq->stage != REQUEST_BODY)
+        return;
+    rq->stage = REQUEST_BROKEN;
+    rq->body_error = "aborted";
+}
+
+/* Takes the connection away from a request that is not through with it. All ways to lose one lead
+ * through here, so whoever waits for something that only the connection can bring (the body, room
+ * for more, the last byte) is told, and once. rq can be gone after this. */
+static void request_lose(struct request *rq)
+{
+    request_break_body(rq);
+    request_detach(rq);
+    if (request_is_held(rq))
+        rq->server->events.on_gone(rq);
+}
+
+/* The client has left, while a handler is at work for it. */
+static void request_leave(struct request *rq)
+{
+    if (rq->is_disconnected)
+        return;
+    rq->is_disconnected = true;
+    rq->wants_close = true;
+    request_break_body(rq);
+    rq->server->events.on_left(rq);
 }
 
 /* ---- between requests ---- */
@@ -94,17 +123,39 @@ void session_next(struct session *session)
         conn_read_start(&session->conn);
 }
 
-/* Takes the request away from a connection that ends. Its handler, if one is at work, keeps it
- * until request_done. */
+/* The connection ends. A handler that is at work for its request keeps that until request_done. */
 static void session_abandon(struct session *session)
 {
     struct request *rq = session->request;
     if (!rq)
         return;
-    request_detach(rq);
     rq->is_disconnected = true;
-    if (!request_is_held(rq))
+    bool is_held = request_is_held(rq);
+    request_lose(rq); /* may free it, if it was held */
+    if (!is_held)
         request_drop(rq);
+}
+
+/* Whoever has the connection has it no longer, and is told now: nothing of a request or a guest
+ * runs between "it is gone" and "it is closed". Only closing may follow. */
+static void session_vacate(struct session *session)
+{
+    struct guest *guest = session->guest;
+    if (session->request && request_is_held(session->request))
+        request_leave(session->request);
+    session_abandon(session);
+    if (guest) {
+        guest_part(guest);
+        guest->events->on_gone(guest); /* frees it */
+    }
+    loop_clear_deadline(session->server->loop, &session->deadline);
+    session_drop_early(session);
+}
+
+static void session_close(struct session *session)
+{
+    session_vacate(session);
+    conn_close(&session->conn);
 }
 
 static void log_once(struct request *rq)
@@ -118,7 +169,6 @@ static void log_once(struct request *rq)
 void session_refuse(struct session *session, int status)
 {
     struct request *rq = session->request;
-    bool had_handler = request_is_held(rq);
     bool is_cut = rq->answer == ANSWER_STARTED;
     rq->wants_close = true;
     rq->stage = REQUEST_BROKEN;
@@ -126,13 +176,14 @@ void session_refuse(struct session *session, int status)
         response_plain(rq, status);
         log_once(rq);
     }
-    session_abandon(session); /* rq is gone after this, unless a handler has it */
+    /* To its handler it is as if the client had left. Whoever reads the body learns more. */
+    if (request_is_held(rq) && !rq->is_wanted)
+        request_leave(rq);
+    session_abandon(session); /* rq can be gone after this */
     if (!is_cut)
         session_finish(session, false);
     else
-        conn_close(&session->conn); /* cut: the client sees that the answer is incomplete */
-    if (had_handler)
-        session->server->events.on_body(rq);
+        session_close(session); /* the client sees that the answer is incomplete */
 }
 
 /* ---- what the connection tells ---- */
@@ -140,41 +191,17 @@ void session_refuse(struct session *session, int status)
 static void session_on_gone(struct conn *conn, int err)
 {
     struct session *session = session_of(conn);
-    struct http_server *server = session->server;
     struct request *rq = session->request;
-    if (session->guest) {
-        session->guest->events->on_gone(session->guest, err); /* may have left, or closed */
-        if (!session->request)
-            conn_close(conn);
-        return;
-    }
-    if (!rq && err == UV_EOF) {
+    if (err == UV_EOF && rq && request_is_held(rq)) {
+        loop_clear_deadline(session->server->loop, &session->deadline);
+        request_leave(rq); /* it may only have ended its own side: an answer can still be sent */
+    } else if (err == UV_EOF && !rq && !session->guest) {
         session_finish(session, true);
-        return;
+    } else {
+        if (err == UV_EOF && session->guest)
+            session_hurry_early(session); /* it said something before it left */
+        session_close(session);
     }
-    if (!rq || rq->stage == REQUEST_HEAD || rq->is_done || err != UV_EOF) {
-        bool had_handler = rq && request_is_held(rq);
-        bool was_body = rq && rq->stage == REQUEST_BODY;
-        session_abandon(session);
-        conn_close(conn);
-        if (!had_handler)
-            return;
-        if (was_body) {
-            rq->stage = REQUEST_BROKEN;
-            rq->body_error = "aborted";
-        }
-        server->events.on_gone(rq);
-        return;
-    }
-    /* Its side has ended; an answer can still be sent to one that only closed that half. */
-    rq->is_disconnected = true;
-    rq->wants_close = true;
-    if (rq->stage == REQUEST_BODY) {
-        rq->stage = REQUEST_BROKEN;
-        rq->body_error = "aborted";
-    }
-    loop_clear_deadline(server->loop, &session->deadline);
-    server->events.on_gone(rq);
 }
 
 static void session_on_drained(struct conn *conn)
@@ -195,21 +222,9 @@ static void session_on_closed(struct conn *conn)
 {
     struct session *session = session_of(conn);
     struct http_server *server = session->server;
-    struct request *rq = session->request;
-    bool had_handler = rq && request_is_held(rq);
-    struct guest *guest = session->guest;
-    session_abandon(session);
-    loop_clear_deadline(server->loop, &session->deadline);
+    session_vacate(session); /* nobody has it, unless the connection has closed by itself */
     list_remove(&session->link);
-    session_drop_early(session);
     mem_free(session);
-    if (guest) {
-        mem_free(guest->path);
-        guest->session = NULL;
-        guest->events->on_closed(guest); /* frees it */
-    }
-    if (had_handler)
-        server->events.on_gone(rq);
     http_server_leave(server);
 }
 
@@ -317,9 +332,10 @@ void request_cut(struct request *rq)
     rq->answer = ANSWER_ENDED;
     if (!session)
         return;
-    request_detach(rq);
+    bool is_unframed = rq->framing == FRAMING_CLOSE;
     conn_flush(&session->conn);
-    if (rq->framing == FRAMING_CLOSE)
+    request_lose(rq);
+    if (is_unframed)
         conn_reset(&session->conn); /* the end alone would look like success */
     else
         conn_close(&session->conn);
@@ -357,7 +373,7 @@ static void close_all(struct list *sessions)
 {
     for (struct list *link = sessions->next, *next; link != sessions; link = next) {
         next = link->next;
-        conn_close(&container_of(link, struct session, link)->conn);
+        session_close(container_of(link, struct session, link)); /* leaves the list later */
     }
 }
 

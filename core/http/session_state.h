@@ -46,6 +46,7 @@ void session_on_data(struct conn *conn, const char *data, size_t len);
 void session_put_early(struct session *session, const char *data, size_t len);
 void session_drop_early(struct session *session);
 void session_defer_early(struct session *session); /* it is taken at the end of this turn */
+void session_hurry_early(struct session *session); /* what would be taken then is taken now */
 static inline size_t session_early(const struct session *session)
 {
     return session->early ? session->early->bytes.len : 0;

@@ -18,18 +18,6 @@ struct conn *ws_conn(const struct websocket *ws)
 
 /* ---- the end ---- */
 
-/* The session, if there still is one, goes on without us. */
-static void part(struct websocket *ws)
-{
-    struct session *session = ws->guest.session;
-    if (!session)
-        return;
-    session->guest = NULL;
-    ws->guest.session = NULL;
-    loop_clear_deadline(session->server->loop, &session->deadline);
-    session_drop_early(session);
-}
-
 /* Calls on_close. What becomes of the connection was decided before. `reason` may be in its frame,
  * which therefore goes last. */
 static void ws_end(struct websocket *ws, int code, const char *reason, size_t len)
@@ -37,7 +25,7 @@ static void ws_end(struct websocket *ws, int code, const char *reason, size_t le
     struct ws_frame *frame = ws->frame;
     ws->state = WS_ENDED;
     ws->is_paused = false;
-    part(ws);
+    guest_part(&ws->guest);
     ws_message_free(ws->message);
     mem_free(ws->pong);
     tally_add(TALLY_WEBSOCKET, -1);
@@ -63,12 +51,6 @@ void ws_on_peer_close(struct websocket *ws, int code, const char *reason, size_t
         ws_send_close(ws, code, NULL, 0);
     conn_linger(conn);
     ws_end(ws, code, reason, len);
-}
-
-void ws_abort(struct websocket *ws)
-{
-    if (ws->state != WS_ENDED)
-        conn_close(conn_of(ws)); /* on_closed comes */
 }
 
 /* ---- waiting and going on ---- */
@@ -184,17 +166,6 @@ static void ws_on_data(struct guest *guest, const char *data, size_t len)
         conn_read_stop(conn);
 }
 
-static void ws_on_gone(struct guest *guest, int err)
-{
-    struct session *session = guest->session;
-    if (err == UV_EOF && session->early && !list_is_empty(&session->early->again.link)) {
-        loop_cancel_job(&session->early->again);
-        ws_on_early(guest); /* it said something before it left */
-    }
-    if (session->guest)
-        ws_end(ws_of(guest), WSLAY_CODE_ABNORMAL_CLOSURE, "", 0);
-}
-
 static void ws_on_drained(struct guest *guest)
 {
     struct websocket *ws = ws_of(guest);
@@ -214,7 +185,7 @@ static void ws_on_drain(struct guest *guest)
     ws_close(ws_of(guest), WSLAY_CODE_GOING_AWAY, NULL, 0);
 }
 
-static void ws_on_closed(struct guest *guest)
+static void ws_on_gone(struct guest *guest)
 {
     ws_end(ws_of(guest), WSLAY_CODE_ABNORMAL_CLOSURE, "", 0);
 }
@@ -254,12 +225,11 @@ static void ws_on_due(struct guest *guest)
 static const struct guest_events ws_guest_events = {
     .on_data = ws_on_data,
     .on_early = ws_on_early,
-    .on_gone = ws_on_gone,
     .on_drained = ws_on_drained,
     .on_due = ws_on_due,
     .on_new_owner = ws_on_new_owner,
     .on_drain = ws_on_drain,
-    .on_closed = ws_on_closed,
+    .on_gone = ws_on_gone,
 };
 
 /* ---- the beginning ---- */

@@ -100,7 +100,6 @@ bool ws_can_deflate(const struct websocket *ws); /* whether it takes ws_frame_de
 /* Starts the close handshake; idempotent. Nothing that comes after this is delivered. Code 1005:
  * the frame has none. A reason of more than 123 bytes is cut. */
 void ws_close(struct websocket *ws, int code, const char *reason, size_t len);
-void ws_abort(struct websocket *ws); /* closes now: on_close(1006) comes */
 
 /* ---- frames ready for any number of clients ---- */
 

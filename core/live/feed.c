@@ -143,11 +143,13 @@ void feed_resume(struct feed *feed)
 
 struct topic *feed_topic(const struct feed *feed)
 {
+    assert(feed_is_open(feed));
     return feed_channel(feed)->topic;
 }
 
 struct hub *feed_hub(const struct feed *feed)
 {
+    assert(feed_is_open(feed));
     return feed_outlet(feed)->hub;
 }
 
@@ -155,7 +157,7 @@ struct hub *feed_hub(const struct feed *feed)
  * is nothing between the cursor and the head. */
 uint64_t feed_cursor(const struct feed *feed)
 {
-    uint64_t head = hub_head(feed_hub(feed));
+    uint64_t head = hub_head(feed_hub(feed)); /* which asserts that it is open */
     for (int i = 0; i < feed->count; i++) {
         const struct channel *channel =
             feed->count == 1 ? feed->in.channel : feed->in.seats[i].channel;

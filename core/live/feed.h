@@ -82,8 +82,8 @@ void feed_open(struct feed *feed, struct outlet *outlet, const struct feed_event
 /* Both from anywhere on the loop's thread, also inside callbacks, and idempotent. */
 void feed_close(struct feed *feed);
 void feed_resume(struct feed *feed); /* there is room again: deliver, at the end of this turn */
-/* The newest cursor from which resuming misses nothing: feed->cursor, or further on when its topics
- * had nothing since. */
+/* Of an open one: the newest cursor from which resuming misses nothing: feed->cursor, or further on
+ * when its topics had nothing since. */
 uint64_t feed_cursor(const struct feed *feed);
 static inline bool feed_is_open(const struct feed *feed)
 {

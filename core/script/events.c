@@ -108,17 +108,9 @@ static void on_data(struct guest *guest, const char *data, size_t len)
     guest->wants_close = true; /* what follows may be the rest of what we threw away */
 }
 
-static void on_gone(struct guest *guest, int err)
-{
-    (void)err;
-    feed_close(&container_of(guest, struct events, guest)->feed);
-}
-
 static void on_drained(struct guest *guest)
 {
-    struct events *events = container_of(guest, struct events, guest);
-    if (feed_is_open(&events->feed))
-        feed_resume(&events->feed);
+    feed_resume(&container_of(guest, struct events, guest)->feed);
 }
 
 static void on_due(struct guest *guest)
@@ -142,19 +134,18 @@ static void on_drain(struct guest *guest)
     events_end(container_of(guest, struct events, guest));
 }
 
-static void on_closed(struct guest *guest)
+static void on_gone(struct guest *guest)
 {
     events_free(container_of(guest, struct events, guest));
 }
 
 static const struct guest_events events_guest_events = {
     .on_data = on_data,
-    .on_gone = on_gone,
     .on_drained = on_drained,
     .on_due = on_due,
     .on_new_owner = on_new_owner,
     .on_drain = on_drain,
-    .on_closed = on_closed,
+    .on_gone = on_gone,
 };
 
 /* ---- beginning ---- */

@@ -294,18 +294,20 @@ static bool is_cancelled_by_leaving(const struct request *rq)
     return rq->parser.method == HTTP_GET || rq->parser.method == HTTP_HEAD;
 }
 
-static void handler_on_gone(struct request *rq)
+static void handler_on_left(struct request *rq)
 {
-    if (rq->user.awaits_drain) {
-        rq->user.awaits_drain = false;
-        handler_finish(rq);
-        return;
-    }
     /* First, so that it is not woken to go on before it is cancelled. */
     if (rq->user.task && is_cancelled_by_leaving(rq))
         task_cancel(rq->user.task);
     request_wake_reader(rq);
     stream_wake_writer(rq);
+}
+
+/* Whatever it was to wait for from its connection, it has it or will never have it. */
+static void handler_on_gone(struct request *rq)
+{
+    request_wake_reader(rq);
+    handler_on_writable(rq); /* rq can be gone after this */
 }
 
 static void hurry_request(struct request *rq, void *vm)
@@ -367,6 +369,7 @@ struct http_events handler_events(bool logs)
         .on_request = handler_on_request,
         .on_body = request_wake_reader,
         .on_writable = handler_on_writable,
+        .on_left = handler_on_left,
         .on_gone = handler_on_gone,
         .on_log = logs ? handler_on_log : NULL,
         .on_trim = handler_on_trim,

@@ -146,12 +146,6 @@ static const struct feed_events poll_feed_events = {on_messages, on_gap, on_end}
 
 /* ---- what the connection tells ---- */
 
-static void on_gone(struct guest *guest, int err)
-{
-    (void)err;
-    feed_close(&container_of(guest, struct poll, guest)->feed);
-}
-
 static void on_due(struct guest *guest)
 {
     struct poll *poll = container_of(guest, struct poll, guest);
@@ -176,16 +170,13 @@ static void on_drain(struct guest *guest)
     answer_empty(container_of(guest, struct poll, guest), 503);
 }
 
-static void on_closed(struct guest *guest)
+static void on_gone(struct guest *guest)
 {
     poll_free(container_of(guest, struct poll, guest));
 }
 
-static const struct guest_events poll_guest_events = {.on_gone = on_gone,
-                                                      .on_due = on_due,
-                                                      .on_new_owner = on_new_owner,
-                                                      .on_drain = on_drain,
-                                                      .on_closed = on_closed};
+static const struct guest_events poll_guest_events = {
+    .on_due = on_due, .on_new_owner = on_new_owner, .on_drain = on_drain, .on_gone = on_gone};
 
 /* ---- beginning ---- */
 

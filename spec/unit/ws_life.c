@@ -127,19 +127,8 @@ static void test_ends(struct echo *echo)
     echo->options.close_ms = 5000;
 
     connect_to(&client, echo);
-    ws_abort(echo->ws);
-    check(echo->closed == 2, "life: nothing is called from inside of ws_abort");
-    check(has_closed(echo, 3, 1006), "life: but soon");
-    client_close(&client);
-
-    connect_to(&client, echo);
-    send_frame(&client, 0x81, "abort");
-    check(has_closed(echo, 4, 1006), "life: ws_abort while a message is handled");
-    client_close(&client);
-
-    connect_to(&client, echo);
     shutdown(client.fd, SHUT_WR);
-    check(has_closed(echo, 5, 1006), "life: a peer that leaves without a word");
+    check(has_closed(echo, 3, 1006), "life: a peer that leaves without a word");
     client_close(&client);
 
     client_open(&client, echo, true, 0);
@@ -147,12 +136,12 @@ static void test_ends(struct echo *echo)
     struct linger at_once = {1, 0};
     setsockopt(client.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
     client_close(&client);
-    check(has_closed(echo, 6, 1006), "life: a peer that resets");
+    check(has_closed(echo, 4, 1006), "life: a peer that resets");
 
     connect_to(&client, echo);
     ws_pause(echo->ws);
     shutdown(client.fd, SHUT_WR);
-    check(has_closed(echo, 7, 1006), "life: a peer that leaves while we do not listen");
+    check(has_closed(echo, 5, 1006), "life: a peer that leaves while we do not listen");
     client_close(&client);
 
     connect_to(&client, echo);

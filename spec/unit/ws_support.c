@@ -45,8 +45,6 @@ static void on_message(struct websocket *ws, const char *data, size_t len, bool 
     }
     if (is_text && len == 5 && memcmp(data, "close", 5) == 0)
         ws_close(ws, 4001, "as you wish", 11);
-    if (is_text && len == 5 && memcmp(data, "abort", 5) == 0)
-        ws_abort(ws);
 }
 
 static void on_ws_drained(struct websocket *ws)
@@ -124,7 +122,13 @@ static void ignore(struct request *rq)
 
 void echo_init(struct echo *echo)
 {
-    static const struct http_events events = {on_request, ignore, ignore, ignore, NULL, NULL};
+    static const struct http_events events = {
+        .on_request = on_request,
+        .on_body = ignore,
+        .on_writable = ignore,
+        .on_left = ignore,
+        .on_gone = ignore,
+    };
     static const struct http_limits limits = {
         .header_bytes = 16384,
         .header_line = 8192,

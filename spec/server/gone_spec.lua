@@ -1,0 +1,206 @@
+-- Who has a connection when its client is gone: whatever of it falls due in the very turn of the loop in which the reset
+-- is seen finds nobody any more. `GONE_TRIES=1000` makes so many clients leave in each test, which is for builds with
+-- sanitizers.
+local http = require "spec.support.http"
+local live = require "spec.support.live"
+local server = require "spec.support.server"
+local task = require "neap.task"
+local ws = require "spec.support.ws"
+
+local TRIES = tonumber(os.getenv "GONE_TRIES") or 20
+local CROWD = 50 -- clients that leave in the same turn
+
+-- /hold moves the clock on and then stands still, in the last step of a turn, until the file `gate` is let go. What the
+-- kernel reports meanwhile and what falls due meanwhile come together in the next turn.
+local APP = live.app [[
+  local core = require "neap.core"
+  local sockets = 0
+
+  app:get("/hold", function(req)
+    local left = tonumber(req.query.before) -- other times may come first
+    while left > 0 do
+      left = left - core.task.skip(left)
+      neap.task.yield()
+    end
+    neap.task.yield()
+    core.task.skip(tonumber(req.query.skip))
+    local gate = assert(io.open("gate", "r"))
+    assert(io.open("held", "w")):close()
+    gate:read("a")
+    gate:close()
+    if req.query.publish then neap.topic("t"):publish("news") end
+    return "held"
+  end)
+
+  app:post("/fill", function()
+    for _ = 1, 40 do neap.topic("t"):publish(("x"):rep(65536)) end
+    return 204
+  end)
+
+  local function counted(run)
+    return function(ws)
+      local count <close> = setmetatable({}, {__close = function() sockets = sockets - 1 end})
+      sockets = sockets + 1
+      ws:subscribe("t")
+      run(ws)
+    end
+  end
+  local function read(ws) for _ in ws:messages() do end end
+  app:ws("/ws/ping", counted(read), {ping = "5s"})
+  app:ws("/ws/recv", counted(function(ws) ws:recv("5s") end), {ping = "1h"})
+  app:ws("/ws/close", counted(function(ws) ws:close(1000) read(ws) end))
+  app:ws("/ws/callbacks", {
+    open = function(ws) sockets = sockets + 1 ws:subscribe("t") end,
+    close = function() sockets = sockets - 1 end,
+  }, {ping = "5s"})
+  app:get("/sockets", function() return tostring(sockets) end)
+
+  local requests = 0
+  local function parked(wait)
+    return function(req)
+      local count <close> = setmetatable({}, {__close = function() requests = requests - 1 end})
+      requests = requests + 1
+      req:after(function() end)
+      return wait(req)
+    end
+  end
+  app:get("/slow", parked(function() neap.task.sleep("1h") end), {timeout = "5s"})
+  app:get("/nap", parked(function() neap.task.sleep("5s") return "slept" end))
+  app:post("/body", parked(function(req) return req:body() end))
+  app:get("/stream", function(req)
+    return neap.res.stream(function(out)
+      parked(function() repeat until not out:write(("x"):rep(65536)) end)(req)
+    end)
+  end)
+  app:get("/requests", function() return tostring(requests) end)]]
+
+-- The times of DESIGN.md, but for a write stall of 4 s that is looked at each second.
+local ENV = {NEAP_TIMEOUTS_WRITE = "4s", NEAP_TIMEOUTS_HEADER = "5s", NEAP_TIMEOUTS_BODY_WINDOW = "5s"}
+
+local function get(path, lines)
+  return ("GET %s HTTP/1.1\r\nHost: a\r\n%s\r\n"):format(path, lines or "")
+end
+
+local EVENTS = "Accept: text/event-stream\r\n"
+
+-- What a client sends; `kind`: what of the topic's statistics counts it, or the path that does; `skip`: how far its
+-- time is, `before`: what has to fall due before that; `spread`: how much later it may be for some; `at_once`: it is
+-- sent in the turn of the reset itself; `fills`: the client takes nothing of what is published.
+local ROWS = {
+  {"a poll, its timeout", get "/poll/t?timeout=2", "polls", skip = 2, spread = 0.2},
+  {"a poll with a request behind it, its timeout", get "/poll/t?timeout=2" .. http.END, "polls", skip = 2, spread = 0.2},
+  {"a poll with a cursor of another life", get "/poll/t?after=1.1", "polls", at_once = true},
+  {"a poll without patience", get "/poll/t?timeout=0", "polls", at_once = true},
+  {"a poll of two topics with a cursor of another life", get "/poll/t,u?after=1.1", "polls", at_once = true},
+  {"a poll, a message", get "/poll/t?timeout=60", "polls", publish = true},
+  {"a poll with a request behind it, a message", get "/poll/t?timeout=60" .. http.END, "polls", publish = true},
+  {"a poll of topic:serve, its timeout", get "/serve/t", "polls", skip = 25, spread = 2.5, soak = true},
+  {"a poll of topic:serve with a cursor of another life", get "/serve/t?after=1.1", "polls", at_once = true},
+  {"an event stream, its heartbeat", get "/events/t", "sse", skip = 15},
+  {"an event stream, a message", get "/events/t", "sse", publish = true},
+  {"an event stream with a cursor of another life", get("/events/t", "Last-Event-ID: 1.1\r\n"), "sse", at_once = true},
+  {"an event stream that takes nothing, the end of patience", get "/events/t", "sse", before = 3.5, skip = 1, fills = true},
+  {"an event stream of topic:serve, its heartbeat", get("/serve/t", EVENTS), "sse", skip = 15},
+  {"an event stream of topic:serve, a message", get("/serve/t", EVENTS), "sse", publish = true},
+  {"a WebSocket, its ping", ws.request "/ws/ping", "websockets", skip = 5},
+  {"a WebSocket, the answer to its ping", ws.request "/ws/ping", "websockets", before = 5.5, skip = 10},
+  {"a WebSocket, the answer to its close", ws.request "/ws/close", "websockets", skip = 5},
+  {"a WebSocket, the patience of ws:recv", ws.request "/ws/recv", "websockets", skip = 5},
+  {"a WebSocket, a message", ws.request "/ws/ping", "websockets", publish = true},
+  {"a WebSocket that takes nothing, the end of patience", ws.request "/ws/recv", "websockets", before = 3.5, skip = 1,
+    fills = true},
+  {"a WebSocket of callbacks, its ping", ws.request "/ws/callbacks", "websockets", skip = 5},
+  {"a WebSocket of callbacks, the answer to its ping", ws.request "/ws/callbacks", "websockets", before = 5.5, skip = 10},
+  {"a WebSocket of callbacks that speaks", ws.request "/ws/callbacks" .. ws.frame(ws.TEXT, "x"), "websockets",
+    at_once = true},
+  {"a WebSocket of topic:serve, its ping", ws.request "/serve/t", "websockets", skip = 25},
+  {"a WebSocket of topic:serve, the answer to its ping", ws.request "/serve/t", "websockets", before = 25.5, skip = 10},
+  {"a WebSocket of topic:serve with a cursor of another life", ws.request "/serve/t?after=1.1", "websockets",
+    at_once = true},
+  {"half a head", "GET / HTTP/1.1\r\n", nil, skip = 5},
+  {"half a body", "POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx", "/requests", skip = 5},
+  {"a handler at work, its route's timeout", get "/slow", "/requests", skip = 5},
+  {"a handler at work, the end of its sleep", get "/nap", "/requests", skip = 5},
+  {"a stream that takes nothing, the end of patience", get "/stream", "/requests", before = 3.5, skip = 1, paused = true},
+}
+
+describe("nothing runs for a client that is gone:", function()
+  local s, admin
+
+  setup(function()
+    s = server.start {app = APP, workers = 1, env = ENV}
+    assert(os.execute(("mkfifo %s/gate"):format(s.dir)))
+  end)
+  teardown(server.stop_all)
+  before_each(function() admin = live.open(s) end)
+  after_each(function() admin:close() end)
+
+  -- How many clients the server has for a row.
+  local function wait_for(row, count)
+    local kind = row[3]
+    if not kind then return end
+    if kind:sub(1, 1) ~= "/" then return admin:wait_for("t", kind, count) end
+    assert(server.poll(10, function() return admin:ask("GET", kind).body == tostring(count) end), "not " .. count)
+  end
+
+  local function is_held()
+    local file = io.open(s.dir .. "/held")
+    if file then file:close() end
+    return file or s:code()
+  end
+
+  -- Runs `act` while the server stands still.
+  local function while_held(row, act)
+    local gate = assert(io.open(s.dir .. "/gate", "r+")) -- opened for both, nobody waits for the other end
+    local conn = http.open(s):send(get(("/hold?before=%s&skip=%s%s"):format(row.before or 0, row.skip or 0,
+      row.publish and "&publish=1" or "")))
+    assert(server.poll(20, is_held), "the server does not stand still")
+    act()
+    os.remove(s.dir .. "/held")
+    gate:close()
+    local answer = conn:answer()
+    assert(answer and answer.body == "held", "the server died:\n" .. s:log())
+    conn:close()
+  end
+
+  local function open_all(row, count)
+    local conns = {}
+    for i = 1, count do
+      conns[i] = http.open(s)
+      if row.fills or row.paused then
+        conns[i].socket:receive_buffer(4096)
+        conns[i].socket:pause()
+      end
+      if not row.at_once then conns[i]:send(row[2]) end
+    end
+    return conns
+  end
+
+  local function try(row, count)
+    local begun = task.now()
+    local conns = open_all(row, count)
+    if not row.at_once then wait_for(row, count) end
+    if row.fills then assert(admin:ask("POST", "/fill", "").status == 204) end
+    local spread = task.now() - begun + (row.spread or 0)
+    while_held(row, function()
+      for _, conn in ipairs(conns) do
+        if row.at_once then conn:send(row[2]) end
+        conn:reset()
+      end
+      if row.skip then task.sleep(spread) end -- until the time of the last has come, too
+    end)
+    wait_for(row, 0)
+  end
+
+  for _, row in ipairs(ROWS) do
+    if not row.soak or TRIES >= 1000 then
+      it(row[1], function()
+        local left = TRIES
+        while left > 0 do
+          try(row, math.min(left, CROWD))
+          left = left - CROWD
+        end
+      end)
+    end
+  end
+end)

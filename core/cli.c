@@ -45,11 +45,16 @@ static const struct command commands[] = {
      "load an application without serving it", app_help},
     {"routes", ARGS_APP, FOR_CONFIG, "[options] [FILE|DIR]",
      "list the routes and where they are defined", app_help},
-    {"test", ARGS_TEST, 0, "[FILE|DIR ...] [--filter=PATTERN] [--tags=A,B]",
+    {"test", ARGS_TEST, 0,
+     "[FILE|DIR ...] [--filter=PATTERN] [--tags=A,B] [--jobs=N] [--timeout=T]",
      "run the specs (busted); they may wait anywhere",
      "  FILE|DIR       specs; in folders all files *_spec.lua (default: spec, apps/*/spec)\n"
      "  --filter=P     only those whose name matches the Lua pattern P\n"
      "  --tags=A,B     only those tagged #A or #B\n"
+     "  --jobs=N       run up to N spec files side by side (default: 1), each in a process of its\n"
+     "                 own: where they do not share a database, a port or files. One with the\n"
+     "                 line `-- alone: WHY` at its top runs after the others, by itself\n"
+     "  --timeout=T    no test may take longer (default: 180s)\n"
      "  The last line on stdout is: N passed, N failed, N skipped\n"},
     {"reload", ARGS_CONTROL, FOR_CONFIG, "[--pid PID]",
      "load the application of a running server anew, and say what came of it", pid_help},

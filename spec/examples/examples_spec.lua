@@ -6,7 +6,7 @@ local task = require "neap.task"
 
 local MOST_LINES = 60
 local MOST_COLUMNS = 120
-local PATIENCE = 20
+local PATIENCE = 60
 local ROOT = assert(os.getenv("PWD"), "PWD is not set")
 
 local function read(path)
@@ -96,7 +96,6 @@ local function try_all(path)
     for _, one in ipairs(behind) do one:__close() end
   end})
   for _, one in ipairs(example.tries) do behind[#behind + 1] = try(s, one.command, one.expected) end
-  assert.is_nil(s:log():find("has been running for", 1, true), s:log())
 end
 
 describe("examples/", function()

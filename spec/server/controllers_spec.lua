@@ -314,10 +314,10 @@ describe("the view of an action", function()
     local answer = ask(s, "/shop/default/broken", {headers = {Accept = "text/html"}})
     assert.equal(500, answer.status)
     local place = "apps/shop/views/default/broken.html:2: attempt to index a nil value (global 'nobody')"
-    assert.truthy(s:log():find(place, 1, true), s:log())
+    s:wait_log(place)
     assert.truthy(answer.body:find("<mark>→   2  {{nobody.name}}</mark>", 1, true), answer.body)
     assert.equal(500, (s:get("/shop/default/gone")))
-    assert.matches("default.lua:7: there is no view", s:log())
+    s:wait_log("default.lua:7: there is no view")
   end)
 end)
 

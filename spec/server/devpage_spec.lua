@@ -187,6 +187,8 @@ describe("an error in neap run", function()
   end)
 
   it("keeps one line for each error in the log, whatever the message holds", function()
+    ask(s, "/fail?with=BEGIN")
+    s:wait_log("BEGIN")
     local _, before = s:log():gsub("\n", "")
     ask(s, "/lines")
     ask(s, "/bytes")

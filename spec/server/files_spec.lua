@@ -4,7 +4,7 @@ local ask = require "spec.support.ask"
 local server = require "spec.support.server"
 local task = require "neap.task"
 
-local PATIENCE = 20
+local PATIENCE = 60
 local LINE = "the quick brown fox jumps over the lazy dog 0123456789 abcdefgh\n" -- 64 bytes
 local SIZE = 32 * 1024 * 1024
 local CUT = 1024 * 1024

@@ -1,4 +1,5 @@
 -- Start and stop hooks in a real server: when they run, what their failure means, and how long they may take.
+local http = require "spec.support.http"
 local server = require "spec.support.server"
 local task = require "neap.task"
 
@@ -9,6 +10,7 @@ local function app(text)
     local task = neap.task
     local app = neap.app()
     local function say(text) io.stderr:write(text .. "\n") end
+    local function wait_for(file) repeat task.sleep(0.002) until io.open(file) end
     app:get("/", function() return "hello" end)
     app:get("/wait", function() say "waiting" task.sleep(3600) end)
   ]] .. text .. "\nreturn app"
@@ -38,18 +40,18 @@ describe("start and stop hooks", function()
     local s = server.start {workers = 1, app = app [[
       app:on_startup(function() say "startup" return function() say "closed" end end)
       app:on_ready(function() say "ready" end)
-      app:on_shutdown(function(_, reason) say(reason) task.sleep(0.05) end)
+      app:on_shutdown(function(_, reason) say(reason) wait_for "answered" end)
       app:on_cleanup(function() say "cleanup" end)
       app:ws("/ws", {close = function() task.sleep(0.01) say "socket closed" end})]]}
     local ws = require("spec.support.ws").open(s, "/ws")
     s:wait_log("ready")
-    local keep <close> = s:connect()
-    keep:send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert.matches("hello$", (keep:recv()))
+    local keep = http.open(s):send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert.equal("hello", keep:answer().body)
     s:kill("TERM")
     s:wait_log("shutdown")
     keep:send("GET / HTTP/1.1\r\nHost: a\r\n\r\n") -- still answered
-    assert.matches("hello$", server.receive_all(keep))
+    assert.equal("hello", keep:answer().body)
+    s:write("answered", "")
     assert.equal(1001, (ws:ending()))
     assert.equal(0, s:wait())
     assert.same({"startup", "ready", "shutdown", "socket closed", "cleanup", "closed"}, lines_of(s:log()))
@@ -112,9 +114,7 @@ describe("start and stop hooks", function()
     local s = server.start {workers = 1, args = {"--set", "timeouts.grace=0.05"}, app = app [[
       app:on_cleanup(function() say "first" end)
       app:on_cleanup(function() task.sleep(3600) end)]]}
-    local from = task.now()
     assert.equal(2, s:stop())
-    assert.is_true(task.now() - from < 30)
     assert.matches("on_cleanup %(app.lua:%d+%) has not returned after .*timeouts.grace.*app.lua:", s:log())
     assert.matches("first\n", s:log())
   end)
@@ -143,7 +143,7 @@ describe("a start", function()
         while true do
           task.sleep(0.01)
         end
-      end)]], "--set", "timeouts.startup=0.1")
+      end)]], "--set", "timeouts.startup=1")
     assert.matches("neap: on_startup %(app.lua:%d+%) has not returned after [%d.]+ s %(timeouts.startup%): "
       .. "it was waiting at app.lua:%d+.*app:service", err)
   end)

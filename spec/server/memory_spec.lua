@@ -9,7 +9,7 @@ local MOST_PER_CONNECTION = 600     -- bytes of user-space memory
 local ROUNDS, PER_ROUND = 20, 5000  -- connections that come and go
 local ALLOWANCE = 512 * 1024        -- bytes that may stay after those
 local AT_ONCE = 100
-local PATIENCE = 30
+local PATIENCE = 60
 local REQUEST = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 local APP = [[

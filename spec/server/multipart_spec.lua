@@ -6,7 +6,7 @@ local http = require "spec.support.http"
 local json = require "neap.json"
 local server = require "spec.support.server"
 
-local PATIENCE = 20
+local PATIENCE = 60
 local BOUNDARY = "XbOuNdArYX"
 local TYPE = "multipart/form-data; boundary=" .. BOUNDARY
 

@@ -99,7 +99,7 @@ describe("limits.output", function()
     server.poll(20, function() return select(2, s:get("/asked")) == tostring(CROWD + 1) end)
     assert.is_true(s:rss() - before < 16 * MB, ("grew by %d"):format(s:rss() - before))
     assert.equal("end", select(2, s:get("/end")))
-    assert.matches("limits.output is used up", s:log(), 1, true)
+    s:wait_log("limits.output is used up")
 
     local whole, refused = 0, 0
     for _, conn in ipairs(conns) do
@@ -211,7 +211,7 @@ describe("limits.input", function()
       end)
     end
     assert.truthy(server.poll(20, function() return refused == CROWD - 1 end), refused .. " refused")
-    assert.matches("limits.input is used up", s:log(), 1, true)
+    s:wait_log("limits.input is used up")
     assert.equal(("overloaded "):rep(CROWD - 1), select(2, s:get("/endings")) .. " ")
     assert.same({200, "3000"}, {post("/body", 3000)})
     assert.same({200, "10000000"}, {post("/chunks", 10000000)})

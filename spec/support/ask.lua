@@ -5,7 +5,7 @@
 --   assert.equal(200, answer.status)  answer.headers["content-type"]  answer.body  answer.is_whole
 local core = require "neap.core"
 
-local PATIENCE = 30 -- seconds without a byte
+local PATIENCE = 60 -- seconds without a byte
 
 ---@class spec.Answer
 ---@field status integer? nil when nothing came

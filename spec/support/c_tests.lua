@@ -3,7 +3,7 @@
 local assert = require "luassert"
 local server = require "spec.support.server"
 
-local PATIENCE_SECONDS = 60
+local PATIENCE_SECONDS = 300
 
 local function read(path)
   local file = io.open(path)

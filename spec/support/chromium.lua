@@ -7,7 +7,7 @@ local command = require "spec.support.command"
 
 local chromium = {}
 
-local PATIENCE = 90
+local PATIENCE = 150
 local NAMES = {"chromium", "chromium-browser", "google-chrome"}
 local OPTIONS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
   .. " --disable-component-update --disable-sync --disable-extensions --disable-dev-shm-usage --hide-scrollbars"

@@ -8,8 +8,8 @@ local task = require "neap.task"
 local command = {}
 
 local POLL_SECONDS = 0.01
-local PATIENCE = 60
-local END_PATIENCE = 10 -- for what was killed to be gone
+local PATIENCE = 120
+local END_PATIENCE = 60 -- for what was killed to be gone
 
 local function read(path)
   local file = io.open(path, "rb")

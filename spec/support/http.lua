@@ -12,7 +12,7 @@ local task = require "neap.task"
 
 local http = {}
 
-local PATIENCE = 20 -- seconds without a byte, then the spec fails
+local PATIENCE = 60 -- seconds without a byte, then the spec fails
 local CUTS = 4      -- random cuts of a request
 
 -- A request that asks for "/end" and is the last one: what follows a message that was read to its right end.

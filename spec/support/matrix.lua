@@ -15,7 +15,7 @@ local assert = require "luassert"
 local core = require "neap.core"
 local task = require "neap.task"
 
-local PATIENCE = 20 -- seconds, for what comes through the kernel
+local PATIENCE = 60 -- seconds, for what comes through the kernel
 local INSTANTS = 4  -- turns of the loop between completion and cancel
 local TURNS_MAX = 10000000 -- what has not ended after so many never will
 

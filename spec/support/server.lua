@@ -11,7 +11,8 @@ local task = require "neap.task"
 
 local server = {}
 
-local READY_SECONDS, END_SECONDS, POLL_SECONDS = 30, 45, 0.01 -- an end may take timeouts.drain and more
+local READY_SECONDS, END_SECONDS, POLL_SECONDS = 20, 30, 0.01 -- an end may take timeouts.drain and more
+local SLOWNESS = 4 -- so many times longer may everything take on a machine that has much else to do
 
 ---@class spec.Server
 ---@field dir string its folder
@@ -46,13 +47,13 @@ local function shell(command)
   assert(os.execute(command), "failed: " .. command)
 end
 
----Calls `check` until it gives something true, which is returned; nil when that takes longer than `seconds`.
----@param seconds number
+---Calls `check` until it gives something true, which is returned; nil when that takes much longer than `seconds`.
+---@param seconds number that it may take on a machine with nothing else to do
 ---@param check fun(): any
 ---@return any
 ---@async
 function server.poll(seconds, check)
-  local deadline = task.now() + seconds
+  local deadline = task.now() + seconds * SLOWNESS
   repeat
     local result = check()
     if result then return result end
@@ -154,7 +155,8 @@ function Server:output()
   return read(self.dir .. "/out") or ""
 end
 
----What it has written to stderr: the log.
+---What it has written to stderr: the log. A thread of its own writes it, so a line may come a little later than the answer to
+---the request that it is about: see wait_log.
 function Server:log()
   return read(self.dir .. "/err") or ""
 end

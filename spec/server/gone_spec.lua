@@ -9,6 +9,7 @@ local ws = require "spec.support.ws"
 
 local TRIES = tonumber(os.getenv "GONE_TRIES") or 20
 local CROWD = 50 -- clients that leave in the same turn
+local JITTER = TRIES >= 1000 and 0.1 or 0.01 -- of a poll's timeout; the whole of it takes long
 
 -- /hold moves the clock on and then stands still, in the last step of a turn, until the file `gate` is let go. What the
 -- kernel reports meanwhile and what falls due meanwhile come together in the next turn.
@@ -87,14 +88,15 @@ local EVENTS = "Accept: text/event-stream\r\n"
 -- time is, `before`: what has to fall due before that; `spread`: how much later it may be for some; `at_once`: it is
 -- sent in the turn of the reset itself; `fills`: the client takes nothing of what is published.
 local ROWS = {
-  {"a poll, its timeout", get "/poll/t?timeout=2", "polls", skip = 2, spread = 0.2},
-  {"a poll with a request behind it, its timeout", get "/poll/t?timeout=2" .. http.END, "polls", skip = 2, spread = 0.2},
+  {"a poll, its timeout", get "/poll/t?timeout=20", "polls", skip = 20, spread = 20 * JITTER},
+  {"a poll with a request behind it, its timeout", get "/poll/t?timeout=20" .. http.END, "polls", skip = 20,
+    spread = 20 * JITTER},
   {"a poll with a cursor of another life", get "/poll/t?after=1.1", "polls", at_once = true},
   {"a poll without patience", get "/poll/t?timeout=0", "polls", at_once = true},
   {"a poll of two topics with a cursor of another life", get "/poll/t,u?after=1.1", "polls", at_once = true},
   {"a poll, a message", get "/poll/t?timeout=60", "polls", publish = true},
   {"a poll with a request behind it, a message", get "/poll/t?timeout=60" .. http.END, "polls", publish = true},
-  {"a poll of topic:serve, its timeout", get "/serve/t", "polls", skip = 25, spread = 2.5, soak = true},
+  {"a poll of topic:serve, its timeout", get "/serve/t", "polls", skip = 25, spread = 25 * JITTER},
   {"a poll of topic:serve with a cursor of another life", get "/serve/t?after=1.1", "polls", at_once = true},
   {"an event stream, its heartbeat", get "/events/t", "sse", skip = 15},
   {"an event stream, a message", get "/events/t", "sse", publish = true},
@@ -127,13 +129,16 @@ local ROWS = {
 describe("nothing runs for a client that is gone:", function()
   local s, admin
 
-  setup(function()
+  local function start()
     s = server.start {app = APP, workers = 1, env = ENV}
     assert(os.execute(("mkfifo %s/gate"):format(s.dir)))
+    admin = live.open(s)
+  end
+  before_each(function()
+    if s then admin = live.open(s) else start() end
   end)
-  teardown(server.stop_all)
-  before_each(function() admin = live.open(s) end)
   after_each(function() admin:close() end)
+  teardown(server.stop_all)
 
   -- How many clients the server has for a row.
   local function wait_for(row, count)
@@ -192,15 +197,29 @@ describe("nothing runs for a client that is gone:", function()
     wait_for(row, 0)
   end
 
-  for _, row in ipairs(ROWS) do
-    if not row.soak or TRIES >= 1000 then
-      it(row[1], function()
-        local left = TRIES
-        while left > 0 do
-          try(row, math.min(left, CROWD))
-          left = left - CROWD
-        end
+  for _, kind in ipairs {"poll/t?timeout=60", "events/t", "ws/ping", "ws/callbacks", "serve/t"} do
+    it("when the server stops: " .. kind, function()
+      local row = {"", kind:find("^[pe]") and get("/" .. kind) or ws.request("/" .. kind),
+        kind:match("^poll") and "polls" or kind:match("^events") and "sse" or "websockets"}
+      local conns = open_all(row, TRIES)
+      wait_for(row, TRIES)
+      while_held(row, function()
+        for _, conn in ipairs(conns) do conn:reset() end
+        s:kill("TERM")
       end)
-    end
+      local stopped = s
+      s = nil
+      assert.equal(0, stopped:wait(), stopped:log())
+    end)
+  end
+
+  for _, row in ipairs(ROWS) do
+    it(row[1], function()
+      local left = TRIES
+      while left > 0 do
+        try(row, math.min(left, CROWD))
+        left = left - CROWD
+      end
+    end)
   end
 end)

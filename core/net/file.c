@@ -146,3 +146,14 @@ void file_close(struct file_info *info)
     info->fd = -1;
     tally_add(TALLY_FILE, -1);
 }
+
+#ifdef NEAP_TSAN
+/* ThreadSanitizer follows descriptors by some functions of libc. Our openat2 and libuv's close are
+ * bare system calls, so it would take a file for the socket of another thread that had its number
+ * before. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "race:file_open\nrace:file_close\n";
+}
+#endif

@@ -19,10 +19,11 @@ local soak = {}
 local PATIENCE = 60       -- seconds for a reload, and for the tasks to end after their time
 local LOOK_SECONDS = 0.05 -- between two looks at the log
 local TELL_SECONDS = 60   -- between two lines of figures
-local LOG_LINES = 60      -- of a report of a sanitizer, in the failure
+local REPORT_LINES = 60   -- of a sanitizer, in the failure
+local REPORT_SECONDS = 2  -- until all of it is in the log
 
 -- What may never be in a log, whatever clients and applications do.
-local FORBIDDEN = {"Sanitizer", "runtime error:", "left open", "Assertion", "assertion failed", "still holds", "stack overflow (log"}
+local FORBIDDEN = {"Sanitizer", "runtime error:", "left open", "Assertion", "assertion failed", "still holds"}
 
 ---@class spec.SoakRun
 ---@field seconds number
@@ -78,21 +79,25 @@ end
 -- ---- The server ---------------------------------------------------------------------------------
 
 local function see_line(self, line)
-  if self.report then -- a sanitizer's goes on over many lines
-    self.report[#self.report + 1] = line
+  if self.report then -- a sanitizer's goes on over many lines, between those of other threads
+    if line:sub(1, 1) ~= "{" then self.report[#self.report + 1] = line end
     return
   end
   local number, word = line:match("generation (%d+) (%l+)")
   if word == "serves" or word == "failed" then self.outcomes[tonumber(number)] = {word, line} end
   if line:find("not enough memory", 1, true) then self:count "log lines about memory" end
   for _, text in ipairs(FORBIDDEN) do
-    if line:find(text, 1, true) then self.report = {line} end
+    if line:find(text, 1, true) then self.report, self.report_since = {line}, task.now() end
   end
+end
+
+local function report_text(self)
+  return table.concat(self.report, "\n", 1, math.min(#self.report, REPORT_LINES))
 end
 
 local function look(self)
   self.log:lines(function(line) see_line(self, line) end)
-  if self.report and #self.report >= LOG_LINES then self:fail(table.concat(self.report, "\n", 1, LOG_LINES)) end
+  if self.report and task.now() - self.report_since > REPORT_SECONDS then self:fail(report_text(self)) end
 end
 
 local function watch(self)
@@ -139,8 +144,8 @@ local function stop(self)
   local ok, code = pcall(self.server.stop, self.server)
   look(self)
   self.log:close()
-  if self.report then self.problem = table.concat(self.report, "\n", 1, math.min(#self.report, LOG_LINES)) end
-  if not ok then self:fail(tostring(code)) end
+  if self.report then self.problem = report_text(self) end
+  if not ok then self:fail(tostring(code):match("^[^\n]*")) end -- the log is longer
   if ok and code ~= 0 then self:fail(("the stop: exit code %d"):format(code)) end
 end
 

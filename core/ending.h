@@ -1,6 +1,9 @@
 /* How a generation ends while its worker goes on: its hooks are told and its jobs stop, what is
  * under way may end, the rest is cancelled, what it started is undone; then it is freed. The
- * lineage owns it. */
+ * lineage owns it.
+ *
+ * It always comes to its end, and in a limited time: each stage has one, and what has not ended by
+ * then is named in the log and cut off, whatever the application does and whatever we have lost. */
 #ifndef ENDING_H
 #define ENDING_H
 
@@ -17,6 +20,12 @@ enum ending_stage {
     ENDING_LEAVING     /* what these left behind ends */
 };
 
+struct ending_times {
+    uint64_t drain_ms; /* for NOTIFYING and DRAINING together */
+    uint64_t grace_ms; /* for CANCELLING, and LEAVING */
+    uint64_t clean_ms; /* for CLEANING, unless it is hurried */
+};
+
 struct ending {
     struct loop *loop;
     struct http_server *http;
@@ -24,13 +33,14 @@ struct ending {
     void (*on_notified)(struct ending *ending); /* its jobs have stopped; not when it begins with
                                                    ending_cancel */
     void (*on_ended)(struct ending *ending);    /* `gen` may be freed */
-    uint64_t drain_ms;
-    uint64_t grace_ms;
+    struct ending_times times;
 
     struct generation *gen; /* NULL: none ends */
     enum ending_stage stage;
+    bool is_hurried; /* the next generation waits for its end */
+    bool is_cut;     /* in this stage */
     struct deadline look;
-    struct deadline limit; /* of DRAINING and CANCELLING */
+    struct deadline limit; /* of the stage */
 };
 
 /* The caller has set what is above the blank line. */
@@ -40,6 +50,7 @@ void ending_start(struct ending *ending, struct generation *gen);  /* it has ser
 void ending_cancel(struct ending *ending, struct generation *gen); /* it never served */
 void ending_hurry(struct ending *ending); /* no more time for what is under way */
 void ending_phase_done(struct ending *ending, enum generation_phase phase);
-void ending_cut(struct ending *ending); /* ends every task now, but a clean-up */
+void ending_cut(struct ending *ending);   /* ends every task now, but a clean-up */
+void ending_force(struct ending *ending); /* as if the time of its stage were over */
 
 #endif

@@ -212,6 +212,12 @@ void lineage_cut(struct lineage *lineage)
     ending_cut(&lineage->discarded);
 }
 
+void lineage_force(struct lineage *lineage)
+{
+    ending_force(&lineage->draining);
+    ending_force(&lineage->discarded);
+}
+
 bool lineage_is_settled(const struct lineage *lineage)
 {
     return !lineage->draining.gen && !lineage->is_discarding && !lineage->is_handing_over;
@@ -227,13 +233,12 @@ static void on_phase_done(struct generation *gen, enum generation_phase phase, b
     ending_phase_done(has_served ? &lineage->draining : &lineage->discarded, phase);
 }
 
-void lineage_set_times(struct lineage *lineage, uint64_t drain_ms, uint64_t grace_ms)
+void lineage_set_times(struct lineage *lineage, const struct ending_times *times)
 {
-    lineage->draining.drain_ms = lineage->discarded.drain_ms = drain_ms;
-    lineage->draining.grace_ms = lineage->discarded.grace_ms = grace_ms;
+    lineage->draining.times = lineage->discarded.times = *times;
 }
 
-void lineage_init(struct lineage *lineage, uint64_t drain_ms, uint64_t grace_ms)
+void lineage_init(struct lineage *lineage, const struct ending_times *times)
 {
     struct ending ending = {.loop = lineage->loop,
                             .http = lineage->http,
@@ -243,7 +248,7 @@ void lineage_init(struct lineage *lineage, uint64_t drain_ms, uint64_t grace_ms)
     lineage->draining = lineage->discarded = ending;
     lineage->draining.on_ended = on_drained;
     lineage->discarded.on_ended = on_discarded;
-    lineage_set_times(lineage, drain_ms, grace_ms);
+    lineage_set_times(lineage, times);
     lineage->discard_job.run = on_nothing_to_discard;
     lineage->build_job.run = on_build_turn;
     pthread_mutex_init(&lineage->watch_lock, NULL);

@@ -50,8 +50,8 @@ struct lineage {
 };
 
 /* The caller has set what is above the blank line. */
-void lineage_init(struct lineage *lineage, uint64_t drain_ms, uint64_t grace_ms);
-void lineage_set_times(struct lineage *lineage, uint64_t drain_ms, uint64_t grace_ms);
+void lineage_init(struct lineage *lineage, const struct ending_times *times);
+void lineage_set_times(struct lineage *lineage, const struct ending_times *times);
 void lineage_close(struct lineage *lineage);  /* it must be settled, all requests over */
 void lineage_deinit(struct lineage *lineage); /* after the last lineage_watch */
 
@@ -68,7 +68,8 @@ struct generation *lineage_main(const struct lineage *lineage);
 void lineage_retire(struct lineage *lineage);
 /* The worker stops: all others have no more time. */
 void lineage_hurry(struct lineage *lineage);
-void lineage_cut(struct lineage *lineage);              /* they end now */
+void lineage_cut(struct lineage *lineage);              /* they end now, but clean-ups */
+void lineage_force(struct lineage *lineage);            /* those, too */
 bool lineage_is_settled(const struct lineage *lineage); /* there are no others */
 
 void lineage_watch(struct lineage *lineage); /* any thread, every WATCHDOG_TICK_MS */

@@ -25,14 +25,17 @@
 
 #define EXTRA_MS 1000 /* beyond what Lua and the tasks are told, so that they come first */
 #define SWEEP_MS 5000
-#define CUT_MS 2000 /* for what was cut off to close */
+#define CUT_MS 1000 /* for what was cut off to close */
+#define FORCE_MS 2000
+#define THREADS_MS 2000
 
 enum server_stage {
     STAGE_STARTING,
     STAGE_SERVING,
     STAGE_DRAINING,
     STAGE_CANCELLING,
-    STAGE_CUTTING
+    STAGE_CUTTING,
+    STAGE_FORCING
 };
 
 struct server {
@@ -118,6 +121,11 @@ static void begin_cut(struct server *server)
     enter_stage(server, STAGE_CUTTING, WORKER_CUT, within_stop(server, UINT64_MAX) + CUT_MS);
 }
 
+static void begin_force(struct server *server)
+{
+    enter_stage(server, STAGE_FORCING, WORKER_FORCE, FORCE_MS);
+}
+
 /* Something does not come to an end, and nothing can be done about it: one call of C that never
  * returns. */
 static void give_up(struct server *server)
@@ -157,7 +165,8 @@ static void on_limit(struct deadline *deadline)
         begin_cancel(server);
         break;
     case STAGE_CANCELLING: begin_cut(server); break;
-    case STAGE_CUTTING: give_up(server); break;
+    case STAGE_CUTTING: begin_force(server); break;
+    case STAGE_FORCING: give_up(server); break;
     default: break;
     }
 }
@@ -533,7 +542,7 @@ static void server_init(struct server *server, const struct server_options *opti
 /* What runs there was told to stop when its task was cancelled. */
 static void end_threads(struct server *server)
 {
-    if (threads_end(server->threads, CUT_MS))
+    if (threads_end(server->threads, THREADS_MS))
         return;
     log_error("a function of task.thread does not come to its end: one call of C, which cannot be "
               "stopped");

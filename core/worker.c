@@ -17,7 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LOOK_MS 5 /* while stopping: how often we look whether everything has ended */
+#define LOOK_MS 5    /* while stopping: how often we look whether everything has ended */
+#define CLEAN_MS 500 /* for the clean-up of what had to be forced */
 
 enum worker_phase {
     PHASE_BOOTING,
@@ -58,6 +59,7 @@ struct worker {
     struct http_server http;
     struct listener *listeners; /* one per address while serving */
     struct deadline look;       /* while stopping */
+    uint64_t force_ms;          /* from then on nothing is waited for; 0: not yet known */
     struct order orders[WORKER_ORDERS];
     int build_number;                  /* for WORKER_BUILD */
     const struct config *build_config; /* and from WORKER_SWITCH on */
@@ -191,12 +193,40 @@ static void cut(struct worker *worker)
     if (worker->phase == PHASE_CLEANING)
         return;
     if (!is_idle(worker))
-        log_warn("worker %d: cancelled tasks have not ended after timeouts.grace: cutting them off",
-                 worker_number(worker));
+        generation_log_remains(main_of(worker), &worker->http,
+                               "has cancelled tasks that have not ended after timeouts.grace: "
+                               "cutting them off");
     if (main_of(worker))
-        generation_cut(main_of(worker));
+        generation_cut(main_of(worker), &worker->http);
     lineage_cut(&worker->lineage);
     http_server_abort(&worker->http);
+}
+
+/* Ends whatever there is, a clean-up too. */
+static void force_main(struct worker *worker)
+{
+    struct generation *gen = main_of(worker);
+    if (!gen)
+        return;
+    generation_cut(gen, &worker->http);
+    generation_take(gen, &worker->http);
+}
+
+static void force(struct worker *worker)
+{
+    cut(worker);
+    worker->is_unclean = true;
+    worker->force_ms = loop_now_ms(&worker->loop) + CLEAN_MS;
+    if (main_of(worker))
+        generation_log_remains(main_of(worker), &worker->http,
+                               "has not ended after timeouts.stop: leaving it behind");
+    force_main(worker);
+    lineage_force(&worker->lineage);
+}
+
+static bool is_forced(struct worker *worker)
+{
+    return worker->force_ms != 0 && loop_now_ms(&worker->loop) >= worker->force_ms;
 }
 
 /* Called again and again until the worker has ended. What is cancelled may start something new
@@ -207,7 +237,9 @@ static void on_look(struct deadline *deadline)
     if (worker->phase == PHASE_DRAINING && !has_requests(worker) &&
         !generation_has_callbacks(main_of(worker)))
         begin_cancel(worker);
-    if (worker->phase >= PHASE_CANCELLING && main_of(worker))
+    if (is_forced(worker))
+        force_main(worker);
+    else if (worker->phase >= PHASE_CANCELLING && main_of(worker))
         generation_cancel(main_of(worker));
     bool has_ended = is_idle(worker);
     if (worker->phase == PHASE_CANCELLING && has_ended) {
@@ -301,6 +333,13 @@ static struct http_limits http_limits_of(const struct config *config)
     };
 }
 
+static struct ending_times ending_times_of(const struct config *config)
+{
+    return (struct ending_times){.drain_ms = config->timeouts.drain,
+                                 .grace_ms = config->timeouts.grace,
+                                 .clean_ms = config->timeouts.stop};
+}
+
 /* For the generations that are built from now on. */
 static void set_generation_options(struct worker *worker, const struct config *config)
 {
@@ -322,7 +361,8 @@ static void use_config(struct worker *worker, const struct config *config)
     worker->loop.linger_ms = (uint32_t)config->timeouts.linger;
     worker->http.events = handler_events(config->log.access);
     http_server_set_limits(&worker->http, &limits);
-    lineage_set_times(&worker->lineage, config->timeouts.drain, config->timeouts.grace);
+    const struct ending_times times = ending_times_of(config);
+    lineage_set_times(&worker->lineage, &times);
 }
 
 /* --- reloading --- */
@@ -383,8 +423,14 @@ static void on_order(struct loop *loop, struct loop_message *message)
         else
             begin_cancel(worker); /* still booting, or a script: nothing to wait for */
         break;
-    case WORKER_CANCEL: begin_cancel(worker); break;
+    case WORKER_CANCEL:
+        if (worker->phase == PHASE_NOTIFYING || worker->phase == PHASE_DRAINING)
+            generation_log_remains(main_of(worker), &worker->http,
+                                   "is cancelled with this under way:");
+        begin_cancel(worker);
+        break;
     case WORKER_CUT: cut(worker); break;
+    case WORKER_FORCE: force(worker); break;
     default: reload_step(worker, order->order); break;
     }
 }
@@ -503,6 +549,7 @@ static void *worker_main(void *arg)
 
 static struct worker *worker_new(const struct worker_options *options)
 {
+    const struct ending_times times = ending_times_of(options->config);
     struct worker *worker = mem_calloc(sizeof *worker);
     worker->options = *options;
     worker->config = options->config;
@@ -512,8 +559,7 @@ static struct worker *worker_new(const struct worker_options *options)
                                        .events = &lineage_events,
                                        .argc = options->argc,
                                        .argv = options->argv};
-    lineage_init(&worker->lineage, options->config->timeouts.drain,
-                 options->config->timeouts.grace); /* here: the main thread watches it at once */
+    lineage_init(&worker->lineage, &times); /* here: the main thread watches it at once */
     for (int i = 0; i < WORKER_ORDERS; i++)
         worker->orders[i] = (struct order){.message.run = on_order,
                                            .answer.run = on_answer,

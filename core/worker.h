@@ -22,6 +22,7 @@ enum worker_order {
     WORKER_DRAIN,  /* accept what waits, then no more; on_shutdown hooks; let requests end */
     WORKER_CANCEL, /* cancel every task; they get the grace for their clean-up */
     WORKER_CUT,    /* end everything now, except the clean-up, which has its own limit */
+    WORKER_FORCE,  /* end that, too, and leave behind what does not end */
     WORKER_ORDERS
 };
 

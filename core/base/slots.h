@@ -35,4 +35,16 @@ static inline void *slots_get(const struct slots *slots, slot_handle handle)
     return slots->slots[index].object;
 }
 
+/* The objects one after the other: `place` is 0 at first and moves on; NULL: those were all. One
+ * may be taken out, or put in, meanwhile. */
+static inline void *slots_next(const struct slots *slots, uint32_t *place)
+{
+    while (*place < slots->used) {
+        void *object = slots->slots[(*place)++].object;
+        if (object)
+            return object;
+    }
+    return NULL;
+}
+
 #endif

@@ -8,13 +8,6 @@
 
 #include <lauxlib.h>
 
-static lua_State *innermost(lua_State *co)
-{
-    while (lua_status(co) == LUA_YIELD && park_is_marked(co) && park_below(co) != NULL)
-        co = park_below(co);
-    return co;
-}
-
 /* What it works for: the task at the root of those that started it, and what that belongs to.
  * "request 17", "GET /report, request 17", "main". */
 static void push_owner(lua_State *L, struct vm *vm, const struct task *task)
@@ -48,7 +41,7 @@ static void push_row(lua_State *L, struct vm *vm, const struct task *task)
     lua_setfield(L, -2, "status");
     lua_pushnumber(L, (double)(loop_now_ms(vm->loop) - task->started_ms) / 1000.0);
     lua_setfield(L, -2, "age");
-    origin_push_of(L, task->state == TASK_RUNNING ? L : innermost(task->co));
+    origin_push_of(L, task->state == TASK_RUNNING ? L : park_innermost(task->co));
     lua_setfield(L, -2, "where");
     push_owner(L, vm, task);
     lua_setfield(L, -2, "owner");

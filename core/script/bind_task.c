@@ -228,6 +228,18 @@ static int task_fail_alloc(lua_State *L)
     vm_of(L)->fail_in = n > 0 ? (uint32_t)n + 1 : 0;
     return 0;
 }
+
+/* lose(what): the next one to end of "request" or "websocket" is never given back; "count": more
+ * requests are counted than there are */
+static int task_lose(lua_State *L)
+{
+    static const char *const names[] = {"nothing", "request", "websocket", "count", NULL};
+    struct vm *vm = vm_of(L);
+    vm->loses = luaL_checkoption(L, 1, NULL, names);
+    if (vm_loses(vm, VM_LOSES_COUNT))
+        vm->requests++;
+    return 0;
+}
 #endif
 
 int bind_task(lua_State *L)
@@ -248,6 +260,7 @@ int bind_task(lua_State *L)
         {"cause", task_cause},
 #ifdef NEAP_TESTING
         {"fail_alloc", task_fail_alloc},
+        {"lose", task_lose},
 #endif
         {NULL, NULL},
     };

@@ -7,10 +7,12 @@
 #include "script/call.h"
 #include "script/core.h"
 #include "script/phase.h"
+#include "script/remains.h"
 #include "script/task.h"
 #include "script/task_ref.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #ifndef NEAP_VERSION
@@ -195,9 +197,29 @@ void generation_cancel(struct generation *gen)
         task_cancel_all(gen->vm);
 }
 
-void generation_cut(struct generation *gen)
+void generation_cut(struct generation *gen, struct http_server *http)
 {
-    task_cut_all(gen->vm);
+    remains_cut(gen->vm, http);
+}
+
+void generation_take(struct generation *gen, struct http_server *http)
+{
+    struct vm *vm = gen->vm;
+    if (remains_take(vm, http) || vm->requests + vm->websockets == 0)
+        return;
+    log_error("generation %d: %u requests and %u WebSockets are counted that nobody has, which is "
+              "a "
+              "mistake of neap: please report it",
+              gen->options.number, (unsigned)vm->requests, (unsigned)vm->websockets);
+    vm->requests = vm->websockets = 0;
+}
+
+void generation_log_remains(const struct generation *gen, const struct http_server *http,
+                            const char *what)
+{
+    char text[200];
+    snprintf(text, sizeof text, "generation %d %s", gen->options.number, what);
+    remains_log(text, gen->vm, http);
 }
 
 bool generation_is_idle(const struct generation *gen)

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 struct generation;
+struct http_server;
 
 struct generation_options {
     struct vm_options vm;
@@ -67,7 +68,13 @@ void generation_run_phase(struct generation *gen, enum generation_phase phase, c
 void generation_cancel(struct generation *gen); /* cancels every task; each gets the grace for its
                                                    clean-up. Without effect during the phase
                                                    GENERATION_CLEANUP */
-void generation_cut(struct generation *gen);    /* ends every task now */
+void generation_cut(struct generation *gen, struct http_server *http); /* ends every task now */
+/* After generation_cut, perhaps again and again: takes requests and WebSockets away that are left,
+ * which have gone one of the next turns. */
+void generation_take(struct generation *gen, struct http_server *http);
+/* Logs "generation N WHAT", and under it all that it still has. */
+void generation_log_remains(const struct generation *gen, const struct http_server *http,
+                            const char *what);
 bool generation_is_idle(const struct generation *gen); /* no task is left */
 /* A handler, a callback of a WebSocket or a req:after is under way: what a drain waits for. Tasks
  * of the application itself need not end. */

@@ -127,6 +127,8 @@ static void after_ended(struct task *task, int status)
 {
     (void)status;
     struct request *rq = task->owner;
+    if (vm_loses(task->vm, VM_LOSES_REQUEST))
+        return;
     request_release(task->vm->L, rq);
     request_free(rq);
 }
@@ -168,6 +170,8 @@ static void after_start(struct request *rq)
 /* Runs what waits for the last byte, then lets the connection go on. */
 static void handler_finish(struct request *rq)
 {
+    if (vm_loses(request_vm(rq), VM_LOSES_REQUEST))
+        return;
     struct conn *conn = request_conn(rq);
     if (rq->user.after_ref == 0) {
         request_release(request_vm(rq)->L, rq);
@@ -320,6 +324,21 @@ void handler_hurry(struct http_server *http, struct vm *vm)
 {
     vm->is_hurried = true;
     http_server_each_request(http, hurry_request, vm);
+}
+
+void handler_take(struct request *rq)
+{
+    bool has_left_session = rq->is_done;
+    if (deadline_is_set(&rq->user.timeout))
+        loop_clear_deadline(rq->server->loop, &rq->user.timeout);
+    request_release(request_vm(rq)->L, rq);
+    rq->user.task = NULL;
+    rq->user.awaits_drain = rq->user.keeps = false;
+    rq->wants_close = true;
+    if (has_left_session)
+        request_free(rq);
+    else
+        request_done(rq);
 }
 
 static void handler_on_log(struct request *rq)

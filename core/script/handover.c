@@ -12,11 +12,14 @@
 
 #include <lauxlib.h>
 
+#define EXTRA_MS 1000 /* beyond the grace that hooks are given */
+
 /* ---- the application's hooks ---- */
 
 static void tell(struct loop_job *job)
 {
     struct handover *handover = container_of(job, struct handover, done_job);
+    loop_clear_deadline(handover->to->loop, &handover->limit);
     char *error = handover->error;
     handover->error = NULL;
     bytes_deinit(&handover->data);
@@ -121,11 +124,19 @@ static void given(struct task *task, int status)
     finish(handover);
 }
 
+static void on_limit(struct deadline *deadline)
+{
+    struct handover *handover = container_of(deadline, struct handover, limit);
+    if (handover->task)
+        task_cut(handover->task); /* its end leads on */
+}
+
 void handover_start(struct handover *handover, struct vm *from, struct vm *to,
                     handover_done_fn on_done)
 {
     char error[KEPT_ERROR_SIZE];
     *handover = (struct handover){.from = from, .to = to, .on_done = on_done};
+    deadline_init(&handover->limit, on_limit);
     if (!kept_can_travel(from, error)) {
         handover->error = mem_strdup(error);
         finish(handover);
@@ -142,8 +153,11 @@ void handover_start(struct handover *handover, struct vm *from, struct vm *to,
 
 void handover_cancel(struct handover *handover)
 {
-    if (handover->task)
-        task_cancel(handover->task);
+    struct task *task = handover->task;
+    if (!task)
+        return;
+    loop_set_deadline(task->vm->loop, &handover->limit, (uint64_t)task->grace_ms + EXTRA_MS);
+    task_cancel(task);
 }
 
 /* ---- the connections ---- */

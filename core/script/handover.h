@@ -21,6 +21,7 @@ struct handover {
     struct bytes data; /* what they gave */
     char *error;       /* owned */
     struct loop_job done_job;
+    struct deadline limit; /* of one that was cancelled */
     handover_done_fn on_done;
 };
 
@@ -28,7 +29,8 @@ struct handover {
  * cannot travel, a hook that fails and a kept table that holds more than data are errors. */
 void handover_start(struct handover *handover, struct vm *from, struct vm *to,
                     handover_done_fn on_done);
-void handover_cancel(struct handover *handover); /* on_done still comes */
+/* on_done still comes: after the grace that hooks are given they are cut off. */
+void handover_cancel(struct handover *handover);
 /* From here on `to` serves. Polls, event streams and WebSockets go over to it. `from` may be NULL:
  * it is the first. */
 void handover_switch(struct vm *from, struct vm *to, struct http_server *http);

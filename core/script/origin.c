@@ -5,6 +5,7 @@
 #include "script/vm.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #define LEVELS_MAX 16 /* our own functions are never nested so deep */
@@ -15,17 +16,29 @@ static bool is_own(lua_State *L, const char *source)
     return own != NULL && source[0] == '@' && strncmp(source + 1, own, strlen(own)) == 0;
 }
 
-static void push_from(lua_State *L, lua_State *co, int level)
+static void write_from(lua_State *co, int level, char text[ORIGIN_SIZE])
 {
     lua_Debug ar;
+    text[0] = '\0';
     for (; level < LEVELS_MAX && lua_getstack(co, level, &ar); level++) {
         lua_getinfo(co, "Sl", &ar);
-        if (ar.currentline > 0 && !is_own(L, ar.source)) {
-            lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
+        if (ar.currentline > 0 && !is_own(co, ar.source)) {
+            snprintf(text, ORIGIN_SIZE, "%s:%d", ar.short_src, ar.currentline);
             return;
         }
     }
-    lua_pushliteral(L, "");
+}
+
+static void push_from(lua_State *L, lua_State *co, int level)
+{
+    char text[ORIGIN_SIZE];
+    write_from(co, level, text);
+    lua_pushstring(L, text);
+}
+
+void origin_write(lua_State *co, char text[ORIGIN_SIZE])
+{
+    write_from(co, 0, text);
 }
 
 void origin_push(lua_State *L)

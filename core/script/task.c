@@ -477,6 +477,8 @@ static void on_grace_over(struct deadline *deadline)
 
 void task_cut_all(struct vm *vm)
 {
+    vm->is_cut = true;
     while (!list_is_empty(&vm->tasks))
         task_cut(container_of(vm->tasks.next, struct task, link));
+    vm->is_cut = false;
 }

@@ -90,7 +90,7 @@ void task_cancel(struct task *task);                /* any state; no effect the 
 void task_cut(struct task *task); /* end it now (not the running one): its <close> handlers run, but
                                      cannot wait */
 void task_cancel_all(struct vm *vm);
-void task_cut_all(struct vm *vm);
+void task_cut_all(struct vm *vm); /* and those that they start meanwhile: none is left */
 const char *task_state_name(const struct task *task);        /* as `t.status` shows it */
 static inline bool task_must_unwind(const struct task *task) /* the next park raises */
 {
@@ -141,6 +141,7 @@ void wait_end(struct wait *wait, enum wait_outcome outcome);
 bool park_is_marked(lua_State *co);
 lua_State *park_below(lua_State *co); /* the nested coroutine whose park it passed on, or NULL: it
                                          parked itself */
+lua_State *park_innermost(lua_State *co); /* the one that parked itself, or `co` */
 /* Passes the park of `co` on to whoever resumed L. `k` finds `co` and the mark on the stack, to
  * pop. */
 int park_through(lua_State *L, lua_State *co, lua_KContext ctx, lua_KFunction k);

@@ -48,6 +48,7 @@ struct vm {
     uint32_t requests;             /* that its handlers have */
     uint32_t websockets;           /* that its handlers have */
     bool is_hurried;               /* its time is over */
+    bool is_cut;                   /* every task ends now, so nobody shall start another */
     struct app *app;               /* what serves requests, NULL before core.serve */
     struct generation *generation; /* who owns this vm; opaque here */
     struct vm_options options;
@@ -72,8 +73,23 @@ struct vm {
     int visit_unpack_ref;
 #ifdef NEAP_TESTING
     uint32_t fail_in; /* allocations until one fails, see vm.c */
+    int loses;        /* enum vm_loses: what is to be forgotten next */
 #endif
 };
+
+/* For tests: a mistake of ours, after which something is never given back. */
+enum vm_loses { VM_LOSES_NOTHING, VM_LOSES_REQUEST, VM_LOSES_WEBSOCKET, VM_LOSES_COUNT };
+#ifdef NEAP_TESTING
+static inline bool vm_loses(struct vm *vm, int what)
+{
+    bool does = vm->loses == what;
+    if (does)
+        vm->loses = VM_LOSES_NOTHING;
+    return does;
+}
+#else
+#define vm_loses(vm, what) false
+#endif
 
 /* On the worker's thread. NULL when out of memory. */
 struct vm *vm_new(const struct vm_options *options);

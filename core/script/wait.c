@@ -143,6 +143,13 @@ lua_State *park_below(lua_State *co)
     return lua_touserdata(co, -1) == &parked_below ? lua_tothread(co, -2) : NULL;
 }
 
+lua_State *park_innermost(lua_State *co)
+{
+    while (lua_status(co) == LUA_YIELD && park_is_marked(co) && park_below(co) != NULL)
+        co = park_below(co);
+    return co;
+}
+
 int park_through(lua_State *L, lua_State *co, lua_KContext ctx, lua_KFunction k)
 {
     lua_pushthread(co);

@@ -215,9 +215,21 @@ void wsock_task_begins(struct wsock *wsock, struct task *task)
     wsock->task = task;
 }
 
+/* Its state is being cut: callbacks that are owed to it would be cut in turn, for ever. */
+static void forget_owed(struct wsock *wsock)
+{
+    received_clear(wsock);
+    if (wsock->end)
+        wsock->end->is_told = true;
+}
+
 void wsock_task_ended(struct wsock *wsock)
 {
     wsock->task = NULL;
+    if (vm_loses(wsock->vm, VM_LOSES_WEBSOCKET))
+        return;
+    if (wsock->vm->is_cut)
+        forget_owed(wsock);
     if (wsock->has_callbacks && wsock_is_left_behind(wsock))
         wsock_move(wsock, NULL);
     if (wsock->has_callbacks && (wsock->received || owes_close(wsock)))
@@ -348,4 +360,14 @@ struct wsock *wsock_open(struct vm *vm, struct request *rq, const struct wsock_p
 void wsock_close(struct wsock *wsock, int code, const char *reason)
 {
     ws_close(&wsock->ws, code, reason, strlen(reason));
+}
+
+void wsock_take(struct wsock *wsock)
+{
+    wsock->task = NULL;
+    wsock->has_callbacks = false; /* nobody is told */
+    if (wsock->end)
+        wsock_free(wsock);
+    else
+        conn_close(ws_conn(&wsock->ws)); /* on_close frees it */
 }

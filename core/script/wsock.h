@@ -96,6 +96,9 @@ bool wsock_has_reader(const struct wsock *wsock);
 void wsock_await_message(struct wsock *wsock, struct wait *wait);
 void wsock_await_room(struct wsock *wsock, struct wait *wait);
 void wsock_wake_all(struct wsock *wsock);
+/* For a state in which no task is left: ends it now or in one of the next turns, without its
+ * callbacks. */
+void wsock_take(struct wsock *wsock);
 /* Keeps the value on top of the stack, and pops it. */
 void wsock_keep(lua_State *L, const struct wsock *wsock, enum wsock_kept which);
 int wsock_push_kept(lua_State *L, const struct wsock *wsock, enum wsock_kept which); /* its type */

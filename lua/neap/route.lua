@@ -17,7 +17,7 @@ Route.__index = Route
 ---@class neap.RouteOptions
 ---@field name string? for `app:url`
 ---@field timeout (number|string)? seconds or "5s" until the handler is cancelled and 503 is answered
----@field on_disconnect ("cancel"|"continue")? when the client leaves; default: cancel GET and HEAD, continue others
+---@field on_disconnect ("cancel"|"continue")? when the client leaves, or sends a broken body that nobody reads; default: cancel GET and HEAD, continue others
 ---@field body_limit (integer|string)? bytes or "10MB" of the request body; default `limits.body`
 
 local ROUTE_OPTIONS = {name = "string", timeout = "duration", on_disconnect = "string", body_limit = "size"}

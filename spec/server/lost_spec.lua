@@ -108,6 +108,7 @@ local WAYS = {
     conn:reset()
   end,
   ["takes nothing"] = function(conn) conn:send("0\r\n\r\n") end, -- timeouts.write
+  ["ends its side and takes nothing"] = function(conn) conn:send("0\r\n\r\n").socket:shutdown() end,
 }
 
 local function request(method, what, id)
@@ -132,7 +133,7 @@ local GROUPS = {
     ways = {"sends what there is no room for"}},
   {"leaving", what = HANDLERS, ways = {"resets", "ends its side, then resets"}},
   {"leaving a guest", what = GUESTS, ways = {"resets", "closes", "ends its side, then resets"}},
-  {"taking nothing", env = {NEAP_TIMEOUTS_WRITE = "400ms"}, what = UNSENT, ways = {"takes nothing"}},
+  {"taking nothing", env = {NEAP_TIMEOUTS_WRITE = "400ms"}, what = UNSENT, ways = {"takes nothing", "ends its side and takes nothing"}},
   {"a reload", what = HANDLERS, ways = {"waits while the server reloads"}, by_server = function(s)
     for _ = 1, 2 do assert(s:reload()) end
   end},

@@ -92,7 +92,8 @@ local function complaint(code, part, seconds)
   if code > 1 or code == 1 and part.failed == 0 then return ("exit code %d%s"):format(code, where) end
 end
 
--- `run` is the folder of the whole run: what specs of several files share lies there.
+-- `run` is the folder of the whole run: what specs of several files share lies there, and `pid` is ours. Who starts something
+-- for all of them ends it when we are gone (spec/support/postgres.lua).
 local function run_file(path, run, given, tally)
   local dir = run .. "/" .. path:gsub("[^%w]", "-")
   local words = {"env", "NEAP_TEST_RUN=" .. run, os.getenv "NEAP_BIN", "test", "--journal=" .. dir .. "/journal", path}
@@ -110,6 +111,7 @@ local function run_file(path, run, given, tally)
   io.stdout:flush()
 end
 
+local MAKE_FOLDER = 'd=$(mktemp -d) && echo $PPID >"$d/pid" && echo "$d"'
 local Folder = {__close = function(self) os.execute("rm -rf " .. quote(self.path)) end}
 
 -- Those that share the machine, those that do not.
@@ -125,7 +127,7 @@ end
 ---@param tally table see testing_tally.lua
 ---@async
 function testing_crew.run(files, given, tally)
-  local folder <close> = setmetatable({path = first_line("mktemp -d")}, Folder)
+  local folder <close> = setmetatable({path = first_line(MAKE_FOLDER)}, Folder)
   local shared, alone = split(files)
   local group <close> = task.group()
   local function run(path) run_file(path, folder.path, given, tally) end

@@ -22,7 +22,7 @@ end)
 
 describe("cancelling PostgreSQL:", function()
   if postgres.is_missing() then return pending("PostgreSQL, libpq or a user to run it is missing") end
-  setup(function() parking.servers.pg = postgres.start() end)
+  setup(function() parking.servers.pg = postgres.shared() end)
   teardown(function() parking.servers.pg:__close() end)
   test(parking.pg)
 end)

@@ -164,7 +164,7 @@ describe("the HTTP client", function()
     http.maximum {per_host = 1}
     local up <close> = upstream.start(function(socket) socket:recv() socket:recv() end)
     local g <close> = task.group()
-    local slow = g:spawn(function() return http.get(up.url, {timeout = "300ms"}) end)
+    local slow = g:spawn(function() return http.get(up.url, {timeout = "1m"}) end)
     task.yield()
     assert.equal("timeout", select(2, http.get(up.url, {timeout = "30ms"})))
     assert.equal("waiting", slow.status)

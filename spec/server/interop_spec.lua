@@ -187,8 +187,9 @@ describe("clients of others", function()
     local url = "http://127.0.0.1:" .. s.port
     runs(("curl -s '%s/poll/news?after=%s'"):format(url, cursor), '"items":["two"]')
     runs(("curl -s -H 'If-None-Match: \"%s\"' '%s/poll/news'"):format(cursor, url), '"items":["two"]')
-    runs(("curl -sN --max-time 1 -H 'Last-Event-ID: %s' %s/events/news || true"):format(cursor, url), "data: two\n")
-    runs(("curl -s -o /dev/null -w '%%{http_code}' -m 5 -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' "
+    local stream <close> = command.start(("exec curl -sN -H 'Last-Event-ID: %s' %s/events/news"):format(cursor, url))
+    assert(server.poll(10, function() return stream:output():find("data: two\n", 1, true) end))
+    runs(("curl -s -o /dev/null -w '%%{http_code}' -m 60 -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' "
       .. "-H 'Sec-WebSocket-Key: x' %s/echo"):format(url), "400")
     admin:close_topic("news")
     runs(("curl -s -o /dev/null -w '%%{http_code}' %s/poll/news"):format(url), "410")

@@ -18,51 +18,72 @@ local APP = [[
 
 local CLIENTS, SOME = 8, 30
 
--- Clients that ask again and again: what they were answered, by status.
-local function ask(s, g, answers)
+-- Some ask again and again while the database is killed and comes back, twice. `ask` says whether it was served.
+local function survives(peer, ask)
+  local answers, is_over = {[true] = 0, [false] = 0}, false
+  local g <close> = task.group()
   for _ = 1, CLIENTS do
     g:spawn(function()
-      while not answers.is_over do
-        local status, body = s:get("/")
-        assert(status == 200 or status == 503 and #body > 0, "a request was not answered")
-        answers[status] = answers[status] + 1
+      while not is_over do
+        local was_served = ask()
+        answers[was_served] = answers[was_served] + 1
       end
     end)
   end
-end
-
-local function survives(peer, s)
-  local answers = {[200] = 0, [503] = 0, is_over = false}
-  local g <close> = task.group()
-  ask(s, g, answers)
-  local function some_more(status)
-    local from = answers[status]
-    assert(server.poll(30, function() return answers[status] >= from + SOME end), "no more answers of " .. status)
+  local function some_more(served)
+    local from = answers[served]
+    assert(server.poll(30, function() return answers[served] >= from + SOME end), "no more answers")
   end
-  some_more(200)
+  some_more(true)
   for _ = 1, 2 do
     peer:stop()
-    some_more(503)
+    some_more(false)
     peer:start()
-    some_more(200)
+    some_more(true)
   end
-  answers.is_over = true
+  is_over = true
   g:join()
+end
+
+local function server_survives(peer, ...)
+  local s = server.start {app = APP:format(...)}
+  survives(peer, function()
+    local status, body = s:get("/")
+    assert(status == 200 or status == 503 and #body > 0, "a request was not answered")
+    return status == 200
+  end)
   assert.equal(0, s:stop())
 end
 
-describe("a server whose database is killed and comes back answers every request:", function()
+describe("Redis that is killed and comes back", function()
+  if redis.is_missing() then return pending("redis-server or hiredis is missing") end
   after_each(server.stop_all)
 
-  it("Redis", function()
-    if redis.is_missing() then return pending("redis-server or hiredis is missing") end
+  it("leaves no request without an answer", function()
     local peer <close> = redis.start()
-    survives(peer, server.start {app = APP:format("redis", peer.url, 'db:incr("n")')})
+    server_survives(peer, "redis", peer.url, 'db:incr("n")')
+  end)
+end)
+
+describe("PostgreSQL that is killed and comes back", function()
+  if postgres.is_missing() then return pending("PostgreSQL, libpq or a user to run it is missing") end
+  local peer ---@type spec.Postgres
+  setup(function() peer = postgres.start() end)
+  teardown(function() peer:__close() end)
+  after_each(server.stop_all)
+
+  it("leaves no request without an answer", function()
+    server_survives(peer, "pg", peer.dsn, 'db:query("SELECT 1")')
   end)
 
-  it("PostgreSQL", function()
-    if postgres.is_missing() then return pending("PostgreSQL or libpq is missing") end
-    local peer <close> = postgres.start()
-    survives(peer, server.start {app = APP:format("pg", peer.dsn, 'db:query("SELECT 1")')})
+  it("gives tasks nil and an error meanwhile, and nobody waits for ever", function()
+    local db <close> = require("neap.pg").connect(peer.dsn, {max = 4, timeout = 10})
+    survives(peer, function()
+      local rows, err = db:query("SELECT 1")
+      assert(rows or err)
+      task.sleep(0.001)
+      return rows ~= nil
+    end)
+    assert.equal(0, db:stats().waiting)
   end)
 end)

@@ -1,12 +1,14 @@
 -- A real PostgreSQL of its own, on a UNIX socket in a folder of its own. It refuses to run as root, so there it runs as the
 -- user that its package made.
 --
+--   local peer <close> = postgres.shared()     -- the one of this run, with a database of our own
 --   local peer <close> = postgres.start()      -- or pending, when postgres.is_missing()
 --   peer.dsn  peer:stop()  peer:start()
 --   peer.ca                                 -- its certificate; nil without openssl, and then it has no TLS
 local certificate = require "spec.support.certificate"
 local command = require "spec.support.command"
 local core = require "neap.core"
+local json = require "neap.json"
 local server = require "spec.support.server"
 
 local postgres = {}
@@ -42,16 +44,25 @@ end
 local Postgres = {}
 Postgres.__index = Postgres
 
----Starts it, again after `stop`.
----@async
-function Postgres:start()
-  self.process = command.start(("exec %s%s/postgres -D '%s/data' -k '%s' -c listen_addresses=127.0.0.1 -p %d "
-    .. "-c fsync=off -c max_connections=30 %s"):format(as_user(), bin(), self.dir, self.dir, self.port, self.args))
+-- The shell command that runs it.
+local function program(self)
+  return ("%s%s/postgres -D '%s/data' -k '%s' -c listen_addresses=127.0.0.1 -p %d -c fsync=off -c max_connections=100 %s"):format(
+    as_user(), bin(), self.dir, self.dir, self.port, self.args)
+end
+
+local function wait_until_ready(self)
   assert(server.poll(READY_SECONDS, function()
     local conn = core.pg_open(self.dsn, 5, 65536)
     if conn then conn:close() end
     return conn
   end), "PostgreSQL did not start")
+end
+
+---Starts it, again after `stop`.
+---@async
+function Postgres:start()
+  self.process = command.start("exec " .. program(self))
+  wait_until_ready(self)
 end
 
 ---Stops it at once: no statement is waited for.
@@ -65,6 +76,7 @@ function Postgres:stop()
 end
 
 function Postgres:__close()
+  if self.is_shared then return end -- its database goes with it
   self:stop()
   os.execute(("rm -rf '%s'"):format(self.dir))
 end
@@ -77,9 +89,8 @@ local function secure(self)
   return ("-c ssl=on -c ssl_cert_file='%s' -c ssl_key_file='%s'"):format(made.cert, made.key)
 end
 
----@return spec.Postgres
----@async
-function postgres.start()
+-- A cluster of files of its own, not started.
+local function make()
   local dir = output("mktemp -d")
   local self = setmetatable({dir = dir, port = math.random(20000, 32000)}, Postgres)
   os.execute(("chmod 755 '%s'; [ \"$(id -u)\" != 0 ] || chown postgres '%s'"):format(dir, dir))
@@ -89,7 +100,60 @@ function postgres.start()
   self.dsn = ("host=%s port=%d user=spec dbname=postgres"):format(dir, self.port)
   self.url = ("postgresql://spec@localhost:%d/postgres?sslmode=disable"):format(self.port)
   self.args = certificate.is_missing() and "" or secure(self)
+  return self
+end
+
+---One of its own, which may be stopped.
+---@return spec.Postgres
+---@async
+function postgres.start()
+  local self = make()
   self:start()
+  return self
+end
+
+-- ---- one for all ----
+
+-- Runs it until the run is over: nobody else lives long enough to end it.
+local GUARDED = [[
+PROGRAM &
+while kill -s 0 "$(cat 'RUN/pid')"; do sleep 1; done
+kill -s QUIT $(head -n 1 'DIR/data/postmaster.pid')
+wait
+rm -rf 'DIR' "$PWD"
+]]
+
+-- The first of a run who needs it makes it; the others read where it is.
+local function shared_by(run)
+  local place = run .. "/postgres"
+  if os.execute(("mkdir '%s' 2>/dev/null"):format(place)) then
+    local self = make()
+    command.start((GUARDED:gsub("%u%u%u+", {PROGRAM = program(self), RUN = run, DIR = self.dir})))
+    wait_until_ready(self)
+    local file <close> = assert(io.open(place .. "/new", "w"))
+    file:write(json.encode {dir = self.dir, port = self.port, dsn = self.dsn, url = self.url, ca = self.ca})
+    file:close()
+    assert(os.rename(place .. "/new", place .. "/ready"))
+  end
+  local found = assert(server.poll(READY_SECONDS, function() return io.open(place .. "/ready") end), "nobody started PostgreSQL")
+  local self <const> = setmetatable(json.decode(found:read("a")), Postgres)
+  found:close()
+  return self
+end
+
+---The one of this run, with a database for the caller alone. It cannot be stopped.
+---@return spec.Postgres
+---@async
+function postgres.shared()
+  local run = os.getenv "NEAP_TEST_RUN"
+  if not run then return postgres.start() end
+  local self = shared_by(run)
+  local name = ("spec_%d"):format(math.random(1 << 30))
+  local all <close> = require("neap.pg").connect(self.dsn)
+  assert(all:exec("CREATE DATABASE " .. name))
+  self.dsn = self.dsn:gsub("dbname=postgres", "dbname=" .. name)
+  self.url = self.url:gsub("/postgres%?", "/" .. name .. "?")
+  self.is_shared = true
   return self
 end
 

@@ -17,24 +17,27 @@ describe("the watchdog", function()
     local result = run([[
       local task = require "neap.task"
       local t = require("neap.core").task.spawn(function()
-        local from = task.now()
-        while task.now() - from < 0.2 do end
+        local enough = math.huge
+        while os.clock() < enough do
+          local is_logged = io.open("err"):read("a"):find "has been running"
+          if is_logged and enough == math.huge then enough = os.clock() + 0.2 end
+        end
       end)
       print(t:join())
-    ]], "--set", "watchdog.raise=10s")
+    ]], "--set", "watchdog.raise=5m")
     assert.equal("true\n", result.out)
-    local _, lines = result.err:gsub("has been running for 0%.%d%d s without waiting", "")
+    local _, lines = result.err:gsub("has been running for %d+%.%d%d s without waiting", "")
     assert.equal(1, lines, result.err)
     assert.matches("task script.lua:2: has been running", result.err, 1, true)
-    assert.matches("script.lua:4:", result.err, 1, true)
+    assert.matches("script.lua:[456]:", result.err)
   end)
 
   it("says nothing about tasks that wait now and then", function()
-    local result = run [[
+    local result = run([[
       local task = require "neap.task"
       local from = task.now()
-      while task.now() - from < 0.3 do task.yield() end
-    ]]
+      while task.now() - from < 2 do task.yield() end
+    ]], "--set", "watchdog.log=1s", "--set", "watchdog.raise=10s")
     assert.equal(0, result.code)
     assert.equal("", result.err)
   end)
@@ -82,16 +85,14 @@ describe("the watchdog", function()
           %s
         end)
         local g <close> = task.group()
-        local from = task.now()
         print(t:join())
-        assert(task.now() - from < 20)
         print(t.status)
-        print(task.timeout(1, function() task.sleep(0.001) return "others go on" end))
+        print(task.timeout(60, function() task.sleep(0.001) return "others go on" end))
       ]]):format(code))
       assert.equal(0, result.code, result.err)
       local err = result.out:match("^false\t([^\n]*)\nfailed\nothers go on\n$")
       assert.truthy(err, result.out)
-      assert.matches("^stopped by the watchdog after %d%.%d s$", err)
+      assert.matches("^stopped by the watchdog after %d+%.%d s$", err)
     end)
   end
 
@@ -107,14 +108,14 @@ describe("the watchdog", function()
       end)
       t:join()
     ]]
-    assert.matches("^watchdog\tstopped by the watchdog after 0.%d s\n$", result.out)
+    assert.matches("^watchdog\tstopped by the watchdog after %d+%.%d s\n$", result.out)
   end)
 
   it("says so once when it is one C call that takes long, and shows where afterwards", function()
     local result = run([[
       local length, took = 50, 0
-      while took < 0.3 do
-        length = length * 5 // 4
+      while not io.open("err"):read("a"):find "still inside one C call" do
+        if took < 0.3 then length = length * 5 // 4 end
         local text, from = ("a"):rep(length), os.clock()
         string.find(text, ".-.-.-b")
         took = os.clock() - from
@@ -122,9 +123,9 @@ describe("the watchdog", function()
         require("neap.task").yield()
       end
       print("done")
-    ]], "--set", "watchdog.raise=20s")
+    ]], "--set", "watchdog.raise=5m")
     assert.equal("done\n", result.out)
-    assert.matches("still inside one C call after 0.%d+ s, which cannot be interrupted", result.err)
+    assert.matches("still inside one C call after %d+%.%d+ s, which cannot be interrupted", result.err)
     assert.matches("script.lua:[678]:", result.err)
   end)
 

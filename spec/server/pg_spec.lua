@@ -100,7 +100,8 @@ describe("neap.pg", function()
     local hasty <close> = pg.connect(peer.dsn, {max = 1, timeout = "100ms"})
     local watcher <close> = pg.connect(peer.dsn)
     local function sleepers()
-      return watcher:query("SELECT count(*) AS n FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active' AND datname = current_database()")[1].n
+      return watcher:query([[SELECT count(*) AS n FROM pg_stat_activity
+        WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active' AND datname = current_database()]])[1].n
     end
     local pid = db:query("SELECT pg_backend_pid() AS pid")[1].pid
     assert.same({nil, "timeout"}, {hasty:query("SELECT pg_sleep(60)")})

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define PATIENCE_MS 10000 /* for what takes milliseconds when all is well */
+#define PATIENCE_MS 60000 /* for what takes milliseconds when all is well */
 
 void check(bool is_ok, const char *sentence);
 uint64_t real_ms(void);

@@ -108,7 +108,7 @@ static void test_linger(struct loop *loop)
     uint64_t began_ms = real_ms();
     close(fds[1]);
     UNTIL(loop, peer.closed);
-    check(peer.closed && real_ms() - began_ms < 500 && peer.gone == 0,
+    check(peer.closed && real_ms() - began_ms < 1900 && peer.gone == 0,
           "linger: ends when the peer does");
 
     struct peer patient = {0};
@@ -142,7 +142,7 @@ static void test_linger(struct loop *loop)
           "linger: a peer that ended its side gets its answer");
     began_ms = real_ms();
     UNTIL(loop, half.closed);
-    check(half.closed && real_ms() - began_ms < 500, "linger: and nothing more is waited for");
+    check(half.closed && real_ms() - began_ms < 1900, "linger: and nothing more is waited for");
     close(fds[1]);
     bytes_deinit(&got);
     mem_free(data);

@@ -132,11 +132,11 @@ static void test_stall(struct loop *loop)
     char *data = mem_calloc(LARGE);
     tcp_pair(fds, 8192);
     peer_open(&peer, loop, fds[0], false);
-    peer.conn.stall_ms = 200;
+    peer.conn.stall_ms = 1500;
     conn_write(&peer.conn, data, LARGE / 8);
     uint64_t began_ms = real_ms();
     uint64_t read_ms = began_ms;
-    while (real_ms() < began_ms + 1000) { /* slow, not dead */
+    while (real_ms() < began_ms + 2500) { /* slow, not dead */
         turn(loop);
         if (real_ms() > read_ms + 60) {
             read_ms = real_ms();
@@ -149,7 +149,7 @@ static void test_stall(struct loop *loop)
     uint64_t took_ms = real_ms() - began_ms;
     check(peer.gone == 1 && peer.gone_err == UV_ETIMEDOUT && peer.closed == 1,
           "stall: a stalled reader is closed");
-    check(took_ms >= 140 && took_ms < 2000, "stall: after stall_ms without progress");
+    check(took_ms >= 1400, "stall: after stall_ms without progress");
     mem_free(data);
     bytes_deinit(&got);
     bytes_deinit(&peer.got);

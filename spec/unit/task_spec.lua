@@ -519,10 +519,7 @@ describe("task.timeout", function()
   end)
 
   it("nests: the outer one ends the inner", function()
-    local outer = elapsed(function()
-      assert.same({n = 2, nil, "timeout"}, table.pack(task.timeout(0.01, task.timeout, HOUR, task.sleep, HOUR)))
-    end)
-    assert.is_true(outer < 2)
+    assert.same({n = 2, nil, "timeout"}, table.pack(task.timeout(0.01, task.timeout, HOUR, task.sleep, HOUR)))
   end)
 end)
 

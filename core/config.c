@@ -14,9 +14,8 @@
 #define ENV_PREFIX "NEAP_"
 
 /* Variables of ours that are no settings. */
-static const char *const other_variables[] = {
-    "NEAP_ENV", "NEAP_CONFIG",         "NEAP_LUA_DIR",
-    "NEAP_BIN", "NEAP_CHECK_FAILURES", "NEAP_CHECK_SKIPPED"};
+static const char *const other_variables[] = {"NEAP_ENV", "NEAP_CONFIG", "NEAP_LUA_DIR", "NEAP_BIN",
+                                              "NEAP_TEST_RUN"};
 static const char *const environments[] = {"development", "production", "test"};
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
 

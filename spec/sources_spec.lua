@@ -1,4 +1,5 @@
 -- Format and lint of all sources, by the tools that people run by hand: spec/support/check.
+-- first: minutes, when clang-tidy has to read everything
 local command = require "spec.support.command"
 
 local PATIENCE = 1800 -- the first time, clang-tidy reads everything

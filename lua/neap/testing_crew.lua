@@ -117,7 +117,7 @@ local Folder = {__close = function(self) os.execute("rm -rf " .. quote(self.path
 -- Those that share the machine, those that do not.
 local function split(files)
   local shared, alone = {}, {}
-  for _, path in ipairs(files) do table.insert(testing_files.is_alone(path) and alone or shared, path) end
+  for _, path in ipairs(files) do table.insert(testing_files.says(path, "alone") and alone or shared, path) end
   testing_files.sort(shared)
   return shared, alone
 end

@@ -6,7 +6,7 @@ local testing_files = {}
 
 local SPEC_DIR, APPS_DIR = "spec", "apps"
 local TIMES = "build/test-times.json" -- how long each took last time; only where there is a folder build/
-local HEAD_LINES = 5                  -- where a file may say that it wants to be alone
+local HEAD_LINES = 5                  -- where a file may say how it wants to run
 
 -- What is run when no path is given: the folder spec/, and that of each app.
 local function default_paths()
@@ -52,13 +52,14 @@ function testing_files.find(paths)
   return nil, ("neap: no files *_spec.lua in %s\n"):format(table.concat(paths, ", "))
 end
 
----Whether a file must not share the machine, which it says in a line at its top: `-- alone: measures memory`.
+---Whether a file has a line at its top such as `-- alone: measures memory`.
 ---@param path string
+---@param word "alone"|"first" alone: it must not share the machine; first: the others would wait for it at the end
 ---@return boolean
-function testing_files.is_alone(path)
+function testing_files.says(path, word)
   local file <close> = assert(io.open(path))
   for _ = 1, HEAD_LINES do
-    if (file:read("l") or ""):find("^%-%- alone: ") then return true end
+    if (file:read("l") or ""):find("^%-%- " .. word .. ": ") then return true end
   end
   return false
 end
@@ -84,15 +85,19 @@ local function size(path)
 end
 
 ---Puts those that take longest first, so that none of them is what everybody waits for at the end. One that has not run
----yet comes before all that have.
+---yet comes before those that have; of several such the larger one.
 ---@param files string[]
 function testing_files.sort(files)
-  local times, sizes = testing_files.times(), {}
-  for _, path in ipairs(files) do sizes[path] = size(path) end
+  local times, ranks = testing_files.times(), {}
+  for _, path in ipairs(files) do
+    local first = testing_files.says(path, "first") and 1 or 0
+    ranks[path] = {first, times[path] or math.huge, size(path)}
+  end
   table.sort(files, function(a, b)
-    local time_a, time_b = times[a] or math.huge, times[b] or math.huge
-    if time_a ~= time_b then return time_a > time_b end
-    return sizes[a] ~= sizes[b] and sizes[a] > sizes[b] or sizes[a] == sizes[b] and a < b
+    for i, rank in ipairs(ranks[a]) do
+      if rank ~= ranks[b][i] then return rank > ranks[b][i] end
+    end
+    return a < b
   end)
 end
 

@@ -21,7 +21,7 @@ end
 
 describe("settings", function()
   it("have defaults", function()
-    local all = settings()
+    local all = settings({}, {env = {NEAP_WATCHDOG_LOG = false}})
     assert.same({value = "127.0.0.1:8080", source = "default"}, all.listen)
     assert.same({value = "1MB", source = "default"}, all["limits.body"])
     assert.same({value = "10s", source = "default"}, all["timeouts.header"])

@@ -86,7 +86,7 @@ describe("a file on its way", function()
   end)
 
   it("to slow clients holds up nobody else", function()
-    local s = start {args = {"--set", "threads=4"}}
+    local s = start {args = {"--set", "threads=4", "--set", "timeouts.write=5m"}}
     local sockets = {}
     for i = 1, 4 do sockets[i] = {slow_client(s, "/big")} end
     for _ = 1, 20 do

@@ -1,4 +1,5 @@
 -- A server from its start to its end: what it says, what signals do, and that nothing is left.
+local core = require "neap.core"
 local server = require "spec.support.server"
 local task = require "neap.task"
 
@@ -78,7 +79,8 @@ describe("starting", function()
   end)
 
   it("says that loading was stopped by the watchdog", function()
-    local err = fails({["app.lua"] = "local n = 0\nwhile true do n = n + 1 end"}, "--set", "watchdog.raise=2", "--workers",
+    local err = fails({["app.lua"] = "local n = 0\nwhile true do n = n + 1 end"}, "--set", "watchdog.log=0.1", "--set",
+      "watchdog.raise=2", "--workers",
       "1", "app.lua")
     assert.matches("app.lua:2: in", err)
     assert.matches("neap: loading was stopped by the watchdog after [%d.]+ s\n", err)
@@ -111,7 +113,10 @@ describe("stopping", function()
     socket:send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
     s:wait_log("slow begins")
     s:kill("TERM")
-    s:wait_log("stopping")
+    assert.is_true(server.poll(10, function() -- its worker knows
+      local more <close> = core.connect("127.0.0.1", s.port)
+      return not more
+    end))
     s:write("release", "")
     local answer = server.receive_all(socket)
     assert.matches("^HTTP/1.1 200 ", answer)

@@ -62,9 +62,16 @@ function server.poll(seconds, check)
   return check()
 end
 
+-- On a busy machine any piece of Lua may take 100 ms, which the log need not say.
+local ENV = {NEAP_WATCHDOG_LOG = "5s"}
+
+-- `env` by its name: what a variable is, or false when it shall not be there.
 local function environment(env)
-  local words = {"-u", "NEAP_CHECK_FAILURES", "-u", "NEAP_CHECK_SKIPPED"}
-  for name, value in pairs(env or {}) do words[#words + 1] = quote(name .. "=" .. value) end
+  local all, words = {}, {}
+  for name, value in pairs(ENV) do all[name] = value end
+  for name, value in pairs(env or {}) do all[name] = value end
+  for name, value in pairs(all) do words[#words + 1] = value and quote(name .. "=" .. value) or "-u " .. name end
+  table.sort(words, function(a, b) return a:sub(1, 2) == "-u" and b:sub(1, 2) ~= "-u" end) -- options of env come first
   return "env " .. table.concat(words, " ")
 end
 
@@ -85,7 +92,7 @@ end
 ---@field app string? text of app.lua, the application
 ---@field files table<string, string>? name -> text, for more files in the folder
 ---@field args string[]? options after the command
----@field env table<string, string>?
+---@field env table<string, string|false>? false: not set
 ---@field prefix string? a command that runs the rest: "ulimit -n 64;", "prlimit ..."
 ---@field workers integer? default 2
 ---@field command string? default "run"; "dev" is the other one that serves

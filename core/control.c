@@ -89,13 +89,25 @@ void inquiry_finish(struct inquiry *inquiry, const char *error, const struct byt
         send_answer(inquiry, error, notes);
 }
 
+/* With what is known without asking a worker. */
+static void send_answers(struct inquiry *inquiry, const char *error)
+{
+    struct control *control = inquiry->control;
+    struct bytes notes;
+    bytes_init(&notes);
+    if (strcmp(inquiry->in.data, "ps") == 0)
+        control->events->describe(control->owner, &notes);
+    send_answer(inquiry, error, &notes);
+    bytes_deinit(&notes);
+}
+
 static void on_limit(struct deadline *deadline)
 {
     struct inquiry *inquiry = container_of(deadline, struct inquiry, limit);
     char text[80];
     snprintf(text, sizeof text, "%d of %d workers do not answer, see the log", inquiry->away,
              inquiry->asked);
-    send_answer(inquiry, text, NULL);
+    send_answers(inquiry, text);
 }
 
 /* ---- asking the workers ---- */
@@ -117,7 +129,7 @@ static void on_answered(struct loop *loop, struct loop_message *message)
     if (inquiry->is_closed)
         free_if_over(inquiry);
     else if (inquiry->away == 0)
-        send_answer(inquiry, NULL, NULL);
+        send_answers(inquiry, NULL);
 }
 
 static void on_answer(void *arg, const char *answer, size_t len)
@@ -169,7 +181,7 @@ static void ask_workers(struct inquiry *inquiry)
     }
     loop_set_deadline(control->loop, &inquiry->limit, ANSWER_MS);
     if (inquiry->away == 0)
-        send_answer(inquiry, NULL, NULL);
+        send_answers(inquiry, NULL);
 }
 
 /* The line is complete, and ends with a NUL. */

@@ -14,6 +14,8 @@ struct inquiry;
 struct control_events {
     /* The next worker after `place` (from 0, moved on), NULL when there are no more. */
     struct worker *(*next_worker)(void *owner, int *place);
+    /* Appends lines about the server itself, which `neap ps` shows. */
+    void (*describe)(void *owner, struct bytes *notes);
     /* Reloads, then calls inquiry_finish. */
     void (*reload)(void *owner, struct inquiry *inquiry);
 };

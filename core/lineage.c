@@ -29,6 +29,16 @@ void lineage_watch(struct lineage *lineage)
     pthread_mutex_unlock(&lineage->watch_lock);
 }
 
+void lineage_write_busy(struct lineage *lineage, char name[WATCHDOG_NAME_SIZE])
+{
+    name[0] = '\0';
+    pthread_mutex_lock(&lineage->watch_lock);
+    for (size_t i = 0; i < sizeof(lineage->watched) / sizeof(*lineage->watched); i++)
+        if (lineage->watched[i] && !name[0])
+            watchdog_write_late(&lineage->watched[i]->watch, name);
+    pthread_mutex_unlock(&lineage->watch_lock);
+}
+
 static void close_generation(struct lineage *lineage, struct generation **gen)
 {
     watch(lineage, generation_vm(*gen), NULL);

@@ -8,6 +8,7 @@
 #include "http/server.h"
 #include "script/generation.h"
 #include "script/handover.h"
+#include "script/watchdog.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -73,5 +74,7 @@ void lineage_force(struct lineage *lineage);            /* those, too */
 bool lineage_is_settled(const struct lineage *lineage); /* there are no others */
 
 void lineage_watch(struct lineage *lineage); /* any thread, every WATCHDOG_TICK_MS */
+/* Any thread: what runs there now and is late, see watchdog_write_late. */
+void lineage_write_busy(struct lineage *lineage, char name[WATCHDOG_NAME_SIZE]);
 
 #endif

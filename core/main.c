@@ -6,6 +6,7 @@
 #include "net/work.h"
 #include "server.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -84,6 +85,16 @@ static void size_thread_pools(const struct config *config)
     setenv("UV_THREADPOOL_SIZE", count, 0);
 }
 
+/* A handler that reads it would hold up its worker until somebody types something. */
+static void close_input(void)
+{
+    int fd = open("/dev/null", O_RDONLY);
+    if (fd < 0 || dup2(fd, STDIN_FILENO) < 0)
+        fprintf(stderr, "neap: cannot open /dev/null: %s\n", strerror(errno));
+    if (fd > STDIN_FILENO)
+        close(fd);
+}
+
 static int run(const struct cli *cli, const struct config *config,
                const struct config_inputs *inputs)
 {
@@ -99,6 +110,8 @@ static int run(const struct cli *cli, const struct config *config,
     size_thread_pools(config);
     if (strcmp(cli->mode, "test") == 0)
         setenv("NEAP_BIN", exe, 1); /* specs start servers with it */
+    if (cli->is_serving)
+        close_input();
     if (cli->is_serving)
         setvbuf(stdout, NULL, _IOLBF, 0); /* who watches the output of a server wants to see its
                                              lines */

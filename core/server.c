@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/tally.h"
 #include "control.h"
+#include "deaf.h"
 #include "develop.h"
 #include "live/store.h"
 #include "live/topic.h"
@@ -59,6 +60,7 @@ struct server {
     struct library *library;
     uint64_t swept_ms; /* when topics nobody uses were last looked for */
     struct sockets sockets;
+    struct deaf deaf; /* while it serves */
     struct control control;
     struct worker **workers; /* NULL once joined */
     int worker_count;
@@ -87,6 +89,7 @@ static void enter_stage(struct server *server, enum server_stage stage, enum wor
         return;
     server->stage = stage;
     reload_stop(&server->reload);
+    deaf_stop(&server->deaf); /* workers close their sockets from here on */
     loop_set_deadline(&server->loop, &server->limit, limit_ms);
     order_all(server, order);
 }
@@ -130,9 +133,14 @@ static void begin_force(struct server *server)
  * returns. */
 static void give_up(struct server *server)
 {
-    for (int i = 0; i < server->worker_count; i++)
-        if (server->workers[i])
-            log_error("worker %d does not stop", worker_number(server->workers[i]));
+    for (int i = 0; i < server->worker_count; i++) {
+        char busy[WORKER_BUSY_SIZE];
+        if (!server->workers[i])
+            continue;
+        worker_write_busy(server->workers[i], busy);
+        log_error("worker %d does not stop%s%s", worker_number(server->workers[i]),
+                  busy[0] ? ": it is inside of " : "", busy);
+    }
     log_stop();
     _exit(EXIT_UNCLEAN);
 }
@@ -284,6 +292,7 @@ static void on_serving(struct worker *worker, int err)
         return;
     server->stage = STAGE_SERVING;
     loop_clear_deadline(&server->loop, &server->limit);
+    deaf_start(&server->deaf);
     develop_learn(&server->develop);
     print_ready(server);
 }
@@ -350,7 +359,7 @@ static struct worker *start_worker(struct server *server, int index)
 static int start_workers(struct server *server)
 {
     server->workers = mem_calloc((size_t)server->worker_count * sizeof *server->workers);
-    server->reload.workers = server->workers;
+    server->reload.workers = server->deaf.workers = server->workers;
     for (int i = 0; i < server->worker_count; i++) {
         server->workers[i] = start_worker(server, i);
         if (!server->workers[i]) {
@@ -452,8 +461,14 @@ static void on_reload(void *owner, struct inquiry *inquiry)
     server_reload(owner, on_reloaded, inquiry);
 }
 
-static const struct control_events control_events = {.next_worker = next_worker,
-                                                     .reload = on_reload};
+static void on_describe(void *owner, struct bytes *notes)
+{
+    const struct server *server = owner;
+    deaf_describe(&server->deaf, notes);
+}
+
+static const struct control_events control_events = {
+    .next_worker = next_worker, .reload = on_reload, .describe = on_describe};
 
 static void open_control(struct server *server)
 {
@@ -533,6 +548,8 @@ static void server_init(struct server *server, const struct server_options *opti
                                      .owner = server,
                                      .worker_count = server->worker_count};
     reload_init(&server->reload);
+    server->deaf = (struct deaf){
+        .loop = &server->loop, .count = server->worker_count, .sockets = &server->sockets};
     server->renewal = (struct renewal){.inputs = options->inputs, .config = options->config};
     renewal_init(&server->renewal);
     deadline_init(&server->limit, on_limit);

@@ -12,6 +12,7 @@
 #include "live/feed.h"
 #include "net/listener.h"
 #include "script/handler.h"
+#include "stand_in.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -58,6 +59,7 @@ struct worker {
     struct lineage lineage;
     struct http_server http;
     struct listener *listeners; /* one per address while serving */
+    struct stand_ins stand_ins; /* at other workers' doors */
     struct deadline look;       /* while stopping */
     uint64_t force_ms;          /* from then on nothing is waited for; 0: not yet known */
     struct order orders[WORKER_ORDERS];
@@ -118,6 +120,7 @@ static void stop_accepting(struct worker *worker)
 {
     for (size_t i = 0; worker->listeners && i < worker->config->listen.count; i++)
         listener_stop(&worker->listeners[i], NULL);
+    stand_ins_stop(&worker->stand_ins);
 }
 
 static void enter_phase(struct worker *worker, enum worker_phase phase)
@@ -264,13 +267,13 @@ static void on_look(struct deadline *deadline)
 
 static bool on_shortage(struct listener *listener)
 {
-    struct worker *worker = listener->owner;
+    struct worker *worker = listener->loop->owner;
     return http_server_evict(&worker->http);
 }
 
 static void on_accept(struct listener *listener, int fd)
 {
-    struct worker *worker = listener->owner;
+    struct worker *worker = listener->loop->owner;
     int err = session_open(&worker->http, fd, listener->is_unix);
     if (err)
         log_warn("worker %d: cannot serve a connection: %s", worker_number(worker), strerror(-err));
@@ -279,8 +282,15 @@ static void on_accept(struct listener *listener, int fd)
 /* Newcomers wait in the backlog, then. */
 static bool is_full(struct listener *listener)
 {
-    const struct worker *worker = listener->owner;
+    const struct worker *worker = listener->loop->owner;
     return (uint64_t)tally_count(TALLY_CONN) >= worker->config->limits.connections;
+}
+
+static void prepare_listener(struct listener *listener)
+{
+    listener->on_accept = on_accept;
+    listener->is_full = is_full;
+    listener->on_shortage = on_shortage;
 }
 
 static int open_listeners(struct worker *worker)
@@ -290,10 +300,7 @@ static int open_listeners(struct worker *worker)
     worker->listeners = mem_calloc(count * sizeof *worker->listeners);
     for (size_t i = 0; i < count; i++) {
         struct listener *listener = &worker->listeners[i];
-        listener->on_accept = on_accept;
-        listener->is_full = is_full;
-        listener->on_shortage = on_shortage;
-        listener->owner = worker;
+        prepare_listener(listener);
         int err = listener_start(listener, &worker->loop, worker->options.fds[i]);
         if (err)
             result = err; /* the others are started all the same: every fd is taken over */
@@ -554,6 +561,8 @@ static struct worker *worker_new(const struct worker_options *options)
     worker->options = *options;
     worker->config = options->config;
     deadline_init(&worker->look, on_look);
+    worker->stand_ins.prepare = prepare_listener;
+    stand_ins_init(&worker->stand_ins, &worker->loop);
     worker->lineage = (struct lineage){.loop = &worker->loop,
                                        .http = &worker->http,
                                        .events = &lineage_events,
@@ -623,6 +632,16 @@ void worker_build(struct worker *worker, int number, const struct config *config
 void worker_watch(struct worker *worker)
 {
     lineage_watch(&worker->lineage);
+}
+
+struct stand_ins *worker_stand_ins(struct worker *worker)
+{
+    return &worker->stand_ins;
+}
+
+void worker_write_busy(struct worker *worker, char name[WORKER_BUSY_SIZE])
+{
+    lineage_write_busy(&worker->lineage, name);
 }
 
 void worker_join(struct worker *worker)

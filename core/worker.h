@@ -8,7 +8,10 @@
 #include "net/loop.h"
 #include "script/generation.h"
 
+#define WORKER_BUSY_SIZE 64
+
 struct worker;
+struct stand_ins;
 
 enum worker_order {
     WORKER_SERVE, /* start accepting; after on_booted said GENERATION_SERVE */
@@ -61,7 +64,12 @@ void worker_order(struct worker *worker, enum worker_order order); /* each has a
  * workers have switched again or discarded, those of the start until it ends. */
 void worker_build(struct worker *worker, int number, const struct config *config);
 void worker_watch(struct worker *worker); /* every WATCHDOG_TICK_MS */
-void worker_join(struct worker *worker);  /* after on_stopped; frees it */
+/* Accepts connections for another worker that does not answer, until told otherwise: see
+ * stand_in.h. */
+struct stand_ins *worker_stand_ins(struct worker *worker);
+/* What it runs at the moment that does not end, for the log: the name of a task, or "". */
+void worker_write_busy(struct worker *worker, char name[WORKER_BUSY_SIZE]);
+void worker_join(struct worker *worker); /* after on_stopped; frees it */
 void *worker_owner(const struct worker *worker);
 struct loop *worker_loop(struct worker *worker); /* for loop_post */
 /* On the worker's thread: what serves now; NULL before and after. */

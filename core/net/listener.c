@@ -196,14 +196,26 @@ static void empty_backlog(struct listener *listener)
     }
 }
 
-void listener_stop(struct listener *listener, void (*on_stopped)(struct listener *listener))
+static void stop(struct listener *listener, void (*on_stopped)(struct listener *listener),
+                 bool empties)
 {
     if (!listener->is_open)
         return;
     listener->is_open = false;
     listener->on_stopped = on_stopped;
     loop_clear_deadline(listener->loop, &listener->pause);
-    empty_backlog(listener);
+    if (empties)
+        empty_backlog(listener);
     uv_close((uv_handle_t *)&listener->poll, on_uv_closed);
     close(listener->fd);
+}
+
+void listener_stop(struct listener *listener, void (*on_stopped)(struct listener *listener))
+{
+    stop(listener, on_stopped, true);
+}
+
+void listener_leave(struct listener *listener, void (*on_stopped)(struct listener *listener))
+{
+    stop(listener, on_stopped, false);
 }

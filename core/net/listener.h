@@ -44,5 +44,7 @@ void listener_resume(struct listener *listener);             /* no effect while 
 /* Stops accepting; connections already in the backlog are accepted first (on_accept is called from
  * inside). Shared sockets stay for others. on_stopped may be NULL. */
 void listener_stop(struct listener *listener, void (*on_stopped)(struct listener *listener));
+/* The same, but leaves the backlog to others, who have the same socket. */
+void listener_leave(struct listener *listener, void (*on_stopped)(struct listener *listener));
 
 #endif

@@ -46,6 +46,7 @@ struct loop {
     struct list jobs;                      /* for the end of this turn */
     struct list later;                     /* for the end of the next one */
     struct loop_message *_Atomic messages; /* posted, newest first */
+    _Atomic uint32_t turns;                /* so many have begun their work; any thread may look */
     unsigned works;                        /* under way in threads: see work.h */
     void *owner;                           /* the worker */
     char *read_buffer;                     /* LOOP_READ_SIZE, shared by all connections */
@@ -69,6 +70,11 @@ void loop_deinit(struct loop *loop);
 static inline uint64_t loop_now_ms(struct loop *loop)
 {
     return uv_now(&loop->uv) + loop->skew_ms;
+}
+/* From any thread: another number each time that it has been around. */
+static inline uint32_t loop_turns(const struct loop *loop)
+{
+    return atomic_load_explicit(&loop->turns, memory_order_relaxed);
 }
 void loop_set_deadline(struct loop *loop, struct deadline *deadline, uint64_t after_ms);
 void loop_clear_deadline(struct loop *loop, struct deadline *deadline);

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #define WATCHDOG_TICK_MS 25
+#define WATCHDOG_NAME_SIZE 64
 
 struct vm;
 
@@ -24,7 +25,7 @@ struct watch {
     _Atomic uint32_t answered;    /* the slice in which the hook last ran */
     _Atomic bool is_signalled;    /* a signal is on its way: send no second one */
     _Atomic uint32_t who_slice;   /* `who` is complete for this slice */
-    char who[64];                 /* name of the task, copied by the signal handler */
+    char who[WATCHDOG_NAME_SIZE]; /* name of the task, copied by the signal handler */
     pthread_t thread;             /* the worker's */
     /* the watcher's own notes: */
     uint32_t seen_slice;
@@ -37,6 +38,8 @@ void watchdog_deinit(struct vm *vm); /* likewise; no tick may come any more */
 void watchdog_tick(struct vm *vm);   /* on the watching thread, every WATCHDOG_TICK_MS */
 /* From another thread: stops the slice that runs now. The vm must stay while this is called. */
 void watchdog_stop(struct vm *vm);
+/* From another thread: the name of the task whose slice is late, "" when none is. */
+void watchdog_write_late(const struct watch *watch, char name[WATCHDOG_NAME_SIZE]);
 static inline void watchdog_count(struct watch *watch)
 {
     uint32_t slice = atomic_load_explicit(&watch->slice, memory_order_relaxed); /* only this thread

@@ -139,11 +139,13 @@ function shows.ps(answer)
     return a.generation < b.generation
   end)
   show_generations(answer.answers)
-  return show(gather(answer, "tasks"), {"WORKER", "GENERATION", "STATUS", "AGE", "NAME", "OWNER", "WHERE"},
+  show(gather(answer, "tasks"), {"WORKER", "GENERATION", "STATUS", "AGE", "NAME", "OWNER", "WHERE"},
     function(task)
       return {tostring(task.worker), tostring(task.generation), task.status, age(task.age), task.name,
         task.owner or "-", task.where}
     end)
+  if answer.notes then io.stdout:write("\n", answer.notes) end
+  return 0
 end
 
 local function megabytes(bytes)
@@ -264,6 +266,7 @@ function control.run(command, ...)
   local answer, err = ask(server, line, command == "reload" and RELOAD_SECONDS or nil)
   if not answer then return 1, ("neap: cannot ask the server with pid %d: %s\n"):format(server, err) end
   if answer.error then
+    if command == "ps" and answer.answers[1] then shows.ps(answer) end
     return 1, ("neap: %s\n%s"):format(answer.error:gsub("^neap: ", ""):gsub("%s+$", ""), answer.notes or "")
   end
   return shows[command](answer, table.unpack(args))

@@ -81,6 +81,7 @@ function chaos.run(run)
       one:close()
     end)
   end
+  run:beside("operator", function() honest.operator(run) end)
   peers.beside(run, PEERS)
 end
 

@@ -75,6 +75,18 @@ function Honest:publish(number)
   assert(answer.status == 200, answer.head .. answer.body)
 end
 
+---The operator, who looks at everything again and again.
+---@param run spec.SoakRun
+---@async
+function honest.operator(run)
+  local questions, i = {"ps", "topics", "jobs", "errors"}, 0
+  while not run:is_over() do
+    i = i % #questions + 1
+    run:ask(questions[i])
+    task.sleep(0.3)
+  end
+end
+
 function Honest:close()
   if self.conn then self.conn:close() end
   self.conn = nil

@@ -9,6 +9,7 @@
 --
 -- When the function returns, its tasks are joined, the server is stopped, and its log must be free of what no input
 -- may cause.
+local command = require "spec.support.command"
 local follow = require "spec.support.follow"
 local http = require "spec.support.http"
 local server = require "spec.support.server"
@@ -136,6 +137,14 @@ function Run:reload(files, should_serve)
   if (outcome[1] == "serves") ~= should_serve then
     self:fail(("generation %d should %s: %s"):format(self.generation, should_serve and "serve" or "fail", outcome[2]))
   end
+end
+
+---Asks the server as its operator does: "ps", "topics", "jobs", "errors". A figure, not a condition: who is busy says so.
+---@param question string
+---@async
+function Run:ask(question)
+  local result = command.run(("'%s' %s --pid %d"):format(os.getenv "NEAP_BIN", question, self.server.pid), PATIENCE)
+  self:count(("neap %s, code %d"):format(question, result.code))
 end
 
 local function stop(self)

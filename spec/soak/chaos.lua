@@ -10,26 +10,17 @@ local task = require "neap.task"
 
 local chaos = {}
 
-local PEERS = {request = 100, websocket = 30, crowd = 2}
+local PEERS = {request = 60, websocket = 20, crowd = 2}
 local HONEST = 3
 local RELOAD_SECONDS = 3
 local PAUSE_SECONDS = 0.005 -- between two numbers that are published
 
-local SETTINGS = {"limits.connections=150", "limits.memory=32MB", "limits.body=100KB", "limits.output=8MB", "limits.input=8MB",
+local SETTINGS = {"limits.connections=110", "limits.memory=32MB", "limits.body=100KB", "limits.output=8MB", "limits.input=8MB",
   "limits.stores=256KB", "limits.topic_count=200", "limits.topics=64MB", "limits.header_bytes=4KB", "limits.header_line=2KB",
   "limits.headers=40", "limits.fields=20", "limits.parts=4",
   "timeouts.header=400ms", "timeouts.idle=1s", "timeouts.write=1s", "timeouts.body_window=1s", "timeouts.linger=500ms",
-  "timeouts.drain=1s", "timeouts.grace=1s", "watchdog.log=1s"}
+  "timeouts.drain=1s", "timeouts.grace=1s", "timeouts.startup=2m", "watchdog.log=1s"}
 local PATHS = {poll = "/numbers/poll", events = "/numbers/events", serve = "/numbers/serve"}
-
-local function start(run)
-  local args = {}
-  for _, setting in ipairs(SETTINGS) do
-    args[#args + 1] = "--set"
-    args[#args + 1] = setting
-  end
-  run:start {files = everything.files(1), workers = 2, args = args}
-end
 
 local function reloads(run, some)
   local number = 1
@@ -68,7 +59,7 @@ end
 ---@param run spec.SoakRun
 ---@async
 function chaos.run(run)
-  start(run)
+  run:start {files = everything.files(1), workers = 2, settings = SETTINGS}
   subscribe(run)
   run:beside("reloads", function(some) reloads(run, some) end)
   for i = 1, HONEST do

@@ -1,7 +1,7 @@
 -- Long runs: what only time and chance find. A soak is a file of spec/soak that returns {run = function(run) ... end};
 -- spec/soak/run starts it by hand, spec/soak/soak_spec.lua gives each a short time.
 --
---   run:start {app = text, ...}              -- a server whose log is watched: see server.start
+--   run:start {app = text, settings = {"limits.body=1KB"}, ...}   -- a server whose log is watched: see server.start
 --   run:beside("peer 1", function(some)      -- a task of its own; an error in it is a failure of the run
 --     while not run:is_over() do ... run:count "requests" end
 --   end)                                     -- some(n): 1 to n, by the seed and the task's name
@@ -17,7 +17,7 @@ local task = require "neap.task"
 
 local soak = {}
 
-local PATIENCE = 60       -- seconds for a reload, and for the tasks to end after their time
+local PATIENCE = 150      -- seconds for a reload, and for the tasks to end after their time
 local LOOK_SECONDS = 0.05 -- between two looks at the log
 local TELL_SECONDS = 60   -- between two lines of figures
 local REPORT_LINES = 60   -- of a sanitizer, in the failure
@@ -112,10 +112,15 @@ local function watch(self)
   end
 end
 
----Starts the server of this run.
----@param opts spec.Options
+---Starts the server of this run; `settings`: texts such as "limits.body=1KB".
+---@param opts spec.Options|{settings: string[]?}
 ---@async
 function Run:start(opts)
+  opts.args = opts.args or {}
+  for _, setting in ipairs(opts.settings or {}) do
+    table.insert(opts.args, "--set")
+    table.insert(opts.args, setting)
+  end
   self.server = server.start(opts)
   self.log = follow.open(self.server.dir .. "/err")
   self.outcomes, self.generation = {}, 1

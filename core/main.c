@@ -46,11 +46,12 @@ static bool holds_neap(const char *dir)
     return access(file, R_OK) == 0;
 }
 
-/* The folder of neap's Lua half: in a checkout ../lua beside the build folder, installed
- * ../share/neap/lua. */
+/* The folder of neap's Lua half: in a checkout ../lua beside the build folder, which may lie in
+ * another for each -D, installed ../share/neap/lua. */
 static int find_lua_dir(const char *exe, char *dir, size_t size)
 {
-    static const char *const places[] = {"../lua", "../share/neap/lua", "../../lua"};
+    static const char *const places[] = {"../lua", "../share/neap/lua", "../../lua",
+                                         "../../../lua"};
     const char *given = getenv("NEAP_LUA_DIR");
     if (given && *given) {
         snprintf(dir, size, "%s", given);

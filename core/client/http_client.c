@@ -18,6 +18,8 @@ struct http_socket {
     struct http_client *client;
     struct list link;
     curl_socket_t fd;
+    int wanted;     /* POLLER_READ, POLLER_WRITE: what curl waits for */
+    bool is_unread; /* we do not watch for POLLER_READ */
 };
 
 /* ---- driving curl ---- */
@@ -48,10 +50,59 @@ static void on_due(struct deadline *deadline)
     drive(container_of(deadline, struct http_client, timer), CURL_SOCKET_TIMEOUT, 0);
 }
 
+/* ---- when the receiver is slow ----
+ *
+ * libcurl 8.5 (Ubuntu 24.04 has it) goes on reading for a transfer that is paused, and keeps up to
+ * 64 MB of it. So there we do not tell it that there is something to read: it stays in the kernel,
+ * and the sender has to wait. */
+
+static bool reads_when_paused(void)
+{
+    return curl_version_info(CURLVERSION_NOW)->version_num >> 8 == 0x0805;
+}
+
+static void watch(struct http_socket *socket, bool is_unread)
+{
+    socket->is_unread = is_unread;
+    poller_want(&socket->poller, is_unread ? socket->wanted & ~POLLER_READ : socket->wanted);
+}
+
+/* Are all transfers of this connection held? With HTTP/2 it has several. */
+static bool is_held(const struct http_client *client, curl_socket_t fd)
+{
+    if (client->held == 0 || !reads_when_paused())
+        return false;
+    bool has_one = false;
+    list_each (link, &client->transfers) {
+        const struct http_transfer *transfer = http_transfer_of(link);
+        if (http_transfer_socket(transfer) != fd)
+            continue;
+        if (!http_transfer_is_held(transfer))
+            return false;
+        has_one = true;
+    }
+    return has_one;
+}
+
+void http_client_watch_all(struct http_client *client)
+{
+    list_each (link, &client->sockets) {
+        struct http_socket *socket = container_of(link, struct http_socket, link);
+        if (socket->is_unread)
+            watch(socket, false);
+    }
+}
+
 static void on_ready(struct poller *poller, int ready)
 {
     struct http_socket *socket = container_of(poller, struct http_socket, poller);
     int events = 0;
+    if (ready & POLLER_READ && is_held(socket->client, socket->fd)) {
+        watch(socket, true);
+        ready &= ~POLLER_READ;
+    }
+    if (ready == 0)
+        return;
     if (ready & POLLER_READ)
         events |= CURL_CSELECT_IN;
     if (ready & POLLER_WRITE)
@@ -90,7 +141,11 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *so
 {
     struct http_client *client = arg;
     struct http_socket *socket = socket_arg;
-    (void)easy;
+    char *transfer = NULL;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &transfer);
+    if (transfer) /* not of a handle of curl's own, with which it closes connections */
+        http_transfer_set_socket((struct http_transfer *)transfer,
+                                 what == CURL_POLL_REMOVE ? CURL_SOCKET_BAD : fd);
     if (what == CURL_POLL_REMOVE) {
         if (socket)
             socket_close(socket);
@@ -100,8 +155,9 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *so
         socket = socket_open(client, fd);
     if (!socket)
         return -1;
-    poller_want(&socket->poller, (what & CURL_POLL_IN ? POLLER_READ : 0) |
-                                     (what & CURL_POLL_OUT ? POLLER_WRITE : 0));
+    socket->wanted =
+        (what & CURL_POLL_IN ? POLLER_READ : 0) | (what & CURL_POLL_OUT ? POLLER_WRITE : 0);
+    watch(socket, false);
     return 0;
 }
 

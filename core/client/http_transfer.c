@@ -20,6 +20,7 @@ struct http_transfer {
     slot_handle handle;
     struct list link; /* in client->transfers */
     CURL *easy;       /* NULL: ended */
+    curl_socket_t socket;
     struct curl_slist *headers;
     enum http_phase phase;
     int status;
@@ -42,6 +43,31 @@ struct http_transfer {
 struct http_transfer *http_transfer_of(struct list *link)
 {
     return container_of(link, struct http_transfer, link);
+}
+
+bool http_transfer_is_held(const struct http_transfer *transfer)
+{
+    return transfer->is_held;
+}
+
+curl_socket_t http_transfer_socket(const struct http_transfer *transfer)
+{
+    return transfer->easy ? transfer->socket : CURL_SOCKET_BAD;
+}
+
+void http_transfer_set_socket(struct http_transfer *transfer, curl_socket_t fd)
+{
+    transfer->socket = fd;
+}
+
+static void set_held(struct http_transfer *transfer, bool is_held)
+{
+    if (transfer->is_held == is_held)
+        return;
+    transfer->is_held = is_held;
+    transfer->client->held += is_held ? 1 : -1;
+    if (!is_held)
+        http_client_watch_all(transfer->client);
 }
 
 static void tell(struct http_transfer *transfer)
@@ -93,7 +119,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
     struct http_transfer *transfer = arg;
     size_t len = size * count;
     if (transfer->is_streamed && transfer->body.len >= HTTP_HIGH_WATER) {
-        transfer->is_held = true;
+        set_held(transfer, true);
         return CURL_WRITEFUNC_PAUSE; /* the same bytes come again */
     }
     if (len > transfer->limit - transfer->received ||
@@ -133,6 +159,7 @@ static void leave_curl(struct http_transfer *transfer)
     if (!transfer->easy)
         return;
     loop_clear_deadline(transfer->client->loop, &transfer->total);
+    set_held(transfer, false);
     curl_multi_remove_handle(transfer->client->multi, transfer->easy);
     curl_easy_cleanup(transfer->easy);
     curl_slist_free_all(transfer->headers);
@@ -205,6 +232,7 @@ static struct http_transfer *transfer_new(struct http_client *client,
 {
     struct http_transfer *transfer = mem_calloc(sizeof(*transfer));
     transfer->client = client;
+    transfer->socket = CURL_SOCKET_BAD;
     transfer->limit = options->limit;
     transfer->is_streamed = options->is_streamed;
     deadline_init(&transfer->total, on_total_due);
@@ -253,7 +281,7 @@ void http_transfer_take(struct http_transfer *transfer, size_t len)
     bytes_consume(&transfer->body, len);
     if (!transfer->is_held || transfer->body.len >= HTTP_HIGH_WATER)
         return;
-    transfer->is_held = false;
+    set_held(transfer, false);
     let_on(transfer);
 }
 

@@ -32,7 +32,11 @@ static const char *plain_reason(CURLcode code, int os_error)
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR: return "connection broken";
     case CURLE_PARTIAL_FILE: return "truncated";
-    case CURLE_OUT_OF_MEMORY: return "too_large";
+    case CURLE_OUT_OF_MEMORY: /* of a line that is too long, before curl 8.6 */
+#if LIBCURL_VERSION_NUM >= 0x080600
+    case CURLE_TOO_LARGE:
+#endif
+        return "too_large";
     case CURLE_UNSUPPORTED_PROTOCOL: /* it looks like HTTP/0.9 */
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_BAD_CONTENT_ENCODING:
@@ -48,6 +52,7 @@ void http_error_text(char *text, size_t size, int code, int os_error, const char
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CLIENTCERT:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_PEER_FAILED_VERIFICATION:

@@ -37,12 +37,29 @@ struct redis_reader {
     size_t max_cost; /* of one */
 };
 
-/* ---- what the parser finds ---- */
+/* ---- what the parser finds: NULL makes it refuse the reply ---- */
+
+/* hiredis 1 knows more kinds, of RESP3, which we never ask for. One of them would take the place of
+ * somebody's reply. */
+static bool is_ours(const redisReadTask *task)
+{
+    switch (task->type) {
+    case REDIS_REPLY_STRING:
+    case REDIS_REPLY_STATUS:
+    case REDIS_REPLY_ERROR:
+    case REDIS_REPLY_INTEGER:
+    case REDIS_REPLY_NIL:
+    case REDIS_REPLY_ARRAY: return true;
+    default: return false;
+    }
+}
 
 /* Any address will do: hiredis only wants to know that it worked. */
 static void *add_note(const redisReadTask *task, struct note note)
 {
     struct redis_reader *reader = task->privdata;
+    if (!is_ours(task))
+        return NULL;
     reader->cost += ITEM_COST;
     bytes_append(&reader->notes, &note, sizeof(note));
     return reader;
@@ -74,17 +91,33 @@ static void *on_null(const redisReadTask *task)
     return add_note(task, (struct note){.kind = REDIS_ITEM_NULL});
 }
 
+#if HIREDIS_MAJOR >= 1 /* it takes a kind without a function for noted */
+static void *on_double(const redisReadTask *task, double number, char *text, size_t len)
+{
+    (void)task, (void)number, (void)text, (void)len;
+    return NULL;
+}
+
+static void *on_bool(const redisReadTask *task, int is_true)
+{
+    (void)task, (void)is_true;
+    return NULL;
+}
+#endif
+
 static void on_free(void *object)
 {
     (void)object; /* it is the redis_reader */
 }
 
-/* hiredis 1 has more kinds, for RESP3, which is never asked for; a NULL here makes it refuse them.
- */
 static redisReplyObjectFunctions found = {.createString = on_string,
                                           .createArray = on_list,
                                           .createInteger = on_integer,
                                           .createNil = on_null,
+#if HIREDIS_MAJOR >= 1
+                                          .createDouble = on_double,
+                                          .createBool = on_bool,
+#endif
                                           .freeObject = on_free};
 
 /* ---- life ---- */

@@ -83,6 +83,14 @@ describe("replies of Redis", function()
     end
   end)
 
+  it("are of the protocol that was asked for: no kind of RESP3 takes the place of one", function()
+    for _, reply in ipairs {"%1\r\n+a\r\n+b\r\n", "~1\r\n:1\r\n", ">1\r\n:1\r\n", ",1.5\r\n", "#t\r\n", "(1\r\n",
+      "=5\r\ntxt:a\r\n", "|1\r\n+a\r\n+b\r\n", "*1\r\n,1.5\r\n"} do
+      local replies, why = read {reply .. "+OK\r\n"}
+      assert.same({0, "protocol"}, {#replies, why}, reply)
+    end
+  end)
+
   it("cannot promise more than they bring", function()
     local before = collectgarbage("count")
     local replies = read {"*2000000000\r\n*2000000000\r\n*2000000000\r\n", ":1\r\n"}

@@ -8,6 +8,7 @@
 #include "script/settings.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,16 +38,27 @@ static uint64_t allowed_connections(void)
                                                : files.rlim_cur / 2;
 }
 
-static int check_listen(const struct config_list *listen, const char *where, struct bytes *error)
+static int check_address(const char *text, const char *where, struct bytes *error)
 {
     struct address addr;
+    int err = address_parse(&addr, text);
+    if (err == -ENAMETOOLONG)
+        return config_refuse(error,
+                             "%s: \"%s\" is too long: the path of a socket has at most %zu bytes",
+                             where, text, ADDRESS_UNIX_MAX);
+    if (err)
+        return config_refuse(error,
+                             "%s: \"%s\" is no address: write 127.0.0.1:8080, :8080 for all "
+                             "addresses, [::1]:8080 or unix:/run/app.sock",
+                             where, text);
+    return 0;
+}
+
+static int check_listen(const struct config_list *listen, const char *where, struct bytes *error)
+{
     for (size_t i = 0; i < listen->count; i++)
-        if (address_parse(&addr, listen->items[i]))
-            return config_refuse(error,
-                                 "%s: \"%s\" is no address: write 127.0.0.1:8080, :8080 for all "
-                                 "addresses, "
-                                 "[::1]:8080 or unix:/run/app.sock",
-                                 where, listen->items[i]);
+        if (check_address(listen->items[i], where, error) != 0)
+            return -1;
     return listen->count ? 0 : config_refuse(error, "%s: at least one address is needed", where);
 }
 

@@ -8,26 +8,46 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-static const char *hint(int err)
+/* What to try, if we know: a sentence with a space before it. */
+static const char *hint_tcp(int err)
 {
     switch (err) {
-    case -EADDRINUSE: return ". Is another server running? Try --port 0 for any free port";
-    case -EACCES: return ". Ports below 1024 need CAP_NET_BIND_SERVICE; try --port 8080";
-    case -EADDRNOTAVAIL: return ". This machine has no such address; :PORT means all it has";
-    case -EAFNOSUPPORT: return ". Is IPv6 switched off here? Try 127.0.0.1";
-    case -ENOENT: return ". Does the folder of the socket exist?";
+    case -EADDRINUSE: return " Is another server running? Try --port 0 for any free port.";
+    case -EACCES: return " Ports below 1024 need CAP_NET_BIND_SERVICE; try --port 8080.";
+    case -EADDRNOTAVAIL: return " This machine has no such address; :PORT means all it has.";
+    case -EAFNOSUPPORT: return " Is IPv6 switched off here? Try 127.0.0.1.";
     default: return "";
     }
 }
 
-static void explain(const char *address, int err)
+static const char *hint_unix(const char *path, int err)
+{
+    struct stat info;
+    switch (err) {
+    case -EADDRINUSE:
+        if (lstat(path, &info) == 0 && !S_ISSOCK(info.st_mode))
+            return " What is there is not a socket: remove it, or take another path.";
+        return " Is another server running? It has this socket.";
+    case -EROFS:
+    case -EPERM:
+    case -EACCES: return " This user may not make or replace a socket in that folder.";
+    case -ENOTDIR:
+    case -ENOENT: return " Does the folder of the socket exist?";
+    default: return "";
+    }
+}
+
+static void explain(const char *text, const struct address *address, int err)
 {
     char reason[100];
     snprintf(reason, sizeof reason, "%s", strerror(-err));
     reason[0] = (char)tolower((unsigned char)reason[0]);
-    fprintf(stderr, "neap: cannot listen on %s: %s%s.\n", address, reason, hint(err));
+    const char *hint =
+        address_is_unix(address) ? hint_unix(address->sa.un.sun_path, err) : hint_tcp(err);
+    fprintf(stderr, "neap: cannot listen on %s: %s.%s\n", text, reason, hint);
 }
 
 /* Binds one address for all workers and spreads its sockets over their rows. */
@@ -39,7 +59,7 @@ static int bind_one(struct sockets *sockets, size_t index, int *fds)
     if (err == 0)
         err = listener_bind(&bound, sockets->workers, fds);
     if (err) {
-        explain(text, err);
+        explain(text, &bound, err);
         return -1;
     }
     sockets->addresses[index] = bound;

@@ -11,8 +11,10 @@
 static int parse_unix(struct address *addr, const char *path)
 {
     size_t len = strlen(path);
-    if (len == 0 || len >= sizeof(addr->sa.un.sun_path))
+    if (len == 0)
         return -EINVAL;
+    if (len > ADDRESS_UNIX_MAX)
+        return -ENAMETOOLONG;
     addr->sa.un.sun_family = AF_UNIX;
     memcpy(addr->sa.un.sun_path, path, len + 1);
     addr->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1);

@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#define ADDRESS_UNIX_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1) /* bytes of a path */
+
 struct address {
     union {
         struct sockaddr any;
@@ -19,7 +21,8 @@ struct address {
     socklen_t len;
 };
 
-/* Numeric hosts and "localhost" (127.0.0.1); no host or "*" is every IPv4 address. 0 or -EINVAL. */
+/* Numeric hosts and "localhost" (127.0.0.1); no host or "*" is every IPv4 address. 0, -EINVAL or
+ * -ENAMETOOLONG. */
 int address_parse(struct address *addr, const char *text);
 int address_of_peer(struct address *addr, int fd);  /* 0 or the error */
 int address_of_local(struct address *addr, int fd); /* 0 or the error */

@@ -1,5 +1,6 @@
 -- Format and lint of all sources, by the tools that people run by hand: spec/support/check.
 -- first: minutes, when clang-tidy has to read everything
+-- needs: lua-check clang-format clang-tidy
 local command = require "spec.support.command"
 
 local PATIENCE = 1800 -- the first time, clang-tidy reads everything

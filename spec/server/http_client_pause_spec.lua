@@ -1,4 +1,5 @@
 -- A streamed answer that is taken slowly: the server has to wait, whatever the answer's form, and nothing is lost.
+-- needs: nodejs
 local certificate = require "spec.support.certificate"
 local command = require "spec.support.command"
 local core = require "neap.core"

@@ -1,4 +1,5 @@
 -- neap.http and servers that behave: neap itself, python's TLS, node's HTTP/2.
+-- needs: openssl python3 nodejs
 local command = require "spec.support.command"
 local core = require "neap.core"
 local http = require "neap.http"

@@ -1,4 +1,5 @@
 -- Clients that others wrote: python3-websockets, Node's ws, curl, and a browser's WebSocket and EventSource.
+-- needs: python3-websockets node-ws
 local chromium = require "spec.support.chromium"
 local command = require "spec.support.command"
 local live = require "spec.support.live"

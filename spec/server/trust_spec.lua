@@ -1,5 +1,6 @@
 -- The certificates that the system trusts, as neap.http and neap.net use them. What they are is settled once for a
 -- process, so each spec runs a script in a neap of its own.
+-- needs: openssl
 local command = require "spec.support.command"
 local server = require "spec.support.server"
 

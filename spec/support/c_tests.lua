@@ -1,5 +1,6 @@
 -- Tests written in C: runs a test program of the build folder and makes a busted test of each line "ok sentence"
 -- or "not ok sentence" it prints.
+-- builds: c_tests
 local assert = require "luassert"
 local server = require "spec.support.server"
 

@@ -2,6 +2,7 @@
 --
 --   local made = certificate.make(dir)     -- or pending, when certificate.is_missing()
 --   made.cert  made.key                    -- files in that folder; for "localhost" and 127.0.0.1
+-- needs: openssl
 local command = require "spec.support.command"
 
 local certificate = {}

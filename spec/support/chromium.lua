@@ -3,6 +3,7 @@
 --   local chromium = require "spec.support.chromium"
 --   if not chromium.exists() then return pending("chromium is missing") end
 --   local dom = chromium.dom("http://127.0.0.1:1234/")
+-- needs: chromium
 local command = require "spec.support.command"
 
 local chromium = {}

@@ -5,6 +5,7 @@
 --   local peer <close> = postgres.start()      -- or pending, when postgres.is_missing()
 --   peer.dsn  peer:stop()  peer:start()
 --   peer.ca                                 -- its certificate; nil without openssl, and then it has no TLS
+-- needs: postgresql
 local certificate = require "spec.support.certificate"
 local command = require "spec.support.command"
 local core = require "neap.core"

@@ -3,6 +3,7 @@
 --   local peer <close> = redis.start()      -- or pending, when redis.is_missing()
 --   peer.url  peer:stop()  peer:start()  peer:signal("STOP")
 --   redis.start_tls()                       -- listens for TLS as well: peer.tls_url  peer.ca
+-- needs: redis-server
 local certificate = require "spec.support.certificate"
 local command = require "spec.support.command"
 local core = require "neap.core"

@@ -1,4 +1,5 @@
 -- neap.net over TLS: a server in Python that behaves as the spec wants.
+-- needs: openssl python3
 local command = require "spec.support.command"
 local net = require "neap.net"
 local server = require "spec.support.server"

@@ -59,7 +59,10 @@ static void start_building(struct lineage *lineage)
 {
     lineage->must_build = false;
     lineage->options.owner = lineage;
-    lineage->options.vm.predecessor = lineage->current ? generation_vm(lineage->current) : NULL;
+    struct vm *current = lineage->current ? generation_vm(lineage->current) : NULL;
+    lineage->options.vm.predecessor = current;
+    if (current && shortage_is_certain(current))
+        shortage_relax(current); /* the next one may ask it for what it keeps */
     lineage->next = generation_new(&lineage->options);
     if (!lineage->next) {
         const struct generation_result result = {

@@ -12,6 +12,7 @@
 #include "live/topic.h"
 #include "net/signals.h"
 #include "net/threads.h"
+#include "relief.h"
 #include "reload.h"
 #include "renewal.h"
 #include "script/library.h"
@@ -68,6 +69,7 @@ struct server {
     int ready;   /* booted, and wait for the others */
     int serving; /* accept connections */
     struct reload reload;
+    struct relief relief;
     struct renewal renewal; /* of the settings */
     struct develop develop; /* of `neap dev` */
 };
@@ -312,6 +314,15 @@ static void on_stop_wanted(struct worker *worker, int exit_code)
     begin_drain(server);
 }
 
+static void on_shortage(struct worker *worker)
+{
+    struct server *server = worker_owner(worker);
+    uint64_t limit = server->config->limits.memory;
+    if (server->stage == STAGE_SERVING && server->reload.state == RELOAD_IDLE &&
+        relief_is_due(&server->relief, &server->loop, worker_number(worker), limit))
+        server_reload(server, NULL, NULL);
+}
+
 static void on_stopped(struct worker *worker, bool is_clean)
 {
     struct server *server = worker_owner(worker);
@@ -327,6 +338,7 @@ static const struct worker_events worker_events = {.on_booted = on_booted,
                                                    .on_serving = on_serving,
                                                    .on_step = on_step,
                                                    .on_stop_wanted = on_stop_wanted,
+                                                   .on_shortage = on_shortage,
                                                    .on_stopped = on_stopped};
 
 static struct worker *start_worker(struct server *server, int index)

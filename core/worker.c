@@ -518,6 +518,26 @@ static void on_stop_wanted(struct generation *gen, int exit_code)
     report(worker, &worker->stop_wanted);
 }
 
+static void on_shortage_report(struct loop *loop, struct loop_message *message)
+{
+    struct report *report = container_of(message, struct report, message);
+    struct worker *worker = report->worker;
+    (void)loop;
+    mem_free(report);
+    worker->options.events->on_shortage(worker);
+}
+
+/* It may happen again before the last report has arrived. */
+static void on_generation_short(struct generation *gen)
+{
+    struct worker *worker = worker_of(generation_owner(gen));
+    if (gen != worker->lineage.current || worker->phase != PHASE_SERVING)
+        return;
+    struct report *shortage = mem_alloc(sizeof *shortage);
+    *shortage = (struct report){.message.run = on_shortage_report, .worker = worker};
+    report(worker, shortage);
+}
+
 static void open_lineage(struct worker *worker)
 {
     struct generation_options *options = &worker->lineage.options;
@@ -525,6 +545,7 @@ static void open_lineage(struct worker *worker)
     slots_init(&worker->websockets);
     *options = worker->options.generation;
     options->on_stop_wanted = on_stop_wanted;
+    options->on_shortage = on_generation_short;
     options->vm.loop = &worker->loop;
     options->vm.http_limits = &worker->http.limits; /* set by our caller */
     options->vm.outlet = worker->outlet;

@@ -36,6 +36,8 @@ struct worker_events {
     /* It has done what an order of a reload asks for. `error`: whole lines, NULL: all went well. */
     void (*on_step)(struct worker *worker, enum worker_order order, const char *error);
     void (*on_stop_wanted)(struct worker *worker, int exit_code); /* by the application */
+    void (*on_shortage)(struct worker *worker); /* nearly all fails for lack of memory; again and
+                                                   again */
     /* The last call: worker_join may follow. Not clean: a hook of the application failed. */
     void (*on_stopped)(struct worker *worker, bool is_clean);
 };

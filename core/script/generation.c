@@ -275,3 +275,9 @@ void generation_want_stop(struct generation *gen, int exit_code)
     if (gen->options.on_stop_wanted)
         gen->options.on_stop_wanted(gen, exit_code);
 }
+
+void generation_tell_shortage(struct generation *gen)
+{
+    if (gen->options.on_shortage)
+        gen->options.on_shortage(gen);
+}

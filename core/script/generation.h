@@ -23,6 +23,8 @@ struct generation_options {
     const struct setting *settings;
     size_t setting_count;
     void (*on_stop_wanted)(struct generation *gen, int exit_code); /* core.stop was called */
+    void (*on_shortage)(struct generation *gen); /* nearly all tasks fail for lack of memory; called
+                                                    again and again. NULL: of no interest */
     void *owner;
 };
 
@@ -86,6 +88,8 @@ void generation_free(struct generation *gen); /* it must be idle */
 int generation_number(const struct generation *gen);
 struct vm *generation_vm(const struct generation *gen);
 void *generation_owner(const struct generation *gen);
+
+void generation_tell_shortage(struct generation *gen);
 
 /* For the bindings of phase.c. */
 struct phases;

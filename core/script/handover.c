@@ -2,6 +2,7 @@
 #include "script/handover.h"
 
 #include "base/alloc.h"
+#include "base/log.h"
 #include "http/guest.h"
 #include "script/app.h"
 #include "script/fault.h"
@@ -43,15 +44,28 @@ static int hook_failed(lua_State *L, struct task *task)
     return 0;
 }
 
-/* Whether all is well so far; else the end has begun. */
+/* `from` could not give what it holds: the end, unless it is out of memory. Then it would never
+ * be able to, and a next generation with nothing is better than none. */
+static void fail_giving(struct handover *handover)
+{
+    if (shortage_is_certain(handover->from)) {
+        log_warn("reload: the next generation begins without what on_handoff and neap.keep would "
+                 "have given it, for lack of memory: %s",
+                 handover->error);
+        mem_free(handover->error);
+        handover->error = NULL;
+        bytes_deinit(&handover->data); /* as far as it came */
+    }
+    finish(handover);
+}
+
+/* Whether all is well so far; else `error` says why not. */
 static bool has_succeeded(struct handover *handover, const struct task *task, int status)
 {
     handover->task = NULL;
     if (status != LUA_OK && !handover->error)
         handover->error =
             mem_strdup(task->is_cancelled ? "cancelled" : "a hook failed, see the log");
-    if (handover->error)
-        finish(handover);
     return !handover->error;
 }
 
@@ -61,7 +75,10 @@ static struct task *start_hooks(struct handover *handover, struct vm *vm, const 
     struct task *task = task_new(vm, name);
     if (!task) {
         handover->error = mem_strdup("not enough memory");
-        finish(handover);
+        if (vm == handover->from)
+            fail_giving(handover);
+        else
+            finish(handover);
         return NULL;
     }
     task->owner = handover;
@@ -73,8 +90,8 @@ static struct task *start_hooks(struct handover *handover, struct vm *vm, const 
 
 static void adopted(struct task *task, int status)
 {
-    if (has_succeeded(task->owner, task, status))
-        finish(task->owner);
+    has_succeeded(task->owner, task, status);
+    finish(task->owner);
 }
 
 static int adopt_returned(lua_State *L, int status, lua_KContext context)
@@ -114,14 +131,16 @@ static void given(struct task *task, int status)
 {
     struct handover *handover = task->owner;
     char error[VALUE_ERROR_SIZE];
-    if (!has_succeeded(handover, task, status))
+    if (!has_succeeded(handover, task, status)) {
+        fail_giving(handover);
         return;
+    }
     if (value_write_named(task->co, 1, "on_handoff", &handover->data, error) == 0) {
         start_adopting(handover);
         return;
     }
     handover->error = mem_strdup(error);
-    finish(handover);
+    fail_giving(handover);
 }
 
 static void on_limit(struct deadline *deadline)
@@ -137,9 +156,11 @@ void handover_start(struct handover *handover, struct vm *from, struct vm *to,
     char error[KEPT_ERROR_SIZE];
     *handover = (struct handover){.from = from, .to = to, .on_done = on_done};
     deadline_init(&handover->limit, on_limit);
+    if (shortage_is_certain(from))
+        shortage_relax(from);
     if (!kept_can_travel(from, error)) {
         handover->error = mem_strdup(error);
-        finish(handover);
+        fail_giving(handover);
     } else if (from->app->handoff_ref == LUA_NOREF) {
         finish(handover);
     } else {

@@ -100,7 +100,8 @@ static struct bytes pack_in(struct vm *from, const char *name)
 {
     char error[KEPT_ERROR_SIZE] = "";
     struct packing packing = {.name = name, .error = error};
-    call_protected(from, pack, &packing, "neap.keep");
+    if (call_protected(from, pack, &packing, "neap.keep") != 0)
+        snprintf(error, sizeof(error), "what neap.keep holds could not be read, see the log");
     if (!error[0])
         return packing.data;
     log_warn("reload: %s; the next generation goes on with an earlier copy", error);

@@ -56,6 +56,7 @@ static int body_failed(lua_State *L, struct task *task, int status)
 {
     bool is_failure = !stop_is_cancelled(L, -1);
     task->end_status = status;
+    shortage_note(task->vm, L, status);
     if (!is_failure || task->on_error == NULL || task->is_unwinding) {
         if (is_failure)
             fault_log(L, task->name, -1, task->traceback);
@@ -73,6 +74,7 @@ static int body_done(lua_State *L, int status, lua_KContext ctx)
     if (status != LUA_OK && status != LUA_YIELD)
         return body_failed(L, task, status);
     task->end_status = LUA_OK;
+    task->vm->shortage.ended_well++;
     return lua_gettop(L) - AT_HANDLER;
 }
 
@@ -121,6 +123,7 @@ static struct task *make_task(struct vm *vm)
     if (call_protected(vm, make_coroutine, task, "a new task") == 0)
         return task;
     free_task(task);
+    shortage_note_memory(vm);
     return NULL;
 }
 
@@ -233,6 +236,8 @@ static int log_escape(lua_State *L)
 /* Even the scheduler's own frame failed: out of memory or C stack, mostly. */
 static void finish_escaped(struct task *task, int status)
 {
+    if (status == LUA_ERRMEM)
+        shortage_note_memory(task->vm);
     call_protected(task->vm, log_escape, task, task->name);
     reset_coroutine(task->co, NULL); /* leaves the error value */
     finish(task, status, false);

@@ -105,6 +105,7 @@ struct vm *vm_new(const struct vm_options *options)
     list_init(&vm->ready);
     list_init(&vm->yielded);
     bytes_init(&vm->warning);
+    shortage_init(&vm->shortage);
 
     vm->L = lua_newstate(vm_alloc, vm);
     if (vm->L == NULL)
@@ -142,6 +143,7 @@ void vm_free(struct vm *vm)
     task_free_idle(vm);
     loop_cancel_job(&vm->ready_job);
     loop_cancel_job(&vm->yield_job);
+    shortage_deinit(&vm->shortage);
     watchdog_enter(&vm->watch, vm->L);
     lua_close(vm->L);
     watchdog_leave(&vm->watch);

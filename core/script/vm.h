@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/slots.h"
 #include "net/loop.h"
+#include "script/shortage.h"
 #include "script/watchdog.h"
 
 #include <lauxlib.h>
@@ -63,6 +64,7 @@ struct vm {
     struct task *current; /* the task that runs now, NULL between slices */
     bool can_park; /* every coroutine between the scheduler and the running one can be suspended */
     size_t memory; /* bytes in use */
+    struct shortage shortage;
     void *cancel_error; /* the userdata that cancels, see stop.c */
     void *watchdog_error;
     struct bytes warning; /* pieces of a warning (an error in __gc), until it is complete */

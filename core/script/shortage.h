@@ -1,0 +1,34 @@
+/* A shortage: a Lua state at its memory limit in which (nearly) every task fails for that reason,
+ * and will go on failing, because what fills it is still in use. A member of its vm. */
+#ifndef SCRIPT_SHORTAGE_H
+#define SCRIPT_SHORTAGE_H
+
+#include "net/loop.h"
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vm;
+
+struct shortage {
+    uint32_t ended_well;  /* tasks so far */
+    uint32_t well_before; /* those before the first of the failures */
+    uint32_t failures;
+    uint64_t since_ms; /* the first of them */
+    uint64_t last_ms;
+    uint64_t found_ms; /* when it was last certain, 0: never */
+    struct loop_job look_job;
+};
+
+void shortage_init(struct shortage *shortage);
+void shortage_deinit(struct shortage *shortage);
+/* A task failed; the error is on top of its stack. */
+void shortage_note(struct vm *vm, lua_State *L, int status);
+void shortage_note_memory(struct vm *vm); /* ... for lack of memory, or could not even be made */
+/* Whether the state is in one. */
+bool shortage_is_certain(struct vm *vm);
+/* A little more memory for its last acts, in which it gives away what it holds. */
+void shortage_relax(struct vm *vm);
+
+#endif

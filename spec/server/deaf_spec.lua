@@ -125,7 +125,7 @@ describe("a worker that is held up", function()
     s:wait_log("takes its new connections")
     local found = command.run(("cd %s && NEAP_STATE=%s/state %s ps --pid %d"):format(s.dir, s.dir, os.getenv("NEAP_BIN"), s.pid))
     s:write("release", "")
-    assert.matches("worker %d has not answered for [%d.]+ s %(/hold%): until it does, worker %d takes its new connections",
+    assert.matches("worker %d has not answered for [%d.]+ s[^\n]*: until it does, worker %d takes its new connections",
       found.out .. found.err)
     answer(held)
   end)

@@ -266,12 +266,12 @@ function control.run(command, ...)
   local answer, err = ask(server, line, command == "reload" and RELOAD_SECONDS or nil)
   if not answer then return 1, ("neap: cannot ask the server with pid %d: %s\n"):format(server, err) end
   if answer.error then
-    local message = ("neap: %s\n"):format(answer.error:gsub("^neap: ", ""):gsub("%s+$", ""))
+    local reason = ("neap: %s\n"):format(answer.error:gsub("^neap: ", ""):gsub("%s+$", ""))
     if command == "ps" and answer.answers[1] then
       shows.ps(answer) -- what the others do, and the notes
-      return 1, message
+      return 1, reason
     end
-    return 1, message .. (answer.notes or "")
+    return 1, reason .. (answer.notes or "")
   end
   return shows[command](answer, table.unpack(args))
 end

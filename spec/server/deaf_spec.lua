@@ -3,6 +3,7 @@ local command = require "spec.support.command"
 local http = require "spec.support.http"
 local server = require "spec.support.server"
 local task = require "neap.task"
+local together = require "spec.support.together"
 
 local CROWD = 20 -- connections: that all of them come to one of two workers does not happen
 
@@ -80,71 +81,68 @@ local function answered_by(conns)
 end
 
 describe("a worker that is held up", function()
-  after_each(server.stop_all)
+  teardown(server.stop_all)
 
-  it("loses nobody who comes to its door, whatever holds it up", function()
-    task.map(HOLDS, function(row)
-      local s = start(2, row[2])
-      local held = hold(s)
-      local workers = answered_by(crowd(s)) -- while it is held
-      s:wait_log("takes its new connections")
+  together(it, {
+    {"loses nobody who comes to its door, whatever holds it up", function()
+      task.map(HOLDS, function(row)
+        local s = start(2, row[2])
+        local held = hold(s)
+        local workers = answered_by(crowd(s)) -- while it is held
+        s:wait_log("takes its new connections")
+        answered_by(crowd(s))
+        s:write("release", "")
+        local own = answer(held)
+        assert(not workers[own], row[1])
+        s:wait_log(("worker %s answers again"):format(own))
+        answered_by(crowd(s))
+      end)
+    end},
+    {"has another stand-in when that one is held up as well", function()
+      local s = start(3)
+      local first = hold(s)
       answered_by(crowd(s))
+      local second = hold(s)
+      local workers = answered_by(crowd(s))
       s:write("release", "")
-      local own = answer(held)
-      assert(not workers[own], row[1])
-      s:wait_log(("worker %s answers again"):format(own))
+      assert.is_nil(workers[answer(first)])
+      assert.is_nil(workers[answer(second)])
+      assert.truthy(next(workers))
+    end},
+    {"keeps everybody waiting when there is no other", function()
+      local s = start(1)
+      local held, conns = hold(s), crowd(s)
+      s:wait_log("its new connections wait")
+      s:write("release", "")
+      answer(held)
+      answered_by(conns)
+    end},
+    {"is named by neap ps", function()
+      local s = start(2, nil, {env = {NEAP_STATE = "state"}})
+      local held = hold(s)
       answered_by(crowd(s))
-    end)
-  end)
-
-  it("has another stand-in when that one is held up as well", function()
-    local s = start(3)
-    local first = hold(s)
-    answered_by(crowd(s))
-    local second = hold(s)
-    local workers = answered_by(crowd(s))
-    s:write("release", "")
-    assert.is_nil(workers[answer(first)])
-    assert.is_nil(workers[answer(second)])
-    assert.truthy(next(workers))
-  end)
-
-  it("keeps everybody waiting when there is no other", function()
-    local s = start(1)
-    local held, conns = hold(s), crowd(s)
-    s:wait_log("its new connections wait")
-    s:write("release", "")
-    answer(held)
-    answered_by(conns)
-  end)
-
-  it("is named by neap ps", function()
-    local s = start(2, nil, {env = {NEAP_STATE = "state"}})
-    local held = hold(s)
-    answered_by(crowd(s))
-    s:wait_log("takes its new connections")
-    local found = command.run(("cd %s && NEAP_STATE=%s/state %s ps --pid %d"):format(s.dir, s.dir, os.getenv("NEAP_BIN"), s.pid))
-    s:write("release", "")
-    assert.matches("worker %d has not answered for [%d.]+ s[^\n]*: until it does, worker %d takes its new connections",
-      found.out .. found.err)
-    answer(held)
-  end)
-
-  it("lets a stop wait for it, and whoever is at its door is answered", function()
-    local s = start(2)
-    local held = hold(s)
-    answered_by(crowd(s))
-    local conns = crowd(s)
-    answered_by(conns)
-    s:kill "TERM"
-    s:wait_log("stopping")
-    s:write("release", "")
-    assert.equal(200, held:answer("GET").status)
-    assert.equal(0, s:wait())
-  end)
-
-  it("is not held up by its standard input", function()
-    local s = start(1, nil, {prefix = "mkfifo fifo; exec 0<>fifo;"})
-    assert.equal("nil", select(2, s:get("/read")))
-  end)
+      s:wait_log("takes its new connections")
+      local found = command.run(("cd %s && NEAP_STATE=state %s ps --pid %d"):format(s.dir, os.getenv "NEAP_BIN", s.pid))
+      s:write("release", "")
+      assert.matches("worker %d has not answered for [%d.]+ s[^\n]*: until it does, worker %d takes its new connections",
+        found.out .. found.err)
+      answer(held)
+    end},
+    {"lets a stop wait for it, and whoever is at its door is answered", function()
+      local s = start(2)
+      local held = hold(s)
+      answered_by(crowd(s))
+      local conns = crowd(s)
+      answered_by(conns)
+      s:kill "TERM"
+      s:wait_log("stopping")
+      s:write("release", "")
+      assert.equal(200, held:answer("GET").status)
+      assert.equal(0, s:wait())
+    end},
+    {"is not held up by its standard input", function()
+      local s = start(1, nil, {prefix = "mkfifo fifo; exec 0<>fifo;"})
+      assert.equal("nil", select(2, s:get("/read")))
+    end},
+  })
 end)

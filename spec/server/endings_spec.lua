@@ -4,6 +4,7 @@ local core = require "neap.core"
 local http = require "spec.support.http"
 local server = require "spec.support.server"
 local task = require "neap.task"
+local together = require "spec.support.together"
 local ws = require "spec.support.ws"
 
 local TIMES = {"--set", "timeouts.drain=100ms", "--set", "timeouts.grace=100ms", "--set", "timeouts.stop=1s",
@@ -180,57 +181,88 @@ local function close_all(conns)
   for _, conn in ipairs(conns) do conn:close() end
 end
 
+-- Nothing can interrupt one call of C.
+local HOLD = {"", code = [[app:get("/hold", function()
+  os.execute("touch held; until [ -e release ]; do sleep 0.05; done")
+  return "ok"
+end)]]}
+
+local function hold(s)
+  local conn = http.open(s)
+  conn:send("GET /hold HTTP/1.1\r\nHost: localhost\r\n\r\n")
+  assert(server.poll(20, function() return io.open(s.dir .. "/held") end))
+  return conn
+end
+
 describe("a generation", function()
-  after_each(server.stop_all)
+  teardown(server.stop_all)
 
-  it("ends whatever does not want to, by name, and does not block the next", function()
-    each(STUBBORN, function(row)
-      local s = start {row}
-      local conns = begin_all(s, {row})
-      goes_on(s, 2)
-      assert_named(s:log(), {row})
+  together(it, {
+    {"ends whatever does not want to, by name, and does not block the next", function()
+      each(STUBBORN, function(row)
+        local s = start {row}
+        local conns = begin_all(s, {row})
+        goes_on(s, 2)
+        assert_named(s:log(), {row})
+        close_all(conns)
+      end)
+    end},
+    {"ends when all of them are in it, at a stop as well", function()
+      local s = start(STUBBORN)
+      local conns = begin_all(s, STUBBORN)
+      s:stop()
+      assert.matches("cutting them off\\n", s:log())
+      assert.not_matches("does not stop", s:log())
+      assert.not_matches("left open", s:log())
       close_all(conns)
-    end)
-  end)
-
-  it("ends when all of them are in it, at a stop as well", function()
-    local s = start(STUBBORN)
-    local conns = begin_all(s, STUBBORN)
-    s:stop()
-    assert.matches("cutting them off\\n", s:log())
-    assert.not_matches("does not stop", s:log())
-    assert.not_matches("left open", s:log())
-    close_all(conns)
-  end)
-
-  it("ends when something is lost, at a stop as well", function()
-    if not core.task.lose then return pending("needs a build with -DTESTING=ON") end
-    each(LOST, function(row)
-      local s = start {row}
-      local conns = begin_all(s, {row})
-      goes_on(s, 2)
-      assert_named(s:log(), {row})
+    end},
+    {"ends when something is lost, at a stop as well", function()
+      if not core.task.lose then return pending("needs a build with -DTESTING=ON") end
+      each(LOST, function(row)
+        local s = start {row}
+        local conns = begin_all(s, {row})
+        goes_on(s, 2)
+        assert_named(s:log(), {row})
+        close_all(conns)
+      end)
+      local s = start(LOST)
+      local conns = begin_all(s, LOST)
+      assert.equal(2, s:stop(), s:log())
+      assert.matches("has not ended after timeouts.stop", s:log())
+      assert.not_matches("does not stop", s:log())
       close_all(conns)
-    end)
-    local s = start(LOST)
-    local conns = begin_all(s, LOST)
-    assert.equal(2, s:stop(), s:log())
-    assert.matches("has not ended after timeouts.stop", s:log())
-    assert.not_matches("does not stop", s:log())
-    close_all(conns)
-  end)
-
-  it("whose data cannot be handed over goes on, and the next reload is tried", function()
-    local s = start({{"", code = [[
-      local calls = neap.store("calls")
-      app:on_handoff(function()
-        if calls:incr("n") == 1 then task.shield(task.sleep, 1e6) end
-        return {}
-      end)]]}}, {args = {"--set", "timeouts.startup=3s"}})
-    local ok, line = s:reload()
-    assert.is_false(ok)
-    assert.matches("not ready after", line)
-    assert.equal("generation 1", select(2, s:get("/")))
-    goes_on(s, 3)
-  end)
+    end},
+    {"whose data cannot be handed over goes on, and the next reload is tried", function()
+      local s = start({{"", code = [[
+        local calls = neap.store("calls")
+        app:on_handoff(function()
+          if calls:incr("n") == 1 then task.shield(task.sleep, 1e6) end
+          return {}
+        end)]]}}, {args = {"--set", "timeouts.startup=3s"}})
+      local ok, line = s:reload()
+      assert.is_false(ok)
+      assert.matches("not ready after", line)
+      assert.equal("generation 1", select(2, s:get("/")))
+      goes_on(s, 3)
+    end},
+    {"whose worker is held up is reloaded when that answers", function()
+      local s = start {HOLD}
+      local conn = hold(s)
+      os.execute(("kill -HUP %d"):format(s.pid))
+      s:wait_log("SIGHUP")
+      s:write("release", "")
+      assert.equal("ok", conn:answer("GET").body)
+      s.generation = 2
+      goes_on(s, 3)
+      conn:close()
+    end},
+    {"that is held up for ever does not hold up the end of the process, and is named", function()
+      local s = start {HOLD}
+      local conn = hold(s)
+      assert.equal(2, s:stop())
+      s:write("release", "") -- for the shell that is left
+      assert.matches("worker 1 does not stop", s:log())
+      conn:close()
+    end},
+  })
 end)

@@ -3,6 +3,7 @@ local command = require "spec.support.command"
 local http = require "spec.support.http"
 local server = require "spec.support.server"
 local task = require "neap.task"
+local together = require "spec.support.together"
 local ws = require "spec.support.ws"
 
 -- `hook`: what on_handoff does.
@@ -63,37 +64,37 @@ local function with_clients(s, act)
 end
 
 describe("a worker that fails at nothing but memory", function()
-  after_each(server.stop_all)
+  teardown(server.stop_all)
 
-  it("builds the next generation once, and keeps connections, topics and data", function()
-    local s = start("return {some = 'data'}")
-    with_clients(s, function()
-      exhaust(s, "/leak", says "building the next generation")
-      assert.is_not_nil(command.run(("cd %s && NEAP_STATE=state %s ps"):format(s.dir, os.getenv "NEAP_BIN")).code)
+  together(it, {
+    {"builds the next generation once, and keeps connections, topics and data", function()
+      local s = start("return {some = 'data'}")
+      with_clients(s, function()
+        exhaust(s, "/leak", says "building the next generation")
+        assert.is_not_nil(command.run(("cd %s && NEAP_STATE=state %s ps"):format(s.dir, os.getenv "NEAP_BIN")).code)
+        await_generation(s, 2)
+      end)
+      assert.matches("limits.memory is 12 MB", s:log())
+      assert.matches("adopted data", s:log())
+      assert.equal("generation 2, kept since 1", select(2, s:get("/")))
+      exhaust(s, "/leak", says "again nearly all tasks fail for lack of memory")
+      assert.not_matches("generation 3", s:log())
+    end},
+    {"does so without what on_handoff has no memory for, and however the error is caught", function()
+      local s = start("return {some = ('x'):rep(1 << 30)}")
+      exhaust(s, "/caught", says "building the next generation")
       await_generation(s, 2)
-    end)
-    assert.matches("limits.memory is 12 MB", s:log())
-    assert.matches("adopted data", s:log())
-    assert.equal("generation 2, kept since 1", select(2, s:get("/")))
-    exhaust(s, "/leak", says "again nearly all tasks fail for lack of memory")
-    assert.not_matches("generation 3", s:log())
-  end)
-
-  it("does so without what on_handoff has no memory for, and however the error is caught", function()
-    local s = start("return {some = ('x'):rep(1 << 30)}")
-    exhaust(s, "/caught", says "building the next generation")
-    await_generation(s, 2)
-    assert.matches("begins without what on_handoff", s:log())
-    assert.not_matches("adopted", s:log())
-  end)
-
-  it("is not one that was asked for too much", function()
-    local s = start("return {}")
-    local until_ms = task.now() + 4
-    while task.now() < until_ms do
-      assert.equal(500, (s:get("/big")))
-    end
-    assert.equal("generation 1, kept since 1", select(2, s:get("/")))
-    assert.not_matches("building", s:log())
-  end)
+      assert.matches("begins without what on_handoff", s:log())
+      assert.not_matches("adopted", s:log())
+    end},
+    {"is not one that was asked for too much", function()
+      local s = start("return {}")
+      local until_ms = task.now() + 4
+      while task.now() < until_ms do
+        assert.equal(500, (s:get("/big")))
+      end
+      assert.equal("generation 1, kept since 1", select(2, s:get("/")))
+      assert.not_matches("building", s:log())
+    end},
+  })
 end)

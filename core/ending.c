@@ -137,7 +137,7 @@ void ending_start(struct ending *ending, struct generation *gen)
 void ending_cancel(struct ending *ending, struct generation *gen)
 {
     ending->gen = gen;
-    ending->is_hurried = true;
+    ending->is_hurried = false;
     begin_cancel(ending);
 }
 

@@ -88,9 +88,13 @@ bool shortage_is_certain(struct vm *vm)
 
 void shortage_relax(struct vm *vm)
 {
-    size_t limit = vm->options.memory_limit;
-    if (limit != 0)
-        vm->options.memory_limit += limit / 4 > RELAX_MIN ? limit / 4 : RELAX_MIN;
+    struct shortage *shortage = &vm->shortage;
+    size_t limit = vm->options.memory_limit - shortage->relaxed; /* as it was set */
+    size_t more = limit / 4 > RELAX_MIN ? limit / 4 : RELAX_MIN;
+    if (limit == 0 || shortage->relaxed >= limit / 2)
+        return;
+    shortage->relaxed += more;
+    vm->options.memory_limit += more;
 }
 
 void shortage_init(struct shortage *shortage)

@@ -18,6 +18,7 @@ struct shortage {
     uint64_t since_ms; /* the first of them */
     uint64_t last_ms;
     uint64_t found_ms; /* when it was last certain, 0: never */
+    size_t relaxed;    /* bytes that it has beyond its limit */
     struct loop_job look_job;
 };
 
@@ -28,7 +29,8 @@ void shortage_note(struct vm *vm, lua_State *L, int status);
 void shortage_note_memory(struct vm *vm); /* ... for lack of memory, or could not even be made */
 /* Whether the state is in one. */
 bool shortage_is_certain(struct vm *vm);
-/* A little more memory for its last acts, in which it gives away what it holds. */
+/* A little more memory for its last acts, in which it gives away what it holds; not again and
+ * again, should they not be the last. */
 void shortage_relax(struct vm *vm);
 
 #endif

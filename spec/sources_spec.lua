@@ -4,7 +4,7 @@
 local command = require "spec.support.command"
 
 local PATIENCE = 1800 -- the first time, clang-tidy reads everything
-local COMMAND = ("cd '%s' && nice spec/support/check '%s'"):format(os.getenv "PWD", os.getenv("NEAP_BIN"):match("^(.*)/"))
+local COMMAND = ("cd '%s' && spec/support/check '%s'"):format(os.getenv "PWD", os.getenv("NEAP_BIN"):match("^(.*)/"))
 
 describe("the sources satisfy", function()
   local result

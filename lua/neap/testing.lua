@@ -11,6 +11,17 @@ local testing = {}
 local USAGE = 64
 local HEARTBEAT_SECONDS = 1
 
+-- A record as JSON, whatever bytes a name or a reason may hold.
+local function encode(record)
+  local ok, text = pcall(json.encode, record)
+  if ok then return text end
+  local plain = {}
+  for key, value in pairs(record) do
+    plain[key] = type(value) == "string" and value:gsub("[\x80-\xff]", "?") or value
+  end
+  return json.encode(plain)
+end
+
 -- Tells a file what happens, one JSON text a line, and by empty lines that this process is alive.
 local function journal_open(path, group)
   local file = assert(io.open(path, "a"))
@@ -22,7 +33,7 @@ local function journal_open(path, group)
       file:write("\n")
     end
   end)
-  return function(record) file:write(json.encode(record), "\n") end
+  return function(record) file:write(encode(record), "\n") end
 end
 
 -- One after the other, in this process.

@@ -38,12 +38,12 @@ local SCRIPT = "trap : TERM; COMMAND >DIR/out 2>&1 </dev/null; echo $? >DIR/rc.n
 local function start(dir, words)
   local quoted = {}
   for i, word in ipairs(words) do quoted[i] = quote(word) end
-  assert(os.execute("mkdir " .. dir))
-  local fill = {DIR = dir, COMMAND = table.concat(quoted, " ")}
+  assert(os.execute("mkdir " .. quote(dir)))
+  local fill = {DIR = quote(dir), COMMAND = table.concat(quoted, " ")}
   local file = assert(io.open(dir .. "/run", "w"))
   assert(file:write((SCRIPT:gsub("%u+", fill))))
   assert(file:close())
-  local pid = first_line(("setsid sh %s/run >/dev/null 2>&1 & echo $!"):format(dir))
+  local pid = first_line(("setsid sh %s/run >/dev/null 2>&1 & echo $!"):format(quote(dir)))
   return setmetatable({dir = dir, pid = pid}, Process)
 end
 
@@ -95,7 +95,7 @@ end
 -- `run` is the folder of the whole run: what specs of several files share lies there, and `pid` is ours. Who starts something
 -- for all of them ends it when we are gone (spec/support/postgres.lua).
 local function run_file(path, run, given, tally)
-  local dir = run .. "/" .. path:gsub("[^%w]", "-")
+  local dir = run .. "/" .. path:gsub("%W", function(letter) return ("-%x-"):format(letter:byte()) end)
   local words = {"env", "NEAP_TEST_RUN=" .. run, os.getenv "NEAP_BIN", "test", "--journal=" .. dir .. "/journal", path}
   table.move(given.words, 1, #given.words, #words + 1, words)
   local process <close> = start(dir, words)

@@ -83,6 +83,13 @@ describe("neap test --jobs", function()
     assert.equal(0, result.code, result.out .. result.err)
   end)
 
+  it("tells files and tests apart, whatever their names", function()
+    local named = [[it("is called \xff", function() pending "why \xff" end)]]
+    local result = tested({["a_b"] = named, ["a/b"] = named, ["a b"] = PASSES, ["a'b"] = PASSES}, "--jobs=4")
+    assert.matches("a_b_spec.lua\n    is called ?: why ?\n", result.out, 1, true)
+    assert.matches("\n2 passed, 0 failed, 2 skipped\n$", result.out)
+  end)
+
   it("gives its options to all", function()
     local two = [[it("apple", function() end) it("pear #late", function() end)]]
     assert.matches("\n2 passed, 0 failed, 0 skipped\n$", tested({a = two, b = two}, "--jobs=2", "--filter", "pear").out)

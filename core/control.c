@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/quote.h"
+#include "base/scarce.h"
 #include "net/conn.h"
 #include "script/question.h"
 #include "worker.h"
@@ -184,6 +185,27 @@ static void ask_workers(struct inquiry *inquiry)
         send_answers(inquiry, NULL);
 }
 
+#ifdef NEAP_TESTING
+/* "scarce lua 7": Lua's 7th allocation from now fails. Answers how many the one that was armed
+ * before had still to wait for. */
+static bool arm(struct inquiry *inquiry)
+{
+    static const char *const kinds[SCARCE_KINDS] = {"lua", "try", "must"};
+    char word[8];
+    long n;
+    int kind = 0;
+    if (sscanf(inquiry->in.data, "scarce %7s %ld", word, &n) != 2)
+        return false;
+    while (kind < SCARCE_KINDS - 1 && strcmp(word, kinds[kind]) != 0)
+        kind++;
+    bytes_printf(&inquiry->out, "%ld", scarce_arm(kind, n));
+    send_answer(inquiry, NULL, NULL);
+    return true;
+}
+#else
+#define arm(inquiry) false
+#endif
+
 /* The line is complete, and ends with a NUL. */
 static void begin(struct inquiry *inquiry)
 {
@@ -194,7 +216,7 @@ static void begin(struct inquiry *inquiry)
     } else if (strcmp(inquiry->in.data, "reload") == 0) {
         inquiry->away++;
         control->events->reload(control->owner, inquiry);
-    } else {
+    } else if (!arm(inquiry)) {
         ask_workers(inquiry);
     }
 }

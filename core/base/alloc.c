@@ -1,9 +1,13 @@
 /* Memory: malloc with the decision made once what happens when there is none. */
 #include "base/alloc.h"
 
+#include "base/scarce.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -11,26 +15,15 @@
 #define SMALL_CALLOC 1024 /* bytes */
 #define TRIM_PIECE 98304  /* above what glibc tidies up for, below what it maps by itself */
 
-#ifdef NEAP_TESTING
-#include <stdatomic.h>
-#include <stdbool.h>
-
-/* Test builds only: NEAP_FAIL_ALLOC=n makes the n-th try_ allocation of the process fail, once. */
-static bool is_chosen_to_fail(void)
-{
-    static _Atomic long made;
-    const char *chosen = getenv("NEAP_FAIL_ALLOC");
-    return chosen && atomic_fetch_add(&made, 1) + 1 == atol(chosen);
-}
-#else
-#define is_chosen_to_fail() 0
-#endif
-
 static _Noreturn void out_of_memory(size_t size)
 {
-    /* The log needs memory itself, so this one goes straight to stderr. */
-    fprintf(stderr, "neap: out of memory (asked for %zu bytes)\n", size);
-    abort();
+    /* The log needs memory itself, so this one goes straight to stderr. And no core is dumped: what
+     * happened is said, and a core of a full machine only makes the restart late. */
+    char line[80];
+    int len = snprintf(line, sizeof(line), "neap: out of memory (asked for %zu bytes)\n", size);
+    ssize_t written = write(STDERR_FILENO, line, (size_t)len);
+    (void)written;
+    _exit(EX_OSERR);
 }
 
 /* malloc(0) may answer NULL, which is no failure: ask for at least one byte. */
@@ -41,7 +34,7 @@ static size_t size_or_one(size_t size)
 
 void *mem_alloc(size_t size)
 {
-    void *ptr = malloc(size_or_one(size));
+    void *ptr = scarce_hits(SCARCE_MUST) ? NULL : malloc(size_or_one(size));
     if (!ptr)
         out_of_memory(size);
     return ptr;
@@ -52,7 +45,7 @@ void *mem_calloc(size_t size)
     if (size <= SMALL_CALLOC) /* glibc's calloc does not look into the thread's cache, malloc does
                                */
         return memset(mem_alloc(size), 0, size);
-    void *ptr = calloc(1, size_or_one(size));
+    void *ptr = scarce_hits(SCARCE_MUST) ? NULL : calloc(1, size_or_one(size));
     if (!ptr)
         out_of_memory(size);
     return ptr;
@@ -60,7 +53,7 @@ void *mem_calloc(size_t size)
 
 void *mem_realloc(void *ptr, size_t size)
 {
-    void *moved = realloc(ptr, size_or_one(size));
+    void *moved = scarce_hits(SCARCE_MUST) ? NULL : realloc(ptr, size_or_one(size));
     if (!moved)
         out_of_memory(size);
     return moved;
@@ -68,14 +61,14 @@ void *mem_realloc(void *ptr, size_t size)
 
 void *mem_try_alloc(size_t size)
 {
-    if (is_chosen_to_fail())
+    if (scarce_hits(SCARCE_TRY))
         return NULL;
     return malloc(size_or_one(size));
 }
 
 void *mem_try_realloc(void *ptr, size_t size)
 {
-    if (is_chosen_to_fail())
+    if (scarce_hits(SCARCE_TRY))
         return NULL;
     return realloc(ptr, size_or_one(size));
 }

@@ -1,11 +1,11 @@
-/* Memory. Our own small needs abort when memory runs out; sizes that a client chooses use the
- * try_ variants, whose failure becomes an answer (413, 503). */
+/* Memory. Our own small needs end the process when memory runs out; sizes that a client chooses use
+ * the try_ variants, whose failure becomes an answer (413, 503). */
 #ifndef BASE_ALLOC_H
 #define BASE_ALLOC_H
 
 #include <stddef.h>
 
-void *mem_alloc(size_t size);  /* aborts when out of memory */
+void *mem_alloc(size_t size);  /* out of memory: a line on stderr, and the process ends */
 void *mem_calloc(size_t size); /* zeroed */
 void *mem_realloc(void *ptr, size_t size);
 void *mem_try_alloc(size_t size); /* NULL when out of memory */

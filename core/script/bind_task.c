@@ -1,6 +1,7 @@
 /* core.task: the primitives under lua/neap/task.lua. References to tasks are task_ref.c's. */
 #include "script/core.h"
 
+#include "base/scarce.h"
 #include "script/duration.h"
 #include "script/fault.h"
 #include "script/task.h"
@@ -221,11 +222,10 @@ static int task_cause(lua_State *L)
 }
 
 #ifdef NEAP_TESTING
-/* fail_alloc(n): Lua's n-th allocation from now fails; 0: none does */
+/* fail_alloc(n): Lua's n-th allocation from now fails, in whatever state; 0: none does */
 static int task_fail_alloc(lua_State *L)
 {
-    lua_Integer n = luaL_checkinteger(L, 1);
-    vm_of(L)->fail_in = n > 0 ? (uint32_t)n + 1 : 0;
+    scarce_arm(SCARCE_LUA, (long)luaL_checkinteger(L, 1));
     return 0;
 }
 

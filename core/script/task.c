@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "base/scarce.h"
 #include "script/call.h"
 #include "script/fault.h"
 #include "script/stop.h"
@@ -163,7 +164,8 @@ void task_free_idle(struct vm *vm)
 
 struct task *task_new(struct vm *vm, const char *name)
 {
-    struct task *task = take_idle(vm);
+    /* An allocation that is to fail may be that of the task, which a pool would hide. */
+    struct task *task = scarce_is_armed(SCARCE_LUA) ? NULL : take_idle(vm);
     if (task == NULL && (task = make_task(vm)) == NULL)
         return NULL;
     task->name = name;

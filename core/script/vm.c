@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "base/scarce.h"
 #include "script/app.h"
 #include "script/call.h"
 #include "script/coroutine.h"
@@ -15,17 +16,6 @@
 #include <lualib.h>
 #include <stdlib.h>
 #include <time.h>
-
-#ifdef NEAP_TESTING
-/* core.task.fail_alloc(n): the n-th allocation from now fails, and so does Lua's second try after
- * collecting garbage. */
-static bool is_chosen_to_fail(struct vm *vm)
-{
-    return vm->fail_in != 0 && --vm->fail_in < 2;
-}
-#else
-#define is_chosen_to_fail(vm) false
-#endif
 
 /* Over the ceiling the answer is NULL: Lua collects garbage, then raises "not enough memory". */
 static void *vm_alloc(void *arg, void *ptr, size_t old_size, size_t new_size)
@@ -40,7 +30,7 @@ static void *vm_alloc(void *arg, void *ptr, size_t old_size, size_t new_size)
     }
     if (limit != 0 && new_size > old && vm->memory - old + new_size > limit)
         return NULL;
-    if (new_size > old && is_chosen_to_fail(vm))
+    if (new_size > old && scarce_hits(SCARCE_LUA))
         return NULL;
     void *moved = realloc(ptr, new_size);
     if (moved != NULL)

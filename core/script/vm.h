@@ -74,8 +74,7 @@ struct vm {
     int visit_pack_ref;
     int visit_unpack_ref;
 #ifdef NEAP_TESTING
-    uint32_t fail_in; /* allocations until one fails, see vm.c */
-    int loses;        /* enum vm_loses: what is to be forgotten next */
+    int loses; /* enum vm_loses: what is to be forgotten next */
 #endif
 };
 

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/slots.h"
 #include "base/quota.h"
+#include "base/scarce.h"
 #include "base/tally.h"
 #include "base/text.h"
 #include "base/utf8.h"
@@ -107,7 +108,7 @@ static void test_alloc(void)
 #ifdef NEAP_TESTING
 static void test_failing_alloc(void)
 {
-    setenv("NEAP_FAIL_ALLOC", "2", 1); /* counted from here */
+    scarce_arm(SCARCE_TRY, 2);
     struct bytes bytes;
     bytes_init(&bytes);
     int first = bytes_try_append(&bytes, "a", 1);
@@ -115,8 +116,7 @@ static void test_failing_alloc(void)
     int second = bytes_try_append(&bytes, "a", 1);
     int third = bytes_try_append(&bytes, "b", 1);
     check(first + second + third == -ENOMEM,
-          "alloc: NEAP_FAIL_ALLOC makes exactly one allocation fail");
-    unsetenv("NEAP_FAIL_ALLOC");
+          "scarce: exactly the chosen allocation fails");
     bytes_deinit(&bytes);
 }
 #else

@@ -53,7 +53,8 @@ struct request_user {
     uint32_t burst;          /* bytes written since the writer last waited */
     int route;               /* index of the route, 0 = the fallback, -1 = not looked for */
     int cache_ref;           /* values made once per request, 0 = none */
-    void *traveller;         /* a WebSocket whose handler goes on in another Lua state, or NULL */
+    void *wsock;             /* the WebSocket that its handler has, or NULL */
+    void *handoff;           /* ... and leaves to another Lua state, with this; or NULL */
     int after_ref;           /* functions to run after the last byte, 0 = none */
     struct deadline timeout; /* of the route */
 };

@@ -240,9 +240,12 @@ bool ws_accept(struct websocket *ws, struct request *rq, const struct ws_options
     if (!request_is_reachable(rq))
         return false;
     struct http_server *server = rq->session->server;
+    int window_bits = ws_shake_hands(rq, protocol, options->deflate);
+    if (window_bits < 0)
+        return false;
     tally_add(TALLY_WEBSOCKET, 1);
     ws->kind = ws_pool_kind(ws_pool_of(server), options, events);
-    ws->window_bits = ws_shake_hands(rq, protocol, options->deflate);
+    ws->window_bits = window_bits;
     guest_enter(&ws->guest, &ws_guest_events, rq);
     hear(ws);
     if (options->ping_ms)

@@ -73,8 +73,8 @@ struct websocket {
 /* Answers the request with 101 (the caller began that with response_begin and added its own head
  * lines by response_header) and turns its connection into `ws`, which is all zero. ws_offer_read
  * must have found it valid. `options` are copied, `events` stay. The request is detached:
- * request_done still has to come. False: the client has left. While the server drains,
- * ws_close(1001) follows at once. */
+ * request_done still has to come. False: the client has left, or there is no memory; nothing was
+ * answered. While the server drains, ws_close(1001) follows at once. */
 bool ws_accept(struct websocket *ws, struct request *rq, const struct ws_options *options,
                const struct ws_events *events, const char *protocol);
 bool ws_is_open(const struct websocket *ws);      /* nobody has begun to close it */

@@ -151,7 +151,8 @@ void ws_offer_read(const struct request *rq, struct ws_offer *offer)
 
 /* ---- the answer ---- */
 
-static void append_accept(struct bytes *head, const struct request *rq)
+/* False: OpenSSL found no memory. */
+static bool append_accept(struct bytes *head, const struct request *rq)
 {
     unsigned char digest[DIGEST_SIZE];
     char seed[KEY_LENGTH + sizeof(GUID)];
@@ -161,11 +162,11 @@ static void append_accept(struct bytes *head, const struct request *rq)
     assert(key && len == KEY_LENGTH && "ws_offer_read said that it is valid");
     memcpy(seed, key, KEY_LENGTH);
     memcpy(seed + KEY_LENGTH, GUID, sizeof(GUID));
-    int is_done = EVP_Digest(seed, KEY_LENGTH + sizeof(GUID) - 1, digest, NULL, EVP_sha1(), NULL);
-    assert(is_done);
-    (void)is_done;
+    if (!EVP_Digest(seed, KEY_LENGTH + sizeof(GUID) - 1, digest, NULL, EVP_sha1(), NULL))
+        return false;
     len = base64_encode(accept, digest, sizeof(digest), false);
     bytes_printf(head, "Sec-WebSocket-Accept: %.*s\r\n", (int)len, accept);
+    return true;
 }
 
 int ws_shake_hands(struct request *rq, const char *protocol, bool deflate)
@@ -173,7 +174,8 @@ int ws_shake_hands(struct request *rq, const char *protocol, bool deflate)
     struct bytes *head = &rq->server->head;
     int asked_bits = 0;
     deflate = deflate && ws_deflate_is_offered(rq, &asked_bits);
-    append_accept(head, rq);
+    if (!append_accept(head, rq))
+        return -1;
     if (protocol)
         bytes_printf(head, "Sec-WebSocket-Protocol: %s\r\n", protocol);
     if (deflate)

@@ -83,7 +83,8 @@ void ws_answer_ping(struct websocket *ws, const char *payload, size_t len);
 void ws_send_owed(struct websocket *ws); /* the pong that had to wait */
 
 /* ws_handshake.c: */
-/* Ends the head that was begun with 101. The window bits to deflate with, 0: not to. */
+/* Ends the head that was begun with 101. The window bits to deflate with, 0: not to. -1: there is
+ * no memory for it, and nothing was answered. */
 int ws_shake_hands(struct request *rq, const char *protocol, bool deflate);
 
 #endif

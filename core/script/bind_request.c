@@ -16,7 +16,7 @@
 
 #define REQUEST_TYPE "neap.request"
 
-void request_push(lua_State *L, struct request *rq)
+void request_push(lua_State *L, const struct request *rq)
 {
     request_box_push(L, rq, REQUEST_TYPE);
 }

@@ -7,7 +7,7 @@
 
 #include <lua.h>
 
-void request_push(lua_State *L, struct request *rq);
+void request_push(lua_State *L, const struct request *rq);
 struct request *request_check(lua_State *L, int index); /* raises when it is over */
 void request_release(lua_State *L, struct request *rq); /* its handler is over: drops what
                                                            Lua kept with it */

@@ -15,11 +15,12 @@ struct ws_box {
     slot_handle handle;
 };
 
-void wsock_push(lua_State *L, slot_handle handle)
+slot_handle *wsock_push(lua_State *L, slot_handle handle)
 {
     struct ws_box *box = lua_newuserdatauv(L, sizeof(*box), 0);
     box->handle = handle;
     luaL_setmetatable(L, WS_TYPE);
+    return &box->handle;
 }
 
 /* NULL: it was closed, and its handler has ended. */

@@ -103,6 +103,8 @@ static int handler_failed(lua_State *L, struct task *task)
 {
     struct request *rq = task->owner;
     struct app *app = task->vm->app;
+    if (rq->user.wsock)
+        wsock_close_failed(rq->user.wsock, false);
     lua_settop(L, 2);
     if (app->on_error_ref == LUA_NOREF)
         return 0;
@@ -122,15 +124,18 @@ static int handler_failed(lua_State *L, struct task *task)
 
 static void handler_ended(struct task *task, int status);
 
+static void after_finish(struct request *rq)
+{
+    request_release(request_vm(rq)->L, rq);
+    request_free(rq);
+}
+
 /* The functions given to req:after run as a task of their own; the request lives until it ends. */
 static void after_ended(struct task *task, int status)
 {
     (void)status;
-    struct request *rq = task->owner;
-    if (vm_loses(task->vm, VM_LOSES_REQUEST))
-        return;
-    request_release(task->vm->L, rq);
-    request_free(rq);
+    if (!vm_loses(task->vm, VM_LOSES_REQUEST))
+        after_finish(task->owner);
 }
 
 /* Calls the functions of the list at 1 in turn, from number `next`; one that fails does not skip
@@ -158,6 +163,13 @@ static int after_main(lua_State *L)
 static void after_start(struct request *rq)
 {
     struct task *task = task_new(request_vm(rq), "req:after");
+    if (!task) {
+        const struct route *route = request_route(rq);
+        log_error("req:after: not enough memory, nothing was called for a request to %s",
+                  route ? route->name : "no route");
+        after_finish(rq);
+        return;
+    }
     task->kind = "request";
     task->kind_id = rq->id;
     task->on_end = after_ended;
@@ -221,10 +233,12 @@ static void handler_ended(struct task *task, int status)
         loop_clear_deadline(task->vm->loop, &rq->user.timeout);
     request_wake_reader(rq);
     stream_wake_writer(rq);
-    if (rq->user.traveller) {
+    if (rq->user.handoff) {
         handler_go_on(rq);
         return;
     }
+    if (rq->user.wsock)
+        wsock_leave(rq, task, status);
     if (rq->answer == ANSWER_NONE && rq->session && !rq->is_disconnected) {
         rq->wants_close = status != LUA_OK;
         response_plain(rq, task->is_cancelled ? 503 : 500);
@@ -250,6 +264,14 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+/* Without entering Lua. There may be room again when the client comes back. */
+static void refuse(struct request *rq)
+{
+    rq->wants_close = true;
+    response_plain(rq, 503);
+    request_done(rq);
+}
+
 static void handler_on_request(struct request *rq)
 {
     struct vm *vm = request_vm(rq);
@@ -263,6 +285,10 @@ static void handler_on_request(struct request *rq)
     find_route(rq, vm->app);
     const struct route *route = &vm->app->routes[rq->user.route];
     struct task *task = task_new(vm, route->name);
+    if (!task) {
+        refuse(rq);
+        return;
+    }
     task->kind = "request";
     task->kind_id = rq->id;
     task->owner = rq;

@@ -92,53 +92,28 @@ static const char *push_protocol(lua_State *L, const struct request *rq, int spe
 
 /* ---- the handler's time ---- */
 
-/* Closes when the handler leaves: as it should, or by an error. Not when the next generation goes
- * on with it. Stack: the guard, the error or nil. */
-static int guard_close(lua_State *L)
+/* Pushes the handler or the callback `open`, the socket's userdata and the request: from here on
+ * nothing raises until the socket has a task. Where its handle goes. */
+static slot_handle *push_call(lua_State *L, const struct request *rq, int spec, bool has_callbacks)
 {
-    slot_handle *handle = lua_touserdata(L, 1);
-    struct wsock *wsock = wsock_find(vm_of(L), *handle);
-    struct request *rq = task_of(L)->owner;
-    *handle = 0;
-    if (!wsock || rq->user.traveller)
-        return 0;
-    if (!lua_isnil(L, 2))
-        wsock_close_failed(wsock, task_is_cancel(L, 2));
-    else if (!wsock->has_callbacks)
-        wsock_close(wsock, 1000, "");
-    wsock_task_ended(wsock);
-    return 0;
+    lua_getfield(L, spec, has_callbacks ? "open" : "handler");
+    slot_handle *handle = wsock_push(L, 0);
+    request_push(L, rq);
+    return handle;
 }
 
-static void push_guard(lua_State *L, slot_handle handle)
-{
-    slot_handle *box = lua_newuserdatauv(L, sizeof(*box), 0);
-    *box = handle;
-    if (luaL_newmetatable(L, "neap.websocket_guard")) {
-        lua_pushcfunction(L, guard_close);
-        lua_setfield(L, -2, "__close");
-    }
-    lua_setmetatable(L, -2);
-    lua_toclose(L, -1);
-}
-
-/* The guard closes it, unless it departs. */
+/* The end of the task closes it, unless it departs. */
 static int handler_returned(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
     return wsock_depart(L, (struct wsock *)context); /* lives as long as its task */
 }
 
-/* Calls handler(ws, req) or open(ws, req) of the spec. */
-static int run(lua_State *L, struct request *rq, struct wsock *wsock, int spec)
+/* Calls handler(ws, req) or open(ws, req), which push_call has pushed. */
+static int run(lua_State *L, struct wsock *wsock)
 {
-    wsock_task_begins(wsock, task_of(L));
-    push_guard(L, wsock->handle);
-    lua_getfield(L, spec, wsock->has_callbacks ? "open" : "handler");
-    if (lua_isnil(L, -1))
+    if (lua_isnil(L, -3))
         return 0;
-    wsock_push(L, wsock->handle);
-    request_push(L, rq);
     lua_callk(L, 2, 0, (lua_KContext)wsock, handler_returned);
     return handler_returned(L, LUA_OK, (lua_KContext)wsock);
 }
@@ -148,7 +123,8 @@ int reply_websocket_again(lua_State *L)
     struct request *rq = lua_touserdata(L, 1);
     struct wsock *wsock = lua_touserdata(L, 2);
     lua_rawgeti(L, LUA_REGISTRYINDEX, wsock->spec_ref);
-    return run(L, rq, wsock, 3);
+    *push_call(L, rq, 3, wsock->has_callbacks) = wsock->handle;
+    return run(L, wsock);
 }
 
 /* Reads what the route says of its sockets; what of it is text stays on the stack. */
@@ -158,6 +134,7 @@ static void plan_read(lua_State *L, const struct request *rq, int spec, struct w
     plan->has_callbacks = lua_getfield(L, spec, "handler") == LUA_TNIL;
     lua_getfield(L, spec, "feed");
     plan->is_feed = lua_toboolean(L, -1);
+    lua_pop(L, 2);
 }
 
 /* A reference to the table at `spec`: the route's, so that all its sockets have but one, unless
@@ -191,7 +168,13 @@ int reply_websocket(lua_State *L, struct request *rq, int index)
     plan_read(L, rq, spec, &plan);
     response_begin(rq, 101);
     reply_headers(L, rq, index, NULL);
-    plan_spec(L, rq, spec, &plan);
+    slot_handle *handle = push_call(L, rq, spec, plan.has_callbacks);
+    plan_spec(L, rq, spec, &plan); /* the last that raises: from the 101 on the task's end closes */
     struct wsock *wsock = wsock_open(vm_of(L), rq, &plan);
-    return wsock ? run(L, rq, wsock, spec) : 0;
+    if (!wsock)
+        return request_is_reachable(rq) ? luaL_error(L, "not enough memory for the handshake") : 0;
+    *handle = wsock->handle;
+    rq->user.wsock = wsock;
+    wsock_task_begins(wsock, task_of(L));
+    return run(L, wsock);
 }

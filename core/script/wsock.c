@@ -3,6 +3,7 @@
 #include "script/wsock.h"
 
 #include "base/alloc.h"
+#include "base/log.h"
 #include "http/session.h"
 #include "script/handover.h"
 #include "script/task.h"
@@ -194,6 +195,11 @@ void wsock_close_failed(struct wsock *wsock, bool is_cancelled)
 static void start_callbacks(struct wsock *wsock, bool is_later)
 {
     struct task *task = task_new(wsock->vm, "websocket");
+    if (!task && wsock->end) { /* nobody else would free it */
+        log_error("websocket: not enough memory, its callback `close` was not called");
+        wsock_free(wsock);
+        return;
+    }
     if (!task) {
         wsock_close(wsock, 1011, "out of memory");
         return;
@@ -208,6 +214,17 @@ static void start_callbacks(struct wsock *wsock, bool is_later)
         task_start_later(task, 1);
     else
         task_start(task, 1); /* wsock can be gone after this */
+}
+
+void wsock_leave(struct request *rq, const struct task *task, int status)
+{
+    struct wsock *wsock = rq->user.wsock;
+    rq->user.wsock = NULL;
+    if (status != LUA_OK)
+        wsock_close_failed(wsock, task->is_cancelled);
+    else if (!wsock->has_callbacks)
+        wsock_close(wsock, 1000, "");
+    wsock_task_ended(wsock);
 }
 
 void wsock_task_begins(struct wsock *wsock, struct task *task)

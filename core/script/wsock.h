@@ -79,12 +79,16 @@ struct wsock_plan {
     bool is_feed;
 };
 
-/* Makes one for the request, whose answer 101 has been begun. NULL: the client has left. */
+/* Makes one for the request, whose answer 101 has been begun. NULL: the client has left, or there
+ * is no memory. */
 struct wsock *wsock_open(struct vm *vm, struct request *rq, const struct wsock_plan *plan);
 struct wsock *wsock_find(struct vm *vm, slot_handle handle); /* NULL: gone */
 /* A task is at work for it, or has ended: then what waits is handled, or the memory goes. */
 void wsock_task_begins(struct wsock *wsock, struct task *task);
 void wsock_task_ended(struct wsock *wsock);
+/* The task of the request that it came from has ended, and closes it; not when the next generation
+ * goes on with it. Done by the core, because a Lua frame may find no memory to be left by. */
+void wsock_leave(struct request *rq, const struct task *task, int status);
 /* Pushes the first received message and its kind, and takes it; 0 when there is none. */
 int wsock_push_message(lua_State *L, struct wsock *wsock);
 void wsock_close(struct wsock *wsock, int code, const char *reason);
@@ -133,8 +137,8 @@ void wsub_close_all(struct wsock *wsock);
 void wsub_move_all(struct wsock *wsock, struct vm *to); /* from wsock->vm */
 void wsub_resume_all(struct wsock *wsock);
 
-/* The userdata. */
-void wsock_push(lua_State *L, slot_handle handle);
+/* The userdata; what it points to may be set later. */
+slot_handle *wsock_push(lua_State *L, slot_handle handle);
 int reply_websocket(lua_State *L, struct request *rq, int index); /* the response object has a field
                                                                      `ws` */
 /* A task's body: goes on with the WebSocket's new handler. Stack: request, wsock. */

@@ -16,12 +16,6 @@
 
 #define CLOSE_RELOAD 1012 /* "service restart": clients come back */
 
-/* Between the end of the old handler and the beginning of the new one. */
-struct traveller {
-    struct wsock *wsock;
-    struct bytes handoff;
-};
-
 /* Where it goes. */
 static struct vm *serving_vm(const struct wsock *wsock)
 {
@@ -140,6 +134,12 @@ void wsock_follow(struct wsock *wsock)
 
 /* ---- with its handler ---- */
 
+static void handoff_free(struct bytes *handoff)
+{
+    bytes_deinit(handoff);
+    mem_free(handoff);
+}
+
 static int handoff_returned(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
@@ -148,14 +148,12 @@ static int handoff_returned(lua_State *L, int status, lua_KContext context)
     char error[VALUE_ERROR_SIZE];
     if (!wsock_is_left_behind(wsock))
         return 0;
-    struct traveller *traveller = mem_calloc(sizeof(*traveller));
-    traveller->wsock = wsock;
-    if (value_write_named(L, -1, "ws.handoff", &traveller->handoff, error) == 0) {
-        rq->user.traveller = traveller; /* handler.c takes it from there, now that Lua is through */
+    struct bytes *handoff = mem_calloc(sizeof(*handoff));
+    if (value_write_named(L, -1, "ws.handoff", handoff, error) == 0) {
+        rq->user.handoff = handoff; /* handler.c takes it from there, now that Lua is through */
         return 0;
     }
-    bytes_deinit(&traveller->handoff); /* as far as it came */
-    mem_free(traveller);
+    handoff_free(handoff); /* as far as it came */
     refuse(wsock, error);
     return 0;
 }
@@ -171,15 +169,15 @@ int wsock_depart(lua_State *L, struct wsock *wsock)
 
 struct task *wsock_arrive(struct request *rq)
 {
-    struct traveller *traveller = rq->user.traveller;
-    struct wsock *wsock = traveller->wsock;
+    struct wsock *wsock = rq->user.wsock;
+    struct bytes *handoff = rq->user.handoff;
     struct task *task = NULL;
-    rq->user.traveller = NULL;
-    if (!wsock->end && wsock_move(wsock, &traveller->handoff))
+    rq->user.handoff = NULL;
+    if (!wsock->end && wsock_move(wsock, handoff))
         task = task_new(wsock->vm, "websocket");
-    bytes_deinit(&traveller->handoff);
-    mem_free(traveller);
+    handoff_free(handoff);
     if (!task) {
+        rq->user.wsock = NULL;
         wsock_close(wsock, CLOSE_RELOAD, "reload");
         wsock_task_ended(wsock);
         return NULL;

@@ -3,6 +3,7 @@
 #include "script/core.h"
 
 #include "net/file.h"
+#include "script/owned.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -33,11 +34,7 @@ static struct names *names_new(lua_State *L)
 {
     struct names *names = lua_newuserdatauv(L, sizeof *names, 0);
     *names = (struct names){0};
-    if (luaL_newmetatable(L, "neap.names")) {
-        lua_pushcfunction(L, names_free);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_setmetatable(L, -2);
+    owned_set_type(L, "neap.names", names_free);
     return names;
 }
 

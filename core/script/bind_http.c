@@ -8,6 +8,7 @@
 #include "client/http_transfer.h"
 #include "client/http_url.h"
 #include "script/origin.h"
+#include "script/scratch.h"
 #include "script/task.h"
 #include "script/vm.h"
 
@@ -57,12 +58,14 @@ static int http_join(lua_State *L)
 {
     const char *base = luaL_checkstring(L, 1);
     const char *reference = luaL_checkstring(L, 2);
+    struct bytes *copy = scratch_push(L); /* what may raise holds nothing of curl's */
     char *joined = http_url_join(base, reference);
-    lua_pushstring(L, joined ? joined : ""); /* raises only when memory is out: then it is lost */
-    bool is_same = joined && http_url_is_same_origin(base, joined);
-    http_url_free(joined);
     if (!joined)
         return 0;
+    bool is_same = http_url_is_same_origin(base, joined);
+    bytes_append_text(copy, joined);
+    http_url_free(joined);
+    lua_pushlstring(L, copy->data, copy->len);
     lua_pushboolean(L, is_same);
     return 2;
 }

@@ -106,15 +106,23 @@ static void connecting_undo(struct wait *wait)
     connecting_free(connecting);
 }
 
+static void connecting_lose(struct wait *wait)
+{
+    struct connecting *connecting = wait->source;
+    if (connecting->socket)
+        socket_forget(connecting->socket, conn_close);
+    connecting_free(connecting);
+}
+
 static int connect_finish(lua_State *L, struct wait *wait)
 {
     struct connecting *connecting = wait->source;
     struct socket_box *box = lua_touserdata(L, AT_BOX);
     if (!connecting->socket) {
-        lua_pushnil(L);
-        lua_pushstring(L, connecting->error);
-        connecting_free(connecting);
-        return 2;
+        char error[sizeof(connecting->error)];
+        memcpy(error, connecting->error, sizeof(error));
+        connecting_free(connecting); /* before what may raise */
+        return socket_push_error(L, error);
     }
     box->handle = connecting->socket->handle;
     socket_start(connecting->socket);
@@ -154,6 +162,7 @@ static int net_connect(lua_State *L)
     deadline_init(&connecting->limit, on_limit);
     connecting->wait = wait;
     wait->undo = connecting_undo;
+    wait->lost = connecting_lose;
     wait->finish = connect_finish;
     wait->source = connecting;
     if (config)

@@ -9,6 +9,7 @@
 #include "client/pg_result.h"
 #include "script/duration.h"
 #include "script/origin.h"
+#include "script/owned.h"
 #include "script/pg_value.h"
 #include "script/task.h"
 #include "script/vm.h"
@@ -268,6 +269,22 @@ static int pg_status(lua_State *L)
 
 /* ---- notifications ---- */
 
+static int notice_release(lua_State *L)
+{
+    struct pg_notice *notice = lua_touserdata(L, 1);
+    pg_notice_free(notice);
+    notice->memory = NULL;
+    return 0;
+}
+
+static struct pg_notice *notice_push(lua_State *L)
+{
+    struct pg_notice *notice = lua_newuserdatauv(L, sizeof(*notice), 0);
+    *notice = (struct pg_notice){.memory = NULL};
+    owned_set_type(L, "neap.pg.notice", notice_release);
+    return notice;
+}
+
 /* c:notification([timeout]) -> channel, payload | nil, "timeout" | nil, why */
 static int pg_notification(lua_State *L);
 
@@ -282,12 +299,11 @@ static int pg_notification(lua_State *L)
 {
     struct pg *pg = pg_find(L);
     uint64_t timeout_ms = lua_isnoneornil(L, 2) ? WAIT_FOREVER : duration_check(L, 2);
-    struct pg_notice notice;
     lua_settop(L, 2);
-    if (pg && pg_client_take_notice(pg->client, &notice)) {
-        lua_pushstring(L, notice.channel);
-        lua_pushstring(L, notice.payload);
-        pg_notice_free(&notice);
+    struct pg_notice *notice = notice_push(L);
+    if (pg && pg_client_take_notice(pg->client, notice)) {
+        lua_pushstring(L, notice->channel);
+        lua_pushstring(L, notice->payload);
         return 2;
     }
     if (!pg || pg_client_state(pg->client) == PG_BROKEN)

@@ -6,6 +6,7 @@
 #include "script/core.h"
 #include "script/duration.h"
 #include "script/json.h"
+#include "script/owned.h"
 #include "script/task.h"
 #include "script/vm.h"
 
@@ -135,11 +136,7 @@ static struct reader *reader_push(lua_State *L)
 {
     struct reader *reader = lua_newuserdatauv(L, sizeof(*reader), 0);
     *reader = (struct reader){.limit = READ_MAX};
-    if (luaL_newmetatable(L, READER_TYPE)) {
-        lua_pushcfunction(L, reader_gc);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_setmetatable(L, -2);
+    owned_set_type(L, READER_TYPE, reader_gc);
     return reader;
 }
 

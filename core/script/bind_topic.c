@@ -8,6 +8,7 @@
 #include "script/core.h"
 #include "script/duration.h"
 #include "script/json.h"
+#include "script/owned.h"
 #include "script/vm.h"
 
 #include <errno.h>
@@ -16,6 +17,8 @@
 
 #define TOPIC_TYPE "neap.topic"
 #define NAME_MAX_LENGTH 255
+#define LISTING_TYPE "neap.topic_listing"
+#define LISTED_MAX 1024
 
 static struct hub *hub_of(lua_State *L)
 {
@@ -312,24 +315,40 @@ static int core_topic_use(lua_State *L)
     return 1;
 }
 
+/* A userdata, so that what it holds is dropped whatever raises meanwhile. */
 struct listing {
-    lua_State *L;
-    struct topic *topics[1024];
+    struct topic *topics[LISTED_MAX];
     int count;
 };
+
+static int listing_gc(lua_State *L)
+{
+    struct listing *listing = lua_touserdata(L, 1);
+    while (listing->count > 0)
+        topic_drop(listing->topics[--listing->count]);
+    return 0;
+}
+
+static struct listing *listing_push(lua_State *L)
+{
+    struct listing *listing = lua_newuserdatauv(L, sizeof(*listing), 0);
+    listing->count = 0;
+    owned_set_type(L, LISTING_TYPE, listing_gc);
+    lua_toclose(L, -1);
+    return listing;
+}
 
 static void list_one(struct topic *topic, void *arg)
 {
     struct listing *listing = arg;
-    if (listing->count < (int)(sizeof(listing->topics) / sizeof(*listing->topics)))
+    if (listing->count < LISTED_MAX)
         listing->topics[listing->count++] = topic_hold(topic);
 }
 
 /* core.topic_list() -> list of stats with a name each; at most 1,024 */
 static int core_topic_list(lua_State *L)
 {
-    struct listing *listing = lua_newuserdatauv(L, sizeof(*listing), 0);
-    listing->count = 0;
+    struct listing *listing = listing_push(L);
     hub_each(hub_of(L), list_one, listing);
     lua_newtable(L);
     for (int i = 0; i < listing->count; i++) {
@@ -338,7 +357,6 @@ static int core_topic_list(lua_State *L)
         push_stats(L, listing->topics[i]);
         lua_pushlstring(L, name, len);
         lua_setfield(L, -2, "name");
-        topic_drop(listing->topics[i]);
         lua_rawseti(L, -2, i + 1);
     }
     return 1;

@@ -53,12 +53,13 @@ static int finish(lua_State *L, struct wait *wait)
         lua_pushliteral(L, "timeout");
         return 2;
     }
-    if (trust->is_there)
+    struct trust read = *trust;
+    mem_free(trust); /* before what may raise */
+    if (read.is_there)
         lua_pushinteger(L, trust_version());
     else
         lua_pushnil(L);
-    lua_pushstring(L, trust->error);
-    mem_free(trust);
+    lua_pushstring(L, read.error);
     return 2;
 }
 

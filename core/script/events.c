@@ -151,7 +151,7 @@ static const struct guest_events events_guest_events = {
 /* ---- beginning ---- */
 
 /* Whether every topic is closed and has nothing behind the cursor. */
-static bool is_over(const struct topic_choice *choice)
+static bool are_over(const struct topic_choice *choice)
 {
     for (int i = 0; i < choice->count; i++) {
         struct message *message;
@@ -163,6 +163,16 @@ static bool is_over(const struct topic_choice *choice)
             return false;
         }
     }
+    return true;
+}
+
+/* Holds the topics for a moment only, because what follows may raise. False: they are too many. */
+static bool look_at(lua_State *L, int topics, struct topic_choice *choice, bool *is_over)
+{
+    if (!topic_choice_open(L, topics, choice))
+        return false;
+    *is_over = are_over(choice);
+    topic_choice_drop(choice);
     return true;
 }
 
@@ -217,16 +227,26 @@ int reply_events(lua_State *L, struct request *rq, int index)
         return 0;
     int topics = live_choice_read(L, rq, index, "events", &choice);
     uint64_t retry_ms = retry_of(L, index);
+    bool is_over;
+    if (!look_at(L, topics, &choice, &is_over))
+        return live_raise_full(L);
+    if (is_over) {
+        answer_over(L, rq, index);
+        return 0;
+    }
     response_begin(rq, 200);
     reply_headers(L, rq, index, NULL);
     response_header(rq, "x-accel-buffering", 17, "no", 2);
-    if (!topic_choice_open(L, topics, &choice))
+    int visits = visit_take_of(L, index);
+    if (!topic_choice_open(L, topics, &choice)) {
+        visit_end(vm_of(L), visits);
         return live_raise_full(L); /* the last that raises */
-    if (is_over(&choice)) {
-        answer_over(L, rq, index);
-    } else if (response_stream(rq, -1)) {
+    }
+    if (response_stream(rq, -1)) {
         write_beginning(rq, retry_ms);
-        start(rq, &choice, visit_take_of(L, index));
+        start(rq, &choice, visits);
+    } else {
+        visit_end(vm_of(L), visits);
     }
     topic_choice_drop(&choice);
     return 0;

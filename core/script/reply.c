@@ -124,11 +124,12 @@ static int reply_stream(lua_State *L, struct request *rq, int index)
 {
     response_begin(rq, reply_status(L, index));
     reply_headers(L, rq, index, NULL);
-    if (!response_stream(rq, -1))
-        return 0;
     reply_field(L, index, "stream");
     stream_push(L, rq);
     request_push(L, rq);
+    if (!response_stream(rq, -1)) /* what may raise came before: it is answered with an error page
+                                   */
+        return 0;
     lua_callk(L, 2, 0, (lua_KContext)rq, stream_returned);
     return stream_returned(L, LUA_OK, (lua_KContext)rq);
 }

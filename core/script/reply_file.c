@@ -10,6 +10,7 @@
 #include "http/session.h"
 #include "net/conn.h"
 #include "net/file.h"
+#include "script/owned.h"
 #include "script/reply_head.h"
 #include "script/task.h"
 
@@ -310,13 +311,7 @@ static struct sending *sending_push(lua_State *L, struct request *rq)
 {
     struct sending **box = lua_newuserdatauv(L, sizeof(struct sending *), 0);
     *box = NULL;
-    if (luaL_newmetatable(L, "neap.sending")) {
-        lua_pushcfunction(L, box_gc);
-        lua_setfield(L, -2, "__gc");
-        lua_pushcfunction(L, box_gc);
-        lua_setfield(L, -2, "__close");
-    }
-    lua_setmetatable(L, -2);
+    owned_set_type(L, "neap.sending", box_gc);
     *box = mem_calloc(sizeof(struct sending));
     (*box)->rq = rq;
     (*box)->info.fd = -1;

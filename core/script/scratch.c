@@ -1,7 +1,7 @@
 /* A buffer that Lua's collector frees: see scratch.h. */
 #include "script/scratch.h"
 
-#include <lauxlib.h>
+#include "script/owned.h"
 
 #define SCRATCH_TYPE "neap.scratch"
 
@@ -15,10 +15,6 @@ struct bytes *scratch_push(lua_State *L)
 {
     struct bytes *bytes = lua_newuserdatauv(L, sizeof(*bytes), 0);
     bytes_init(bytes);
-    if (luaL_newmetatable(L, SCRATCH_TYPE)) {
-        lua_pushcfunction(L, scratch_gc);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_setmetatable(L, -2);
+    owned_set_type(L, SCRATCH_TYPE, scratch_gc);
     return bytes;
 }

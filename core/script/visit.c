@@ -56,9 +56,10 @@ int visit_take(lua_State *L, int index)
     if (lua_type(L, index) != LUA_TTABLE)
         return 0;
     lua_pushvalue(L, index);
+    int visits = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_pushboolean(L, 1);
-    lua_setfield(L, -2, "is_taken");
-    return luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_setfield(L, index, "is_taken"); /* visits.lua has set it to false: this does not raise */
+    return visits;
 }
 
 int visit_take_of(lua_State *L, int index)
@@ -78,6 +79,8 @@ void visit_end(struct vm *vm, int visits)
         lua_rawgeti(task->co, LUA_REGISTRYINDEX, vm->visit_leave_ref);
         lua_rawgeti(task->co, LUA_REGISTRYINDEX, visits);
         task_start_later(task, 1);
+    } else {
+        log_error("topic:on leave: not enough memory, nobody was told that a client has left");
     }
     luaL_unref(vm->L, LUA_REGISTRYINDEX, visits);
 }

@@ -34,8 +34,9 @@ end
 
 -- The same for the caller, who has to close it now.
 function Visits:pass()
+  local passed = setmetatable(table.move(self, 1, #self, 1, {is_taken = false}), Visits)
   self.is_taken = true
-  return setmetatable(table.move(self, 1, #self, 1, {}), Visits)
+  return passed
 end
 
 local function names_of(topics)
@@ -63,7 +64,7 @@ end
 ---@return table? visits to be closed, or given to the core; nil, why: refused; nil alone: nobody watches
 ---@return string? why
 function visits.begin(transport, topics, req, ws)
-  local list <close> = setmetatable({}, Visits)
+  local list <close> = setmetatable({is_taken = false}, Visits)
   for _, name in ipairs(next(watchers) and names_of(topics) or {}) do
     if watchers[name] then
       local visit = {topic = name, transport = transport, req = req, ws = ws}

@@ -81,8 +81,8 @@ int request_add_body(struct request *rq, const void *data, size_t len)
     if (bytes_try_append(&rq->body, data, len) == 0)
         return 0;
     quota_change(input_of(rq), before + len, before);
-    rq->body_error = "too_large";
-    return request_refuse(rq, 413);
+    rq->body_error = "overloaded"; /* no memory: the client may come back with the same body */
+    return request_refuse(rq, 503);
 }
 
 void request_take_body(struct request *rq, size_t len)

@@ -103,7 +103,7 @@ static int message_append(struct ws_message *message, const char *data, size_t l
     if (bytes_try_append(&message->data, data, len) == 0)
         return 0;
     quota_change(message->input, before + len, before);
-    return WSLAY_CODE_MESSAGE_TOO_BIG;
+    return WS_TRY_AGAIN_LATER; /* no memory */
 }
 
 static int inflate_message(struct websocket *ws, const struct ws_message *message)
@@ -113,9 +113,11 @@ static int inflate_message(struct websocket *ws, const struct ws_message *messag
     if (!pool->inflater)
         pool->inflater = ws_inflater_new();
     if (!pool->inflater)
-        return WSLAY_CODE_MESSAGE_TOO_BIG;
+        return WS_TRY_AGAIN_LATER;
     int err = ws_inflate(pool->inflater, text, message->data.data, message->data.len,
                          ws->kind->options.max_message);
+    if (err == -ENOMEM)
+        return WS_TRY_AGAIN_LATER;
     if (err)
         return err == -EINVAL ? WSLAY_CODE_INVALID_FRAME_PAYLOAD_DATA : WSLAY_CODE_MESSAGE_TOO_BIG;
     if (message->is_text && !utf8_is_valid(text->data, text->len))

@@ -94,14 +94,28 @@ int live_choice_read(lua_State *L, struct request *rq, int index, const char *na
     return topics;
 }
 
-/* Messages without their encoding (no memory) are not taken: the feed tries again later. */
+/* As they are, one after the other. */
+static int send_singly(const struct batch *batch, enum message_encoding which, live_send_fn send,
+                       void *to)
+{
+    int taken = 0;
+    while (taken < batch->count) {
+        const struct blob *blob =
+            message_encoded(batch->messages[taken], which, encoding_maker(which));
+        if (send(to, blob->data, &blob->len, 1) == 0)
+            break;
+        taken++;
+    }
+    return taken;
+}
+
 int live_send(struct batch *batch, enum message_encoding which, live_send_fn send, void *to)
 {
-    message_encode_fn make = encoding_maker(which);
-    if (batch->count == 1) { /* as it is: nothing to join */
-        const struct blob *blob = message_encoded(batch->messages[0], which, make);
-        return blob ? send(to, blob->data, &blob->len, 1) : 0;
-    }
-    const struct joined *joined = batch_joined(batch, which, make);
-    return joined ? send(to, joined->bytes.data, joined->ends, batch->count) : 0;
+    const struct joined *joined =
+        batch->count > 1 ? batch_joined(batch, which, encoding_maker(which)) : NULL;
+    /* Also when there is no memory for all of them at once: the rest of a batch that is not taken
+     * waits until bytes have left, and none may be under way. */
+    if (!joined)
+        return send_singly(batch, which, send, to);
+    return send(to, joined->bytes.data, joined->ends, batch->count);
 }

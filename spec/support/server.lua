@@ -261,6 +261,12 @@ function Server:stop(signal)
   return self:wait()
 end
 
+---It has ended, as it was to: `server.stop_all` does not look at it any more.
+function Server:forget()
+  running[self] = nil
+  self:remove()
+end
+
 function Server:remove()
   os.execute(("rm -rf %s"):format(quote(self.dir))) -- it may be dying, and still writing there
 end

@@ -1,0 +1,63 @@
+-- Memory runs out, whatever is under way: nothing ends the server but a need of its own, which it says; nothing hangs,
+-- nothing is left, and it can reload and stop afterwards. spec/soak/allocation.lua tries every allocation.
+local acts = require "spec.support.scarce_acts"
+local scarce = require "spec.support.scarce"
+local server = require "spec.support.server"
+
+-- Acts by name, without those that take the whole server.
+local function names()
+  local list = {}
+  for name in pairs(acts.list) do
+    if name ~= "reload" and name ~= "handover" then list[#list + 1] = name end
+  end
+  table.sort(list)
+  return list
+end
+
+local function check(walk)
+  assert(#walk.problems == 0, table.concat(walk.problems, "\n"))
+end
+
+describe("a worker whose memory is used up", function()
+  local LEFTS = {0, 500, 1500, 4000} -- bytes
+  local s
+
+  before_each(function()
+    if not s or s:code() then s = scarce.start {"--set", "limits.memory=5MB"} end
+  end)
+  teardown(server.stop_all)
+
+  for _, name in ipairs(names()) do
+    it("answers, refuses or closes, and keeps nothing: " .. name, function()
+      check(scarce.squeeze(name, LEFTS, s))
+    end)
+  end
+
+  it("reloads and stops as ever", function()
+    local walk = {name = "end", kind = "left", problems = {}}
+    scarce.finish(walk, s)
+    check(walk)
+  end)
+end)
+
+describe("an allocation that fails", function()
+  local STRIDE = 5
+
+  after_each(server.stop_all)
+
+  for _, kind in ipairs {"lua", "try"} do
+    it("of kind '" .. kind .. "' ends nobody but whom it was for", function()
+      if not scarce.can_run then return pending("needs a build with -DTESTING=ON") end
+      for i, name in ipairs(names()) do
+        check(scarce.walk(kind, name, {first = 1 + i % STRIDE, stride = STRIDE}))
+      end
+    end)
+  end
+
+  it("of the server's own ends it by a line and a clean exit status", function()
+    if not scarce.can_run then return pending("needs a build with -DTESTING=ON") end
+    local walk = scarce.walk("must", "poll", {first = 2, stride = 7})
+    check(walk)
+    assert(walk.outcomes.ended > 0)
+  end)
+end)

@@ -4,10 +4,15 @@
 #include "base/alloc.h"
 #include "base/tally.h"
 #include "http/parser.h"
+#include "http/session_state.h"
 #include "http/websocket.h"
 
 #include <assert.h>
 #include <string.h>
+
+/* A session idle for less is a newcomer, whose request may not have been sent yet. */
+#define EVICT_MIN_MS 100
+#define EVICT_LOOKS 64 /* each is a system call */
 
 #define CROWD_MIN 1000     /* sessions: fewer are not worth looking for their memory */
 #define TRIM_AFTER_MS 1000 /* when the rest of a crowd has left as well */
@@ -75,6 +80,30 @@ void http_server_leave(struct http_server *server)
     }
     if (server->count == 0 && server->is_draining && server->on_empty)
         server->on_empty(server);
+}
+
+static bool is_newcomer(const struct session *session)
+{
+    const struct http_server *server = session->server;
+    uint64_t since_ms = session->deadline.due_ms - server->limits.idle_ms;
+    return loop_now_ms(server->loop) < since_ms + EVICT_MIN_MS;
+}
+
+/* Who was quiet while this turn was long may have asked meanwhile: then the next one goes. */
+bool http_server_evict(struct http_server *server)
+{
+    int looks = EVICT_LOOKS;
+    list_each (link, &server->idle) {
+        struct session *session = container_of(link, struct session, link);
+        if (is_newcomer(session) || looks-- == 0)
+            return false; /* those that follow are younger */
+        if (conn_has_unread(&session->conn))
+            continue;
+        list_remove(&session->link);
+        conn_close(&session->conn);
+        return true;
+    }
+    return false;
 }
 
 struct request *request_new(struct http_server *server)

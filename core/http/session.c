@@ -12,9 +12,6 @@
 #include <string.h>
 #include <time.h>
 
-/* A session idle for less is a newcomer, whose request may lie unread in its socket. */
-#define EVICT_MIN_MS 100
-
 /* The session is through with it; a handler that still needs it frees it later. */
 static void request_drop(struct request *rq)
 {
@@ -434,17 +431,4 @@ void http_server_abort(struct http_server *server)
 {
     close_all(&server->idle);
     close_all(&server->busy);
-}
-
-bool http_server_evict(struct http_server *server)
-{
-    if (list_is_empty(&server->idle))
-        return false;
-    struct session *session = container_of(server->idle.next, struct session, link);
-    uint64_t since_ms = session->deadline.due_ms - server->limits.idle_ms;
-    if (loop_now_ms(server->loop) < since_ms + EVICT_MIN_MS)
-        return false; /* so are all others, then */
-    list_remove(&session->link);
-    conn_close(&session->conn);
-    return true;
 }

@@ -15,8 +15,8 @@ void http_server_set_limits(struct http_server *server, const struct http_limits
 /* The end: */
 void http_server_drain(struct http_server *server, void (*on_empty)(struct http_server *server));
 void http_server_abort(struct http_server *server); /* close every connection now */
-bool http_server_evict(struct http_server *server); /* closes the session idle for longest; false:
-                                                       none is for long enough */
+/* Closes the session that is idle for longest and was not asked again. False: there is none. */
+bool http_server_evict(struct http_server *server);
 
 /* For handlers: */
 struct conn *request_conn(struct request *rq); /* NULL: gone */

@@ -1,5 +1,5 @@
-/* What session.c (the life of a session) and reading.c (what comes in) share. Nobody else includes
- * this. */
+/* What session.c (the life of a session), reading.c (what comes in) and server.c (who leaves when
+ * there is no room) share. Nobody else includes this. */
 #ifndef HTTP_SESSION_STATE_H
 #define HTTP_SESSION_STATE_H
 

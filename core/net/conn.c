@@ -205,13 +205,18 @@ static void shut_down(struct conn *conn)
     linger_begin(conn);
 }
 
+bool conn_has_unread(const struct conn *conn)
+{
+    int unread = 0;
+    ioctl(conn_fd(conn), FIONREAD, &unread);
+    return unread > 0;
+}
+
 /* Closing with unread input would send a reset, which can destroy our answer before the peer has
  * read it. */
 static void close_or_linger(struct conn *conn)
 {
-    int unread = 0;
-    ioctl(conn_fd(conn), FIONREAD, &unread);
-    if (unread > 0 && !conn->is_gone)
+    if (conn_has_unread(conn) && !conn->is_gone)
         conn_linger(conn);
     else
         conn_close(conn);

@@ -117,6 +117,7 @@ void conn_reset(struct conn *conn); /* close at once; the peer sees a reset */
 void conn_close(struct conn *conn); /* idempotent; unsent bytes are dropped */
 void conn_set_receive_buffer(struct conn *conn, int size);
 int conn_fd(const struct conn *conn);
+bool conn_has_unread(const struct conn *conn); /* something has come that was not read yet */
 static inline struct loop *conn_loop(const struct conn *conn)
 {
     return conn->uv.handle.data;

@@ -19,13 +19,20 @@ function honest.new(run)
   return setmetatable({run = run}, Honest)
 end
 
+-- A connection may be closed between two requests, and a reload cuts what takes too long; a figure tells them apart.
+local function count_failure(self, answer, is_fresh)
+  local what = answer and (answer.status == 503 and "refused" or "cut short") or is_fresh and "cut at once" or "cut"
+  self.run:count("honest clients " .. what)
+end
+
 local function try(self, method, path, body)
+  local is_fresh = not self.conn
   self.conn = self.conn or http.open(self.run.server)
   self.conn:send(("%s %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n%s"):format(method, path,
     body and ("Content-Length: %d\r\n"):format(#body) or "", body or ""))
   local answer = self.conn:answer(method)
   if answer and answer.is_whole and answer.status ~= 503 then return answer end
-  self.run:count(answer and answer.status == 503 and "honest clients refused" or "honest clients cut")
+  count_failure(self, answer, is_fresh)
   self:close()
 end
 

@@ -85,7 +85,7 @@ local function see_line(self, line)
     return
   end
   local number, word = line:match("generation (%d+) (%l+)")
-  if word == "serves" or word == "failed" then self.outcomes[tonumber(number)] = {word, line} end
+  if word == "serves" or word == "failed" then self.outcome = {number = tonumber(number), word = word, line = line} end
   if line:find("not enough memory", 1, true) then self:count "log lines about memory" end
   for _, text in ipairs(FORBIDDEN) do
     if line:find(text, 1, true) then self.report, self.report_since = {line}, task.now() end
@@ -123,7 +123,6 @@ function Run:start(opts)
   end
   self.server = server.start(opts)
   self.log = follow.open(self.server.dir .. "/err")
-  self.outcomes, self.generation = {}, 1
   self.watcher:spawn(watch, self)
 end
 
@@ -132,16 +131,16 @@ end
 ---@param should_serve boolean
 ---@async
 function Run:reload(files, should_serve)
-  self.generation = self.generation + 1
+  local before = self.outcome and self.outcome.number or 1
   for name, text in pairs(files) do self.server:write(name, text) end
   self.server:kill("HUP")
-  local outcome = server.poll(PATIENCE, function() return self.outcomes[self.generation] or self.problem and {} end)
-  if not outcome then return self:fail(("generation %d: no outcome of the reload"):format(self.generation)) end
-  if not outcome[1] then return end
-  self:count("reloads that " .. (outcome[1] == "serves" and "serve" or "fail"))
-  if (outcome[1] == "serves") ~= should_serve then
-    self:fail(("generation %d should %s: %s"):format(self.generation, should_serve and "serve" or "fail", outcome[2]))
-  end
+  server.poll(PATIENCE, function() return self.problem or self.outcome and self.outcome.number > before end)
+  if self.problem then return end
+  local outcome = self.outcome
+  if not outcome or outcome.number <= before then return self:fail(("generation %d: no end of the reload"):format(before + 1)) end
+  local serves = outcome.word == "serves"
+  self:count("reloads that " .. (serves and "serve" or "fail"))
+  if serves ~= should_serve then self:fail(("this should %s: %s"):format(should_serve and "serve" or "fail", outcome.line)) end
 end
 
 ---Asks the server as its operator does: "ps", "topics", "jobs", "errors". A figure, not a condition: who is busy says so.

@@ -32,6 +32,7 @@ static const char *plain_reason(CURLcode code, int os_error)
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR: return "connection broken";
     case CURLE_PARTIAL_FILE: return "truncated";
+    case CURLE_WRITE_ERROR:   /* what a paused answer inflates to is more than curl keeps */
     case CURLE_OUT_OF_MEMORY: /* of a line that is too long, before curl 8.6 */
 #if LIBCURL_VERSION_NUM >= 0x080600
     case CURLE_TOO_LARGE:

@@ -75,6 +75,21 @@ static void append_request(struct bytes *text, const struct vm *vm, const struct
                  has_route ? app->routes[rq->user.route].name : "unknown", (unsigned)rq->id);
 }
 
+/* An open one has its route in the numbers of the state that serves. */
+static void append_wsock(struct bytes *text, const struct http_server *http,
+                         const struct wsock *wsock)
+{
+    const struct vm *serving = http->owner;
+    const struct app *app = serving ? serving->app : NULL;
+    int number = wsock->ws.guest.route;
+    if (wsock->end)
+        bytes_append_text(text, "a WebSocket that has closed");
+    else if (app && number > 0 && number <= app->count)
+        bytes_printf(text, "an open WebSocket of %s", app->routes[number].name);
+    else
+        bytes_append_text(text, "an open WebSocket");
+}
+
 void remains_append(struct bytes *text, const struct vm *vm, const struct http_server *http)
 {
     const struct request *rq;
@@ -90,7 +105,7 @@ void remains_append(struct bytes *text, const struct vm *vm, const struct http_s
     place = 0;
     while ((wsock = next_wsock(vm, &place)))
         if (!wsock->task && begin_line(text, &lines))
-            bytes_printf(text, "a WebSocket that %s", wsock->end ? "has closed" : "is open");
+            append_wsock(text, http, wsock);
     if (lines > LINES_MAX)
         bytes_printf(text, "\n  and %d more", lines - LINES_MAX);
 }

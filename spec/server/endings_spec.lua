@@ -229,6 +229,7 @@ describe("a generation", function()
       local conns = begin_all(s, LOST)
       assert.equal(2, s:stop(), s:log())
       assert.matches("has not ended after timeouts.stop", s:log())
+      assert.matches("an open WebSocket of /open%-socket", s:log())
       assert.not_matches("does not stop", s:log())
       close_all(conns)
     end},

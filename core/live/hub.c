@@ -11,7 +11,7 @@
 #include <time.h>
 
 #define SWEEP_BUCKETS 8192 /* looked at by one hub_sweep at least ... */
-#define SWEEP_PART 8       /* ... or one of so many parts: all names come in so many sweeps */
+#define SWEEP_PART 2       /* ... or one of so many parts: all names come in so many sweeps */
 #define SWEEP_HOLD 256     /* while the lock is held once */
 #define TRIM_FROM ((size_t)16 * 1024 * 1024)
 

@@ -9,6 +9,7 @@
 #include "script/vm.h"
 
 #include <lauxlib.h>
+#include <lualib.h>
 #include <string.h>
 
 #define ERRAND_TYPE "neap.errand" /* a userdata that holds the caller's share */
@@ -33,10 +34,11 @@ static int errand_gc(lua_State *L)
 
 static char *copy_path(lua_State *L, const char *field)
 {
-    lua_getglobal(L, "package");
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_getfield(L, -1, LUA_LOADLIBNAME); /* the global may be an application's by now */
     lua_getfield(L, -1, field);
     char *copy = mem_strdup(luaL_optstring(L, -1, ""));
-    lua_pop(L, 2);
+    lua_pop(L, 3);
     return copy;
 }
 

@@ -3,6 +3,7 @@
 #include "script/core.h"
 
 #include "script/call.h"
+#include "script/library.h"
 #include "script/vm.h"
 
 #include <lauxlib.h>
@@ -71,9 +72,21 @@ static void publish(lua_State *L)
     lua_pop(L, 1);
 }
 
+/* The first of our files, which makes the `require` that loads all others. */
+static void load_loader(lua_State *L)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    const char *path = lua_pushfstring(L, "%s/neap/loader.lua", vm_of(L)->options.lua_dir);
+    if (library_load(L, path) != LUA_OK)
+        lua_error(L);
+    lua_call(L, 0, 1);
+    lua_setfield(L, -3, "neap.loader");
+    lua_pop(L, 2);
+}
+
 static void require_module(lua_State *L, const char *name)
 {
-    lua_getglobal(L, "require"); /* Lua's own, until the loader replaces it */
+    lua_getglobal(L, "require");
     lua_pushstring(L, name);
     lua_call(L, 1, 0);
 }
@@ -82,7 +95,7 @@ static int install(lua_State *L)
 {
     push_core(L, bindings, COUNT_OF(bindings));
     publish(L);
-    require_module(L, "neap.loader");
+    load_loader(L);
     return 0;
 }
 
@@ -100,7 +113,7 @@ void core_install_portable(lua_State *L)
     lua_setfield(L, -2, "__index");
     lua_setmetatable(L, -2);
     publish(L);
-    require_module(L, "neap.loader");
+    load_loader(L);
     require_module(L, "neap.portable");
 }
 

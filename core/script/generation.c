@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "script/call.h"
 #include "script/core.h"
+#include "script/own_env.h"
 #include "script/phase.h"
 #include "script/remains.h"
 #include "script/task.h"
@@ -85,6 +86,7 @@ static int push_boot(lua_State *L)
         return luaL_error(L, "too many arguments");
     if (luaL_loadbufferx(L, boot_code, sizeof boot_code - 1, "=boot", "t") != LUA_OK)
         return lua_error(L);
+    own_env_give(L);
     lua_pushstring(L, boot->mode);
     for (int i = 0; i < boot->argc; i++)
         lua_pushstring(L, boot->argv[i]);

@@ -7,10 +7,12 @@
 #include "base/bytes.h"
 #include "base/list.h"
 #include "script/core.h"
+#include "script/own_env.h"
 #include "script/vm.h"
 
 #include <lauxlib.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -112,7 +114,7 @@ static int compile(struct library *library, lua_State *L, const char *path, cons
     return status;
 }
 
-static int load(struct library *library, lua_State *L, const char *path)
+static int load_text_or_code(struct library *library, lua_State *L, const char *path)
 {
     struct stat found; /* before it is read: should it change meanwhile, it is read again next time
                         */
@@ -126,11 +128,26 @@ static int load(struct library *library, lua_State *L, const char *path)
     return status;
 }
 
+static bool is_own(lua_State *L, const char *path)
+{
+    const char *dir = vm_of(L)->options.lua_dir;
+    size_t len = dir ? strlen(dir) : 0;
+    return len > 0 && strncmp(path, dir, len) == 0 && path[len] == '/';
+}
+
+int library_load(lua_State *L, const char *path)
+{
+    int status = load_text_or_code(vm_of(L)->options.library, L, path);
+    if (status == LUA_OK && is_own(L, path))
+        own_env_give(L);
+    return status;
+}
+
 /* core.load_file(path) -> function | nil, message. Source text only. */
 static int core_load_file(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
-    if (load(vm_of(L)->options.library, L, path) == LUA_OK)
+    if (library_load(L, path) == LUA_OK)
         return 1;
     luaL_pushfail(L);
     lua_insert(L, -2);

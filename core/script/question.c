@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "net/loop.h"
 #include "script/call.h"
+#include "script/own_env.h"
 #include "script/task.h"
 #include "script/vm.h"
 
@@ -45,6 +46,7 @@ static int push_question(lua_State *L)
     struct question *question = lua_touserdata(L, 1);
     if (luaL_loadbufferx(L, code, sizeof code - 1, "=control", "t") != LUA_OK)
         return lua_error(L);
+    own_env_give(L);
     lua_pushstring(L, question->text);
     lua_xmove(L, question->task->co, 2);
     return 0;

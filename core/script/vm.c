@@ -8,6 +8,7 @@
 #include "script/call.h"
 #include "script/coroutine.h"
 #include "script/guard.h"
+#include "script/own_env.h"
 #include "script/stdlib.h"
 #include "script/stop.h"
 #include "script/task.h"
@@ -79,6 +80,7 @@ static int open_all(lua_State *L)
     stdlib_clean(L, vm->options.lua_dir);
     coroutine_open(L);
     guard_open(L);
+    own_env_open(L); /* the last */
     return 0;
 }
 

@@ -2,6 +2,7 @@
 -- or a folder whose subfolders are apps.
 local controllers = require "neap.controllers"
 local core = require "neap.core"
+local globals = require "neap.globals"
 local new_app = require("neap.app").new
 local route = require "neap.route"
 local static = require "neap.static"
@@ -31,10 +32,15 @@ local function add_path(dir)
   if not package.path:find(entry, 1, true) then package.path = entry .. ";" .. package.path end
 end
 
-local function load_file(path)
+local function load_chunk(path)
   local chunk, err = loadfile(path, "t")
   if not chunk then fail("%s", err) end
-  local app = chunk()
+  globals.watch(chunk)
+  return chunk
+end
+
+local function load_file(path)
+  local app = load_chunk(path)()
   if type(app) ~= "table" or type(app.compile) ~= "function" then
     fail("%s: the file returned %s, not an app. Does it end with `return app`?", path,
       app == nil and "nothing" or "a " .. type(app))
@@ -49,9 +55,7 @@ end
 -- What init.lua does, it does before the controllers: they find what it has put into app.state. It is given the app, and
 -- may as well return a function that takes it.
 local function run_init(file, app)
-  local chunk, err = loadfile(file, "t")
-  if not chunk then fail("%s", err) end
-  local init = chunk(app)
+  local init = load_chunk(file)(app)
   if type(init) == "function" then init(app) end
 end
 

@@ -14,10 +14,13 @@ local awaited = {}
 local function search_source(name)
   local path, reason = package.searchpath(name, package.path)
   if not path then return reason end
-  if name ~= "neap" and not name:find("^neap%.") then require("neap.watched").add(path) end
   local chunk, message = core.load_file(path)
   if not chunk then
     error(("error loading module '%s' from file '%s':\n\t%s"):format(name, path, message), 0)
+  end
+  if name ~= "neap" and not name:find("^neap%.") then
+    require("neap.watched").add(path)
+    require("neap.globals").watch(chunk)
   end
   return chunk, path
 end
@@ -109,6 +112,7 @@ function require(name) -- luacheck: ignore 121
   end
 end
 
+_G.require = require -- for all others
 package.searchers[2] = search_source
 
 return {require = require}

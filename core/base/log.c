@@ -9,6 +9,7 @@
 #include "base/log.h"
 
 #include "base/log_format.h"
+#include "base/log_limit.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -38,6 +39,7 @@ static struct log {
     pthread_cond_t has_work;
     pthread_cond_t has_ended;
     struct bytes queue;
+    struct log_limit limit;
     bool is_ended; /* the writer left */
     pthread_t writer;
     struct log_style style; /* constant while running */
@@ -52,7 +54,6 @@ static struct log {
     _Atomic uint64_t dropped;
 } the_log = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
-    .has_work = PTHREAD_COND_INITIALIZER,
     .is_given_up = true,
     .lowest = LOG_INFO,
 };
@@ -152,6 +153,53 @@ static void report_drops(void)
     bytes_deinit(&line);
 }
 
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Under the lock. */
+static void queue_report(const struct log_report *report)
+{
+    char count[24];
+    char text[LOG_SAMPLE + 80];
+    int count_len = snprintf(count, sizeof count, "%llu", (unsigned long long)report->count);
+    int len = snprintf(text, sizeof text, "... %s more like this in %.1f s: %s", count,
+                       (double)report->ms / 1000, report->sample);
+    struct log_field field = {.name = "more", .text = count, .len = (size_t)count_len, .raw = 1};
+    struct log_event event = {report->level, {0}, text, (size_t)len, &field, 1};
+    clock_gettime(CLOCK_REALTIME, &event.time);
+    log_format(&the_log.queue, &the_log.style, &event);
+}
+
+/* Waits for work, and no longer than until a count may be due. Under the lock. */
+static void wait_for_work(void)
+{
+    struct log_report report;
+    while (log_limit_report(&the_log.limit, now_ms(), false, &report))
+        queue_report(&report);
+    if (the_log.queue.len > 0)
+        return;
+    if (the_log.limit.held == 0) {
+        pthread_cond_wait(&the_log.has_work, &the_log.lock);
+        return;
+    }
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += 1;
+    pthread_cond_timedwait(&the_log.has_work, &the_log.lock, &until);
+}
+
+/* Before the end all counts are told. Under the lock. */
+static void queue_last_reports(void)
+{
+    struct log_report report;
+    while (log_limit_report(&the_log.limit, now_ms(), true, &report))
+        queue_report(&report);
+}
+
 /* Takes the queue as the next batch; waits for one. False: stopping, and nothing is left. */
 static bool take_batch(void)
 {
@@ -161,7 +209,9 @@ static bool take_batch(void)
 
     pthread_mutex_lock(&the_log.lock);
     while (the_log.queue.len == 0 && atomic_load(&the_log.state) == LOG_RUNNING)
-        pthread_cond_wait(&the_log.has_work, &the_log.lock);
+        wait_for_work();
+    if (atomic_load(&the_log.state) != LOG_RUNNING)
+        queue_last_reports();
     struct bytes taken = the_log.queue;
     the_log.queue = the_log.batch;
     the_log.batch = taken;
@@ -204,12 +254,13 @@ static int start_writer(void)
     return err;
 }
 
-static void init_has_ended(void)
+static void init_conditions(void)
 {
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC); /* a clock that jumps must not change how
                                                           long we wait */
+    pthread_cond_init(&the_log.has_work, &attr);
     pthread_cond_init(&the_log.has_ended, &attr);
     pthread_condattr_destroy(&attr);
 }
@@ -229,7 +280,7 @@ void log_start(enum log_level lowest, enum log_format format)
     the_log.style.has_colours = !the_log.style.is_json && wants_colours();
     the_log.is_ended = false;
     atomic_store(&the_log.is_given_up, false);
-    init_has_ended();
+    init_conditions();
     atomic_store(&the_log.state, LOG_RUNNING);
     if (start_writer() != 0) { /* no thread to be had: lines are written by their callers */
         atomic_store(&the_log.is_given_up, true);
@@ -271,6 +322,7 @@ void log_stop(void)
         return;
     }
     pthread_join(the_log.writer, NULL);
+    pthread_cond_destroy(&the_log.has_work);
     pthread_cond_destroy(&the_log.has_ended);
     bytes_deinit(&the_log.queue);
     bytes_deinit(&the_log.batch);
@@ -325,6 +377,32 @@ void log_line(enum log_level level, const char *text, size_t len, const struct l
     bytes_deinit(&line);
 }
 
+/* Whether this may be said now. Without a writer everything may: there is nobody to tell the rest.
+ */
+static bool may_say(enum log_level level, const char *text, size_t len)
+{
+    struct log_report before;
+    pthread_mutex_lock(&the_log.lock);
+    bool may = atomic_load(&the_log.state) != LOG_RUNNING;
+    if (!may) {
+        bool is_first = the_log.limit.held == 0;
+        may = log_limit_pass(&the_log.limit, level, text, len, now_ms(), &before);
+        if (before.count > 0)
+            queue_report(&before);
+        if (is_first && !may)
+            pthread_cond_signal(&the_log.has_work); /* now it has to look at the time */
+    }
+    pthread_mutex_unlock(&the_log.lock);
+    return may;
+}
+
+void log_own_line(enum log_level level, const char *text, size_t len,
+                  const struct log_field *fields, int count)
+{
+    if (log_wants(level) && may_say(level, text, len))
+        log_line(level, text, len, fields, count);
+}
+
 static void log_vprintf(enum log_level level, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
 
@@ -335,7 +413,7 @@ static void log_vprintf(enum log_level level, const char *format, va_list args)
     struct bytes text;
     bytes_init(&text);
     bytes_vprintf(&text, format, args);
-    log_line(level, text.data ? text.data : "", text.len, NULL, 0);
+    log_own_line(level, text.data ? text.data : "", text.len, NULL, 0);
     bytes_deinit(&text);
 }
 

@@ -25,6 +25,11 @@ int log_wants(enum log_level level);
 /* Any thread. Control characters are escaped; newlines, as in a traceback, are kept by pretty. */
 void log_line(enum log_level level, const char *text, size_t len, const struct log_field *fields,
               int count);
+/* The same for what neap says by itself, which may be thousands of times a second: at most so many
+ * of the same place, then their count (see log_limit.h). So are the ones below. What an application
+ * writes, and the access log, is never held back: somebody has asked for it. */
+void log_own_line(enum log_level level, const char *text, size_t len,
+                  const struct log_field *fields, int count);
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define FIELDS_MAX 32
+#define FIELDS_AT 5 /* on the stack, behind the arguments */
 
 /* (value) -> its text; runs __tostring, so it may raise */
 static int value_tostring(lua_State *L)
@@ -99,30 +100,40 @@ static void make_fields(lua_State *L, int first, int count, struct log_field *fi
 
 static const char *const level_names[] = {"debug", "info", "warn", "error", NULL};
 
-/* core.log(level, text [, fields]); what is no table stands in a field `value` */
+/* Without memory for them there are no fields: the failure that is told of may be just that. */
+static int push_fields(lua_State *L, struct log_field *fields)
+{
+    int count = 1;
+    if (lua_isnil(L, 3) || !lua_checkstack(L, FIELDS_MAX * 2 + 8))
+        return 0;
+    if (lua_type(L, 3) == LUA_TTABLE && !has_tostring(L, 3)) {
+        count = push_pairs(L, 3);
+    } else {
+        lua_pushliteral(L, "value");
+        lua_pushvalue(L, 3);
+    }
+    make_fields(L, FIELDS_AT, count, fields);
+    return count;
+}
+
+/* core.log(level, text [, fields [, is_own]]); what is no table stands in a field `value`. is_own:
+ * neap says it by itself, and not more often than is of use. */
 static int log_log(lua_State *L)
 {
     enum log_level level = (enum log_level)luaL_checkoption(L, 1, NULL, level_names);
     struct log_field fields[FIELDS_MAX];
-    int count = 0;
     if (!log_wants(level))
         return 0;
-    lua_settop(L, 3);
-    luaL_checkstack(L, FIELDS_MAX * 2 + 8, "log");
-
+    lua_settop(L, FIELDS_AT - 1);
     to_text(L, 2);
-    if (lua_type(L, 3) == LUA_TTABLE && !has_tostring(L, 3)) {
-        count = push_pairs(L, 3);
-    } else if (!lua_isnil(L, 3)) {
-        lua_pushliteral(L, "value");
-        lua_pushvalue(L, 3);
-        count = 1;
-    }
-    make_fields(L, 4, count, fields);
+    int count = push_fields(L, fields);
 
     size_t len;
     const char *text = lua_tolstring(L, 2, &len);
-    log_line(level, text, len, fields, count);
+    if (lua_toboolean(L, 4))
+        log_own_line(level, text, len, fields, count);
+    else
+        log_line(level, text, len, fields, count);
     return 0;
 }
 

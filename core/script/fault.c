@@ -147,8 +147,9 @@ void fault_push_text(lua_State *L, int index)
 void fault_push_traceback(lua_State *L, lua_State *co)
 {
     lua_State *below = lua_status(co) == LUA_YIELD && park_is_marked(co) ? park_below(co) : NULL;
+    if (!lua_checkstack(L, 8)) /* what is reported must not be replaced by this */
+        below = NULL;
     if (below != NULL) {
-        luaL_checkstack(L, 8, "too many nested coroutines");
         fault_push_traceback(L, below);
         lua_pushliteral(L, "\nresumed by, ");
     }
@@ -173,7 +174,7 @@ void fault_log(lua_State *L, const char *who, int index, const char *traceback)
     bytes_append(&line, text, clipped(len));
     if (traceback != NULL)
         bytes_printf(&line, "\n%s", traceback);
-    log_line(LOG_ERROR, line.data, line.len, NULL, 0);
+    log_own_line(LOG_ERROR, line.data, line.len, NULL, 0);
     bytes_deinit(&line);
     lua_pop(L, 1);
 }

@@ -57,7 +57,7 @@ static void on_warning(void *arg, const char *piece, int to_be_continued)
     bytes_append_text(&vm->warning, piece);
     if (to_be_continued)
         return;
-    log_line(LOG_WARN, vm->warning.data, vm->warning.len, NULL, 0);
+    log_own_line(LOG_WARN, vm->warning.data, vm->warning.len, NULL, 0);
     bytes_clear(&vm->warning);
 }
 

@@ -1,7 +1,7 @@
 -- The globals of an application. neap's own files have copies of the standard ones, so who forgets `local` in
 -- `type = req.query.type` breaks only what is his; `neap dev` tells him where.
 local core = require "neap.core"
-local log = require "neap.log"
+local log = require "neap.own_log"
 
 local globals = {}
 

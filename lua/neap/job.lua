@@ -2,7 +2,7 @@
 -- `after` (schedule.lua) make jobs; the lifecycle starts and stops them; jobs.lua lists them.
 local bounded = require "neap.bounded"
 local core = require "neap.core"
-local log = require "neap.log"
+local log = require "neap.own_log"
 local text = require "neap.text"
 
 local now, wall = core.task.now, core.task.time

@@ -10,7 +10,7 @@
 local bounded = require "neap.bounded"
 local core = require "neap.core"
 local jobs = require "neap.jobs"
-local log = require "neap.log"
+local log = require "neap.own_log"
 local text = require "neap.text"
 local trace = require "neap.trace"
 

@@ -7,6 +7,7 @@ local log = {}
 -- What all four have in common: `message` and `fields` may be of any type, and nothing here raises or parks. A field
 -- that is a table is written as JSON, an object with `__tostring` as that says, anything odd somehow; a value of
 -- several lines, such as a traceback, goes below the line. At most 32 fields, 32 KiB each. Secrets do not belong here.
+-- A third argument of true is neap's own (own_log.lua): such entries are limited.
 
 ---What only its author wants to know. Not written unless `log.level` is `"debug"`.
 ---```lua
@@ -14,8 +15,8 @@ local log = {}
 ---```
 ---@param message any
 ---@param fields? table<string, any>
-function log.debug(message, fields)
-  core.log("debug", message, fields)
+function log.debug(message, fields, is_own)
+  core.log("debug", message, fields, is_own)
 end
 
 ---What happened, in the normal course of things.
@@ -24,8 +25,8 @@ end
 ---```
 ---@param message any
 ---@param fields? table<string, any>
-function log.info(message, fields)
-  core.log("info", message, fields)
+function log.info(message, fields, is_own)
+  core.log("info", message, fields, is_own)
 end
 
 ---What went wrong without harm so far.
@@ -34,8 +35,8 @@ end
 ---```
 ---@param message any
 ---@param fields? table<string, any>
-function log.warn(message, fields)
-  core.log("warn", message, fields)
+function log.warn(message, fields, is_own)
+  core.log("warn", message, fields, is_own)
 end
 
 ---What failed, and somebody should look at.
@@ -45,8 +46,8 @@ end
 ---```
 ---@param message any
 ---@param fields? table<string, any>
-function log.error(message, fields)
-  core.log("error", message, fields)
+function log.error(message, fields, is_own)
+  core.log("error", message, fields, is_own)
 end
 
 ---Whether lines of a level are written: ask before gathering fields that are costly.

@@ -1,7 +1,7 @@
 -- Statements of PostgreSQL, on a pool's connection or on that of a transaction. Used by pg.lua and pg_transaction.lua.
 local core = require "neap.core"
 local json = require "neap.json"
-local log = require "neap.log"
+local log = require "neap.own_log"
 local params = require "neap.pg_params"
 local pg_conn = require "neap.pg_conn"
 local pool = require "neap.pool"

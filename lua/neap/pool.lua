@@ -1,7 +1,7 @@
 -- Connections to a server that take turns: never more than `max`, who waits is served in order, and while the server
 -- is away everybody is told at once instead of queueing. What a connection is, only its driver knows: redis.lua, pg.lua.
 local core = require "neap.core"
-local log = require "neap.log"
+local log = require "neap.own_log"
 local options = require "neap.options"
 local primitives = core.task
 

@@ -1,5 +1,5 @@
 -- Semaphores: at most n at a time. A permit that is given back goes straight to the task that has waited longest.
-local log = require "neap.log"
+local log = require "neap.own_log"
 local waiters = require("neap.core").task.waiters
 
 ---At most so many at a time: a number of permits, handed out in the order of asking.

@@ -2,7 +2,7 @@
 -- read; here is who gets which.
 local call = require "neap.sqlite_call"
 local core = require "neap.core"
-local log = require "neap.log"
+local log = require "neap.own_log"
 local options = require "neap.options"
 local route = require "neap.route"
 local task = require "neap.task"

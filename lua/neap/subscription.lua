@@ -1,7 +1,7 @@
 -- What a server sends by itself (Redis' channels, PostgreSQL's notifications), as an iterator that survives the
 -- connection it has. Used by redis.lua and pg.lua.
 local core = require "neap.core"
-local log = require "neap.log"
+local log = require "neap.own_log"
 
 local subscription = {}
 

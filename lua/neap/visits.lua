@@ -2,7 +2,7 @@
 -- is subscribed to one topic, from the answer to its request until it is served or has left.
 local abort = require "neap.abort"
 local core = require "neap.core"
-local log = require "neap.log"
+local log = require "neap.own_log"
 
 ---A client at a topic. The same table is given to "subscribe" and to "leave", so it can be used to remember who it is.
 ---@class neap.Visit

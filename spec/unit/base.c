@@ -486,10 +486,18 @@ static void test_log_cuts(void)
     check(capture.len < 40000 && has("... (100000 bytes)\"}\n"), "log: a text without end is cut");
 }
 
+/* Nothing that is held back, as what neap itself says would be. */
+static void say(const char *text, int number)
+{
+    char line[160];
+    int len = snprintf(line, sizeof line, "%s: %d", text, number);
+    log_line(LOG_INFO, line, (size_t)len, NULL, 0);
+}
+
 static void *log_many(void *arg)
 {
     for (int i = 0; i < 300; i++)
-        log_info("thread %d line %d", *(int *)arg, i);
+        say("a line of a thread", *(int *)arg + i);
     return NULL;
 }
 
@@ -521,9 +529,8 @@ static void test_log_stuck_pipe(void)
     log_start(LOG_INFO, LOG_JSON);
     uint64_t start = now_ms();
     for (int i = 0; i < 60000; i++)
-        log_info("a line of about one hundred bytes, so that the queue is sure to be full at some "
-                 "time: %d",
-                 i);
+        say("a line of about one hundred bytes, so that the queue is sure to be full at some time",
+            i);
     uint64_t spent = now_ms() - start;
     check(spent < 2000, "log: a stuck reader does not hold up who logs");
     check(log_dropped() - before > 30000, "log: what does not fit is dropped and counted");
@@ -542,9 +549,8 @@ static void test_log_room_again(void)
     log_start(LOG_INFO, LOG_JSON);
     uint64_t before = log_dropped();
     for (int i = 0; i < 40000; i++)
-        log_info("a line of about one hundred bytes, so that the queue is sure to be full at some "
-                 "time: %d",
-                 i);
+        say("a line of about one hundred bytes, so that the queue is sure to be full at some time",
+            i);
     uint64_t dropped = log_dropped() - before;
     capture_read_until(1000000); /* most of what waits */
     log_info("room again");
@@ -553,6 +559,27 @@ static void test_log_room_again(void)
     check(dropped > 0 && report, "log: lost lines are reported when there is room again");
     check(report && !strstr(report + 1, "lines were dropped"), "log: in one line");
     check(has("room again"), "log: and it goes on");
+}
+
+static void test_log_limit(void)
+{
+    capture_start();
+    log_start(LOG_INFO, LOG_JSON);
+    for (int i = 0; i < 500; i++)
+        log_warn("conn %d: has a fault", i);
+    for (int i = 0; i < 3; i++)
+        log_warn("app.lua:%d: another place %d", i, i);
+    capture_log_stop();
+    int lines = 0;
+    for (char *at = capture.text; (at = strstr(at, "has a fault")) != NULL; at++)
+        lines++;
+    check(lines >= 51 && lines < 100, "log: entries that differ in numbers only are limited");
+    const char *report = strstr(capture.text, " more like this in ");
+    check(report && strstr(report, ": conn "), "log: and counted, with a sample");
+    const char *more = strstr(capture.text, "\"more\":");
+    check(more && atoi(more + 7) == 500 - (lines - 1), "log: none is lost from the count");
+    check(has("app.lua:0: another") && has("app.lua:2: another"),
+          "log: other places are not held back");
 }
 
 static void test_log_full_disk(void)
@@ -601,6 +628,7 @@ int main(void)
     test_log_cuts();
     test_log_threads();
     test_log_room_again();
+    test_log_limit();
     test_log_full_disk();
     test_log_reader_left();
     test_log_stuck_pipe();

@@ -7,7 +7,6 @@ local log = {}
 -- What all four have in common: `message` and `fields` may be of any type, and nothing here raises or parks. A field
 -- that is a table is written as JSON, an object with `__tostring` as that says, anything odd somehow; a value of
 -- several lines, such as a traceback, goes below the line. At most 32 fields, 32 KiB each. Secrets do not belong here.
--- A third argument of true is neap's own (own_log.lua): such entries are limited.
 
 ---What only its author wants to know. Not written unless `log.level` is `"debug"`.
 ---```lua
@@ -15,8 +14,8 @@ local log = {}
 ---```
 ---@param message any
 ---@param fields? table<string, any>
-function log.debug(message, fields, is_own)
-  core.log("debug", message, fields, is_own)
+function log.debug(message, fields)
+  core.log("debug", message, fields)
 end
 
 ---What happened, in the normal course of things.
@@ -25,8 +24,8 @@ end
 ---```
 ---@param message any
 ---@param fields? table<string, any>
-function log.info(message, fields, is_own)
-  core.log("info", message, fields, is_own)
+function log.info(message, fields)
+  core.log("info", message, fields)
 end
 
 ---What went wrong without harm so far.
@@ -35,8 +34,8 @@ end
 ---```
 ---@param message any
 ---@param fields? table<string, any>
-function log.warn(message, fields, is_own)
-  core.log("warn", message, fields, is_own)
+function log.warn(message, fields)
+  core.log("warn", message, fields)
 end
 
 ---What failed, and somebody should look at.
@@ -46,8 +45,8 @@ end
 ---```
 ---@param message any
 ---@param fields? table<string, any>
-function log.error(message, fields, is_own)
-  core.log("error", message, fields, is_own)
+function log.error(message, fields)
+  core.log("error", message, fields)
 end
 
 ---Whether lines of a level are written: ask before gathering fields that are costly.

@@ -48,9 +48,7 @@ static const char *const formats[] = {"auto", "pretty", "json", NULL}; /* as enu
 const struct config_key config_keys[] = {
     LIST("listen", "127.0.0.1:8080", listen, "addresses: HOST:PORT, :PORT or unix:PATH"),
     COUNT("workers", "0", workers, "threads that serve; 0 = one per core", 0, 256),
-    COUNT("threads", "16", threads,
-          "for files and names (unless UV_THREADPOOL_SIZE is set), and as many for databases", 1,
-          1024),
+    COUNT("threads", "16", threads, "for files and databases, and as many for names", 1, 1024),
     COUNT("task_threads", "0", task_threads,
           "threads for task.thread; 0 = one per core, at least 4", 0, 1024),
 

@@ -1,8 +1,10 @@
 /* neap: where the process begins and ends. Puts the process in order, reads the command line and
  * the settings, and hands over to the server. */
+#include "base/die.h"
 #include "base/log.h"
 #include "cli.h"
 #include "config.h"
+#include "net/lookup.h"
 #include "net/work.h"
 #include "server.h"
 
@@ -21,7 +23,8 @@ static void open_standard_files(void)
 {
     for (int fd = 0; fd <= 2; fd++)
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
-            abort();
+            die("file descriptor %d is closed, and /dev/null cannot be opened: %s", fd,
+                strerror(errno));
 }
 
 static void raise_file_limit(void)
@@ -77,13 +80,10 @@ static int find_lua_dir(const char *exe, char *dir, size_t size)
     return -1;
 }
 
-/* libuv reads it when its pool starts. */
 static void size_thread_pools(const struct config *config)
 {
-    char count[24];
     work_set_threads((unsigned)config->threads);
-    snprintf(count, sizeof count, "%llu", (unsigned long long)config->threads);
-    setenv("UV_THREADPOOL_SIZE", count, 0);
+    lookup_set_threads((unsigned)config->threads);
 }
 
 /* A handler that reads it would hold up its worker until somebody types something. */

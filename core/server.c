@@ -5,11 +5,14 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/tally.h"
+#include "base/thread.h"
 #include "control.h"
 #include "deaf.h"
 #include "develop.h"
 #include "live/store.h"
 #include "live/topic.h"
+#include "net/work.h"
+#include "net/crypto.h"
 #include "net/signals.h"
 #include "net/threads.h"
 #include "relief.h"
@@ -520,10 +523,18 @@ static void check_quota(struct server *server, const struct quota *quota)
 static int start(struct server *server)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    if (crypto_begin() != 0)
+        return -1;
+    int err = work_begin();
+    if (err) {
+        fprintf(stderr, "neap: cannot start a thread for files and databases: %s\n",
+                thread_error(err));
+        return -1;
+    }
     if (server->options.cli->is_serving &&
         sockets_bind(&server->sockets, &server->config->listen, server->worker_count) != 0)
         return -1;
-    int err = signals_start(&server->signals, &server->loop, numbers, 3, on_signal);
+    err = signals_start(&server->signals, &server->loop, numbers, 3, on_signal);
     if (err) {
         fprintf(stderr, "neap: cannot watch signals: %s\n", strerror(-err));
         return -1;

@@ -7,9 +7,11 @@
 #include "base/log.h"
 #include "base/slots.h"
 #include "base/tally.h"
+#include "base/thread.h"
 #include "http/session.h"
 #include "lineage.h"
 #include "live/feed.h"
+#include "net/crypto.h"
 #include "net/listener.h"
 #include "script/handler.h"
 #include "stand_in.h"
@@ -559,6 +561,7 @@ static void *worker_main(void *arg)
     struct worker *worker = arg;
     const struct http_limits limits = http_limits_of(worker->config);
     const struct http_events events = handler_events(worker->config->log.access);
+    crypto_begin_thread();
     open_lineage(worker);
     http_server_init(&worker->http, &worker->loop, &limits, &events, NULL);
     lineage_build(&worker->lineage, worker->options.generation.number);
@@ -623,13 +626,13 @@ struct worker *worker_start(const struct worker_options *options)
     worker->loop.output = options->output;
     worker->loop.input = options->input;
     if (err == 0) {
-        err = -pthread_create(&worker->thread, NULL, worker_main, worker);
+        err = thread_start(&worker->thread, NULL, worker_main, worker);
         if (err)
             loop_deinit(&worker->loop);
     }
     if (err == 0)
         return worker;
-    log_error("worker %d: cannot start: %s", worker_number(worker), strerror(-err));
+    log_error("worker %d: cannot start: %s", worker_number(worker), thread_error(err));
     worker_free(worker);
     return NULL;
 }

@@ -1,9 +1,9 @@
 /* SipHash-1-3: one round for each 8 bytes, three at the end. */
 #include "base/hash.h"
 
-#include <stdlib.h>
+#include "base/random.h"
+
 #include <string.h>
-#include <sys/random.h>
 
 struct sip {
     uint64_t v0, v1, v2, v3;
@@ -11,8 +11,7 @@ struct sip {
 
 void hash_seed_init(struct hash_seed *seed)
 {
-    if (getrandom(seed, sizeof(*seed), 0) != (ssize_t)sizeof(*seed))
-        abort(); /* Linux gives up to 256 bytes at once, and has it since 3.17 */
+    random_fill(seed, sizeof(*seed));
 }
 
 static inline uint64_t turn_left(uint64_t word, int bits)

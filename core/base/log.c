@@ -10,6 +10,7 @@
 
 #include "base/log_format.h"
 #include "base/log_limit.h"
+#include "base/thread.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -249,7 +250,7 @@ static int start_writer(void)
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int err = pthread_create(&the_log.writer, NULL, writer_main, NULL);
+    int err = thread_start(&the_log.writer, NULL, writer_main, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return err;
 }

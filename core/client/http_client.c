@@ -4,6 +4,7 @@
 #include "client/http_client_state.h"
 
 #include "base/alloc.h"
+#include "base/die.h"
 #include "client/http_transfer.h"
 #include "net/poller.h"
 
@@ -186,7 +187,7 @@ static void open_multi(struct http_client *client)
 {
     CURLM *multi = curl_multi_init();
     if (!multi)
-        abort(); /* out of memory: a need of our own, as in mem_calloc */
+        die("out of memory (for libcurl)");
     client->multi = multi;
     curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
     curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, client);

@@ -2,6 +2,7 @@
 #include "http/ws_frame.h"
 
 #include "base/alloc.h"
+#include "base/die.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -37,7 +38,7 @@ struct ws_frame *ws_frame_alloc(void)
     static const struct wslay_frame_callbacks callbacks = {.recv_callback = on_wanted};
     struct ws_frame *frame = mem_calloc(sizeof(*frame));
     if (wslay_frame_context_init(&frame->wslay, &callbacks, frame) != 0)
-        abort(); /* out of memory, as in mem_calloc */
+        die("out of memory (for a WebSocket)");
     return frame;
 }
 

@@ -1,23 +1,16 @@
-/* Connecting: lookup in libuv's thread pool, then connect(2) on one address after the other. A
- * lookup cannot be interrupted, so it is a heap object of its own: one that takes too long is left
- * behind and frees itself. */
+/* Connecting: the name is looked up, then connect(2) on one address after the other. A lookup that
+ * takes too long is left behind. */
 #include "net/client.h"
 
 #include "base/alloc.h"
 #include "net/address.h"
+#include "net/lookup.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-#define HOST_MAX 253 /* longest name in the DNS; libuv 1.44 cuts longer ones short */
-
-struct client_lookup {
-    uv_getaddrinfo_t request;
-    struct client *client; /* NULL: nobody waits any more */
-};
 
 static void try_next(struct client *client, int last_err);
 
@@ -47,12 +40,12 @@ static void finish(struct client *client, int fd_or_err)
     client->is_done = true;
     client->result = fd_or_err;
     loop_clear_deadline(client->loop, &client->limit);
-    if (client->lookup) {
-        client->lookup->client = NULL;
-        uv_cancel((uv_req_t *)&client->lookup->request); /* works while it waits for a thread */
-    }
+    if (client->lookup)
+        lookup_abandon(client->lookup);
+    client->lookup = NULL;
     if (client->found)
-        uv_freeaddrinfo(client->found);
+        freeaddrinfo(client->found);
+    client->found = NULL;
     if (client->is_polling && !uv_is_closing((uv_handle_t *)&client->poll))
         uv_close((uv_handle_t *)&client->poll, on_poll_closed);
     if (!client->is_polling)
@@ -128,20 +121,13 @@ static void try_next(struct client *client, int last_err)
 
 /* ---- the name ---- */
 
-static void on_looked_up(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
+static void on_looked_up(void *arg, int err, struct addrinfo *found)
 {
-    struct client_lookup *lookup = container_of(request, struct client_lookup, request);
-    struct client *client = lookup->client;
-    mem_free(lookup);
-    if (client == NULL) {
-        if (found)
-            uv_freeaddrinfo(found);
-        return;
-    }
+    struct client *client = arg;
     client->lookup = NULL;
     client->found = found;
     client->trying = found;
-    try_next(client, status < 0 ? status : UV_EAI_NODATA);
+    try_next(client, err ? err : UV_EAI_NODATA);
 }
 
 static int look_up(struct client *client, const char *host, uint16_t port)
@@ -149,8 +135,6 @@ static int look_up(struct client *client, const char *host, uint16_t port)
     char service[8];
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
                              .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
-    if (strlen(host) > HOST_MAX)
-        return UV_ENAMETOOLONG;
     snprintf(service, sizeof(service), "%u", (unsigned)port);
     if (getaddrinfo(host, service, &hints, &client->found) == 0) { /* a number: cannot block */
         client->trying = client->found;
@@ -158,16 +142,7 @@ static int look_up(struct client *client, const char *host, uint16_t port)
         return 0;
     }
     client->found = NULL;
-    hints.ai_flags = AI_NUMERICSERV;
-    client->lookup = mem_calloc(sizeof(*client->lookup));
-    client->lookup->client = client;
-    int err = uv_getaddrinfo(&client->loop->uv, &client->lookup->request, on_looked_up, host,
-                             service, &hints);
-    if (err) {
-        mem_free(client->lookup);
-        client->lookup = NULL;
-    }
-    return err;
+    return lookup_start(&client->lookup, client->loop, host, port, on_looked_up, client);
 }
 
 static int connect_unix(struct client *client, const char *text)

@@ -9,7 +9,7 @@
 #include <netdb.h>
 
 struct client;
-struct client_lookup;
+struct lookup;
 /* A connected, non-blocking socket, or the error: UV_ETIMEDOUT, UV_ECANCELED, UV_EAI_...,
  * UV_ECONNREFUSED ... */
 typedef void (*client_fn)(struct client *client, int fd_or_err);
@@ -17,7 +17,7 @@ typedef void (*client_fn)(struct client *client, int fd_or_err);
 struct client {
     struct loop *loop;
     client_fn on_done; /* once, never from inside a client_... function; then client may be freed */
-    struct client_lookup *lookup;  /* in the thread pool, NULL: not */
+    struct lookup *lookup;         /* in the thread pool, NULL: not */
     struct addrinfo *found;        /* what the lookup gave */
     const struct addrinfo *trying; /* the address being tried now */
     uv_poll_t poll;                /* on `fd`, active while is_polling */

@@ -3,6 +3,7 @@
 #include "net/threads.h"
 
 #include "base/alloc.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -71,11 +72,11 @@ static int start_thread(struct threads *threads)
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attr, STACK_SIZE);
-    int err = pthread_create(&thread, &attr, thread_main, threads);
+    int err = thread_start(&thread, &attr, thread_main, threads);
     pthread_attr_destroy(&attr);
     if (err == 0)
         threads->count++;
-    return -err;
+    return err;
 }
 
 /* How many wait beyond those who have an idle thread coming. */

@@ -5,10 +5,11 @@
 #include "net/work.h"
 
 #include "base/alloc.h"
+#include "base/thread.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <stdlib.h>
 
 /* What is queued. When its work is cancelled it stays until a thread comes for it, and finds it
  * empty. */
@@ -17,7 +18,9 @@ struct work_ticket {
     struct work *_Atomic work; /* whoever takes it out has it: a thread, or work_cancel */
 };
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_once_t first = PTHREAD_ONCE_INIT;
+static pthread_once_t others = PTHREAD_ONCE_INIT;
+static int first_error;
 static unsigned thread_count = 4;
 static sem_t waiting;                                    /* tickets that no thread comes for yet */
 static struct work_ticket *_Atomic added;                /* by loops, newest first */
@@ -67,18 +70,32 @@ static void *thread_main(void *arg)
     return arg;
 }
 
-/* Fewer than wanted will do, but not none: a need of our own, as in mem_alloc. */
-static void start_threads(void)
+static int start_one(void)
 {
     pthread_t thread;
-    unsigned started = 0;
-    sem_init(&waiting, 0, 0);
-    while (started < thread_count && pthread_create(&thread, NULL, thread_main, NULL) == 0) {
+    int err = thread_start(&thread, NULL, thread_main, NULL);
+    if (err == 0)
         pthread_detach(thread);
-        started++;
-    }
-    if (started == 0)
-        abort();
+    return err;
+}
+
+static void start_first(void)
+{
+    sem_init(&waiting, 0, 0);
+    first_error = start_one();
+}
+
+/* Fewer than wanted will do. */
+static void start_others(void)
+{
+    for (unsigned i = 1; i < thread_count && start_one() == 0; i++)
+        ;
+}
+
+int work_begin(void)
+{
+    pthread_once(&first, start_first);
+    return first_error;
 }
 
 void work_set_threads(unsigned count)
@@ -108,7 +125,8 @@ static void add_ticket(struct work_ticket *ticket)
 
 void work_start(struct work *work, struct loop *loop)
 {
-    pthread_once(&once, start_threads);
+    assert(first_error == 0 && "work_begin comes first");
+    pthread_once(&others, start_others);
     work->loop = loop;
     work->done.run = on_done;
     work->ticket = mem_alloc(sizeof(*work->ticket));

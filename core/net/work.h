@@ -19,6 +19,9 @@ struct work {
 };
 
 void work_set_threads(unsigned count); /* before the first start; else 4 */
+/* Starts the first thread, without which there is no work; the others come with it. 0, or a
+ * negative errno: work must not be started. */
+int work_begin(void);
 /* The caller has set run and on_done. */
 void work_start(struct work *work, struct loop *loop);
 /* on_done still comes: with UV_ECANCELED when it had not begun, else when it has ended. */

@@ -3,13 +3,13 @@
 #include "script/core.h"
 
 #include "base/base64.h"
+#include "base/random.h"
 
 #include <lauxlib.h>
 #include <limits.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <openssl/rand.h>
 #include <stdint.h>
 
 #define RANDOM_MAX (1024 * 1024)
@@ -55,9 +55,7 @@ static int crypto_random(lua_State *L)
 
     luaL_Buffer buffer;
     char *bytes = luaL_buffinitsize(L, &buffer, (size_t)count);
-    if (count > 0 && RAND_bytes((unsigned char *)bytes, (int)count) != 1)
-        return luaL_error(L, "the system has no randomness to give"); /* never go on with
-                                                                         predictable bytes */
+    random_fill(bytes, (size_t)count);
 
     luaL_pushresultsize(&buffer, (size_t)count);
     return 1;

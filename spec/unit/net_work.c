@@ -97,6 +97,7 @@ void test_work(void)
     struct loop loop;
     struct piece last;
     work_set_threads(THREADS);
+    work_begin();
     loop_init(&loop, NULL);
     test_running(&loop);
     test_cancelling(&loop);

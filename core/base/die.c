@@ -1,0 +1,20 @@
+/* See die.h. */
+#include "base/die.h"
+
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void die(const char *format, ...)
+{
+    va_list args;
+    log_stop(); /* what was said before may tell more */
+    fputs("neap: ", stderr);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    abort();
+}

@@ -10,7 +10,7 @@ local APP = [[
   function ways.names() return neap.net.connect("localhost", 1) end
   function ways.http() return neap.http.get("http://localhost:1/", {timeout = "5s"}) end
   function ways.thread() return task.thread("work", "double", 21) end
-  function ways.password() return neap.password.hash("secret") end
+  function ways.password() return neap.crypto.hash_password("secret") end
   function ways.sqlite()
     local db <close> = assert(neap.sqlite.open(":memory:"))
     return db:query("SELECT 1 AS one")
@@ -51,6 +51,7 @@ describe("a limit on processes", function()
       if s:code() then
         assert.is_true(s:code() > 0 and s:code() < 128, ("exit code %d: %s"):format(s:code(), s:log()))
         assert.matches("thread", s:log())
+        s:stop("TERM") -- it has ended
         return s:remove()
       end
       s.port = tonumber(ready)

@@ -1,12 +1,14 @@
-/* The router for Lua. Its {lua patterns} are matched by string.find on the main state, in a
- * protected call: an error (a pattern too complex, no memory) is no match and one line in the log.
- * The main state also serves while a coroutine runs, because that call begins and ends within ours.
- */
+/* The router for Lua. Its {lua patterns} are matched in steps that are bounded (lua_matcher.h). The
+ * few that have a %b or a back reference are matched by string.find on the main state, in a
+ * protected call: an error (no memory) is no match and one line in the log. The main state also
+ * serves while a coroutine runs, because that call begins and ends within ours. */
 #include "script/bind_router.h"
 
+#include "base/alloc.h"
 #include "base/log.h"
 #include "http/router.h"
 #include "script/core.h"
+#include "script/lua_matcher.h"
 #include "script/lua_pattern.h"
 
 #include <lauxlib.h>
@@ -21,7 +23,9 @@
 struct router_object {
     struct router *router;
     lua_State *main;
-    uint64_t complaints; /* patterns that were logged as failing: bit (number % 64) */
+    struct lua_matcher **matchers; /* of the router's patterns; NULL: by string.find */
+    int count;                     /* of them */
+    uint64_t complaints;           /* patterns that were logged as failing: bit (number % 64) */
 };
 
 /* One question to Lua. */
@@ -60,6 +64,9 @@ static void match_complain(struct match *match, const char *reason)
 static bool match_segment(void *arg, int pattern, const char *text, size_t len)
 {
     struct match match = {.object = arg, .pattern = pattern, .text = text, .len = len};
+    const struct lua_matcher *matcher = match.object->matchers[pattern];
+    if (matcher)
+        return lua_matcher_matches(matcher, text, len);
     lua_State *L = match.object->main;
     if (!lua_checkstack(L, 4)) {
         match_complain(&match, "no stack");
@@ -110,9 +117,26 @@ static int router_gc(lua_State *L)
     struct router_object *object = luaL_checkudata(L, 1, ROUTER_TYPE);
     router_free(object->router);
     object->router = NULL;
+    while (object->count > 0)
+        lua_matcher_free(object->matchers[--object->count]);
+    mem_free(object->matchers);
+    object->matchers = NULL;
     lua_pushnil(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, object);
     return 0;
+}
+
+/* Makes matchers for the patterns that are new. */
+static void matchers_make(struct router_object *object)
+{
+    int count = router_patterns(object->router);
+    if (count == object->count)
+        return;
+    object->matchers = mem_realloc(object->matchers, (size_t)count * sizeof(struct lua_matcher *));
+    for (; object->count < count; object->count++) {
+        const char *pattern = router_pattern(object->router, object->count);
+        object->matchers[object->count] = lua_matcher_new(pattern, strlen(pattern));
+    }
 }
 
 /* Gives string.find the patterns from number `first` on. */
@@ -147,6 +171,7 @@ static int router_add_route(lua_State *L)
         lua_pushstring(L, error);
         return 2;
     }
+    matchers_make(object);
     patterns_anchor(L, object, first);
     lua_pushboolean(L, true);
     return 1;

@@ -1,6 +1,8 @@
 /* The syntax of Lua patterns, by the same steps as the matcher of Lua 5.4. */
 #include "script/lua_pattern.h"
 
+#include "script/lua_matcher.h"
+
 #include <stdbool.h>
 #include <string.h>
 
@@ -105,5 +107,7 @@ const char *lua_pattern_check(const char *pattern, size_t len)
         return wrong;
     if (ends_in_dollar)
         return "a pattern always matches the whole segment: leave out the \"$\"";
-    return innermost(&scan) >= 0 ? "malformed pattern (unfinished capture)" : NULL;
+    if (innermost(&scan) >= 0)
+        return "malformed pattern (unfinished capture)";
+    return lua_matcher_check(pattern, len);
 }

@@ -101,11 +101,11 @@ describe("the router", function()
     assert.equal(3, r:find("GET", "/12/x"))
   end)
 
-  it("takes a pattern that fails for one that does not match", function()
+  it("matches patterns that are too complex for string.find", function()
     local r = router {"GET /:a{" .. ("a?"):rep(300) .. "}", "GET /:b"}
     assert.equal(1, r:find("GET", "/" .. ("a"):rep(20)))
-    assert.equal(2, r:find("GET", "/" .. ("a"):rep(250))) -- "pattern too complex", logged once
-    assert.equal(2, r:find("GET", "/" .. ("a"):rep(250)))
+    assert.equal(1, r:find("GET", "/" .. ("a"):rep(250)))
+    assert.equal(2, r:find("GET", "/" .. ("a"):rep(250) .. "b"))
   end)
 
   it("matches no pattern with a segment of more than 255 bytes, which could take for ever", function()

@@ -119,8 +119,8 @@ describe("an application that spoils the globals of Lua", function()
     local names = json.decode((select(2, s:get("/names"))))
     assert.is_true(#names > 120)
     table.sort(names, function(a, b) -- string.format before string
-      local inner_a, inner_b = a:find(".", 1, true), b:find(".", 1, true)
-      if not inner_a ~= not inner_b then return inner_a ~= nil end
+      local a_is_inner, b_is_inner = a:find(".", 1, true) ~= nil, b:find(".", 1, true) ~= nil
+      if a_is_inner ~= b_is_inner then return a_is_inner end
       return a < b
     end)
     local groups = {{}, {}, {}, {}}

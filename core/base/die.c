@@ -5,7 +5,8 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
 
 void die(const char *format, ...)
 {
@@ -16,5 +17,5 @@ void die(const char *format, ...)
     vfprintf(stderr, format, args);
     va_end(args);
     fputc('\n', stderr);
-    abort();
+    _exit(EX_OSERR);
 }

@@ -6,11 +6,15 @@
 
 static _Atomic long left[SCARCE_KINDS]; /* until one fails; 0: none does */
 
-/* Lua asks a second time, after it has collected garbage, before it raises. */
-static _Thread_local bool fails_again;
+static _Atomic unsigned times; /* armed */
+
+/* Lua asks a second time, after it has collected garbage, before it raises; but not for a state
+ * that is just being made. So this is true for what is armed at the time only. */
+static _Thread_local unsigned fails_again;
 
 long scarce_arm(enum scarce_kind kind, long n)
 {
+    atomic_fetch_add(&times, 1);
     return atomic_exchange(&left[kind], n);
 }
 
@@ -33,8 +37,10 @@ bool scarce_hits(enum scarce_kind kind)
 {
     if (kind != SCARCE_LUA)
         return is_last(kind);
-    bool fails = fails_again || is_last(kind);
-    fails_again = fails && !fails_again;
+    unsigned now = atomic_load_explicit(&times, memory_order_relaxed);
+    bool is_second = fails_again == now && now != 0;
+    bool fails = is_second || is_last(kind);
+    fails_again = fails && !is_second ? now : 0;
     return fails;
 }
 #else

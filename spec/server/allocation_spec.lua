@@ -54,6 +54,11 @@ describe("an allocation that fails", function()
     end)
   end
 
+  it("does not keep a server from ending", function()
+    if not scarce.can_run then return pending("needs a build with -DTESTING=ON") end
+    check(scarce.walk_stop("lua", {first = 1, last = 36, stride = 7}))
+  end)
+
   it("of the server's own ends it by a line and a clean exit status", function()
     if not scarce.can_run then return pending("needs a build with -DTESTING=ON") end
     local walk = scarce.walk("must", "poll", {first = 2, stride = 7})

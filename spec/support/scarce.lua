@@ -13,6 +13,7 @@ local scarce = {can_run = core.task.fail_alloc ~= nil}
 
 local QUIET_SECONDS = 10   -- until nothing of an act is left
 local END_SECONDS = 0.2    -- until one that is dying is dead
+local UNCLEAN_CODE = 2     -- the exit code when a hook of the application has failed
 local MUST_CODE = 71       -- the exit code when a need of the server's own is not met
 local TRIES_MAX = 300      -- of one server: then another is started, because logs and generations grow
 local JOB = "app.lua:11"   -- where the task of the application's job waits, always
@@ -145,18 +146,19 @@ function scarce.squeeze(name, lefts, s)
 end
 
 ---The same for the end of a server, which needs a new one each time.
+---@param opts {stride: integer?, first: integer, last: integer}
 ---@async
 function scarce.walk_stop(kind, opts)
-  opts = opts or {}
   local walk = {name = "stop", kind = kind, count = 0, outcomes = {}, problems = {}}
-  for n = opts.first or 1, opts.last or math.maxinteger, opts.stride or 1 do
+  for n = opts.first, opts.last, opts.stride or 1 do
     local s = scarce.start()
     acts.list.request(s)
     arm(s, kind, n)
     local ok, code = pcall(s.stop, s)
-    local outcome = not ok and "hangs" or code == 0 and "clean" or kind == "must" and code == MUST_CODE and "ended"
-      or "exit code " .. code
-    if outcome ~= "clean" and outcome ~= "ended" then note(walk, n, outcome .. ": " .. s:log():sub(-3000)) end
+    local is_told = code == UNCLEAN_CODE and s:log():find("not enough memory", 1, true) -- a hook could not run
+    local outcome = not ok and "hangs" or code == 0 and "clean" or is_told and "told"
+      or kind == "must" and code == MUST_CODE and "ended" or "exit code " .. code
+    if not ok or outcome:find("code") then note(walk, n, outcome .. ": " .. s:log():sub(-3000)) end
     walk.count, walk.outcomes[outcome] = n, (walk.outcomes[outcome] or 0) + 1
     s:remove()
   end

@@ -67,6 +67,22 @@ acts.APP = [[
     return tostring(#list)
   end)
   app:get("/thread", function() return tostring(neap.task.thread("sum", "of", 1, 2)) end)
+  app:get("/store", function()
+    local store = neap.store("things", {ttl = "1m"})
+    store:set("a", {1, "b"})
+    store:incr("n")
+    return {store:get("a"), store:get("n")}
+  end)
+  app:get("/sqlite", function()
+    local db <close> = require "neap.sqlite".open(":memory:")
+    db:exec("CREATE TABLE t (a, b)")
+    db:exec("INSERT INTO t VALUES (?, ?)", 1, "x")
+    return db:query("SELECT * FROM t")
+  end)
+  app:get("/client", function(req)
+    local answer = assert(require "neap.http".get("http://" .. req.host .. "/hello/bob", {timeout = "5s"}))
+    return answer.body
+  end)
   app:get("/publish", function() assert(news:publish("m")) assert(watched:publish({m = 1})) return 204 end)
   app:get("/poll", function() return neap.res.poll({news, "watched"}) end)
   app:get("/events", function() return neap.res.events({"news", watched}) end)
@@ -238,6 +254,11 @@ acts.list = {
   tasks = get("/tasks"),
   thread = get("/thread"),
   publish = get("/publish"),
+  store = get("/store"),
+  sqlite = get("/sqlite"),
+  client = function(s)
+    return exchange(s, ("GET /client HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: close\r\n\r\n"):format(s.port))
+  end,
   over = get("/over"),
   events = await("/events", "data: {\"m\":1}"),
   serve = await("/serve", "\"m\"", "Accept: text/event-stream\r\n"),

@@ -18,7 +18,7 @@ end
 -- ---- Requests as they should be -----------------------------------------------------------------
 
 local GETS = {"/", "/json", "/large", "/slow", "/error", "/nil", "/abort", "/any/a/b?x=1", "/unread", "/deep", "/visits",
-  "/stream", "/stream?n=200", "/stream?raise=1", "/flood", "/sse", "/after", "/after?raise=1", "/after?n=20000", "/static/file.txt",
+  "/stream", "/stream?n=200", "/stream?raise=1", "/flood", "/sse", "/after", "/after?raise=1", "/after?n=200", "/static/file.txt",
   "/static/small.css", "/static/none", "/file", "/poll", "/poll?after=1.1", "/poll?after=0", "/poll?after=x", "/poll?t=room&slow=1",
   "/poll?t=room&refuse=1", "/events", "/events?after=1.1", "/events?t=room", "/serve", "/serve?after=0", "/both", "/both?after=1.1.1",
   "/wait", "/db", "/?middleware=raise", "/?middleware=late", "/none", "/honest/7", "/ws/echo"}

@@ -258,7 +258,12 @@ static void on_closed(struct conn *conn)
     free_if_over(inquiry);
 }
 
-static const struct conn_events conn_events = {on_data, on_gone, on_drained, on_closed};
+static const struct conn_events conn_events = {
+    .on_data = on_data,
+    .on_gone = on_gone,
+    .on_drained = on_drained,
+    .on_closed = on_closed,
+};
 
 static void on_accept(struct listener *listener, int fd)
 {

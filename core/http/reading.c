@@ -11,6 +11,7 @@
 #define DISCARD_MAX 65536     /* unread body bytes we swallow to keep the connection */
 #define REST_HIGH_WATER 65536 /* pipelined bytes kept while a handler works */
 #define BLANK_MAX 4           /* CR LF bytes allowed before a request line */
+#define CHUNKED_PIECE 4096    /* of a body in chunks, between two looks at what time it is */
 
 void session_watch_body(struct session *session)
 {
@@ -69,15 +70,20 @@ static void session_on_body(struct session *session)
         session_hold_body(session);
 }
 
-/* Keeps bytes that came too early. */
-static void session_stash(struct session *session, const char *data, size_t len)
+/* Bytes have come too early, and were kept. */
+static void session_on_stashed(struct session *session)
 {
     struct request *rq = session->request;
-    session_put_early(session, data, len);
     if (rq && rq->has_upgrade && rq->answer == ANSWER_NONE)
         rq->wants_close = true; /* see session_on_head */
     if (session_early(session) >= REST_HIGH_WATER)
         conn_read_stop(&session->conn);
+}
+
+static void session_stash(struct session *session, const char *data, size_t len)
+{
+    session_put_early(session, data, len);
+    session_on_stashed(session);
 }
 
 /* Whether a client that asks on without reading our answers has to wait until they have left. */
@@ -143,44 +149,70 @@ static void session_give_guest(struct session *session, const char *data, size_t
         session_stash(session, data, len);
 }
 
-static void session_feed(struct session *session, const char *data, size_t len)
+/* Takes the next step with the `len` bytes at `data`: how many it used. */
+static size_t session_step(struct session *session, const char *data, size_t len)
+{
+    struct request *rq = session->request;
+    size_t skipped = 0;
+    if (!rq) {
+        ssize_t blank = session_skip_blank(session, data, len);
+        if (blank == (ssize_t)len)
+            return len;
+        rq = session_begin(session);
+        if (blank < 0) {
+            session_refuse(session, 400);
+            return len;
+        }
+        skipped = (size_t)blank;
+    }
+    size_t used;
+    size_t piece = len - skipped;
+    bool was_head = rq->stage == REQUEST_HEAD;
+    if (!was_head && rq->is_chunked && piece > CHUNKED_PIECE)
+        piece = CHUNKED_PIECE; /* may be a thousand chunks */
+    enum parse_result result = parser_feed(rq, data + skipped, piece, &used);
+    session->server->unfed = len - skipped - used;
+    session_on_parsed(session, result, was_head); /* rq can be gone after this */
+    return skipped + used;
+}
+
+/* Whether the next byte has to wait: for the answer to a request, for a client that asks on without
+ * reading our answers, or for others, after this connection has had its share of the turn. */
+static bool session_must_wait(struct session *session, bool has_begun)
+{
+    struct request *rq = session->request;
+    if (rq && rq->stage == REQUEST_WHOLE)
+        return true;
+    if (!rq && session_is_behind(session)) {
+        conn_read_stop(&session->conn);
+        return true;
+    }
+    if (!has_begun || !turn_spend(&session->server->loop->turn))
+        return false;
+    conn_await_turn(&session->conn);
+    return true;
+}
+
+/* How many bytes were used; the rest is the caller's to keep, if the session is still open. */
+static size_t session_feed(struct session *session, const char *data, size_t len)
 {
     struct http_server *server = session->server;
+    const char *at = data;
+    const char *end = data + len;
     server->feeding = session;
-    while (len > 0 && session->conn.state == CONN_OPEN) {
-        struct request *rq = session->request;
+    while (at < end && session->conn.state == CONN_OPEN) {
         if (session->guest) {
-            session_give_guest(session, data, len); /* may close */
+            session_give_guest(session, at, (size_t)(end - at)); /* may close */
+            at = end;
+        } else if (session_must_wait(session, at > data)) {
             break;
+        } else {
+            at += session_step(session, at, (size_t)(end - at));
         }
-        if ((rq && rq->stage == REQUEST_WHOLE) || (!rq && session_is_behind(session))) {
-            session_stash(session, data, len);
-            if (!rq)
-                conn_read_stop(&session->conn);
-            break;
-        }
-        if (!rq) {
-            ssize_t blank = session_skip_blank(session, data, len);
-            if (blank == (ssize_t)len)
-                break;
-            rq = session_begin(session);
-            if (blank < 0) {
-                session_refuse(session, 400);
-                break;
-            }
-            data += blank;
-            len -= (size_t)blank;
-        }
-        size_t used;
-        bool was_head = rq->stage == REQUEST_HEAD;
-        enum parse_result result = parser_feed(rq, data, len, &used);
-        data += used;
-        len -= used;
-        server->unfed = len;
-        session_on_parsed(session, result, was_head); /* rq can be gone after this */
     }
     server->feeding = NULL;
     server->unfed = 0;
+    return (size_t)(at - data);
 }
 
 void session_on_data(struct conn *conn, const char *data, size_t len)
@@ -195,34 +227,52 @@ void session_on_data(struct conn *conn, const char *data, size_t len)
         return;
     }
     conn_cork(conn);
-    session_feed(session, data, len);
+    size_t used = session_feed(session, data, len);
     conn_uncork(conn);
+    if (used == len)
+        return;
+    if (conn->state == CONN_OPEN)
+        session_stash(session, data + used, len - used);
 }
 
 /* ---- what came early ---- */
 
-/* The request before was answered: on with what came behind it. */
-static void session_again(struct session *session)
+/* What the parser sees may not move, nor go when the session ends meanwhile. */
+static void session_feed_early(struct session *session)
 {
-    bool is_answering = session->request && session->request->stage == REQUEST_WHOLE;
-    if (session->conn.state != CONN_OPEN || is_answering)
-        return;
-    struct bytes bytes = session->early->bytes;
+    struct early early = *session->early;
     bytes_init(&session->early->bytes);
     session_drop_early(session);
     conn_cork(&session->conn);
-    session_feed(session, bytes.data, bytes.len);
+    size_t used = session_feed(session, early.bytes.data, early.bytes.len);
     conn_uncork(&session->conn);
-    bytes_deinit(&bytes);
+    if (used == early.bytes.len || session->conn.state != CONN_OPEN) {
+        bytes_deinit(&early.bytes);
+        return;
+    }
+    bytes_consume(&early.bytes, used);
+    session->early = mem_alloc(sizeof(early));
+    *session->early = early;
+    session_on_stashed(session);
+}
+
+/* On with what came early: the request before it was answered, or it is our turn. */
+static void session_again(struct session *session)
+{
+    bool is_answering = session->request && session->request->stage == REQUEST_WHOLE;
+    if (is_answering)
+        return;
+    session_feed_early(session);
     if (session->conn.state == CONN_OPEN && session_early(session) < REST_HIGH_WATER &&
         !session->conn.is_gone)
         conn_read_start(&session->conn);
 }
 
-static void early_again(struct loop_job *job)
+void session_on_turn(struct conn *conn)
 {
-    struct session *session = container_of(job, struct early, again)->session; /* early is gone
-                                                                                  after this */
+    struct session *session = session_of(conn);
+    if (!session->early)
+        return;
     if (!session->guest)
         session_again(session);
     else if (session->guest->events->on_early)
@@ -231,35 +281,21 @@ static void early_again(struct loop_job *job)
 
 void session_put_early(struct session *session, const char *data, size_t len)
 {
-    if (!session->early) {
+    if (!session->early)
         session->early = mem_calloc(sizeof(*session->early));
-        session->early->session = session;
-        session->early->again.run = early_again;
-        list_init(&session->early->again.link);
-    }
     bytes_append(&session->early->bytes, data, len);
 }
 
 void session_defer_early(struct session *session)
 {
     if (session->early)
-        loop_defer(session->server->loop, &session->early->again);
-}
-
-void session_hurry_early(struct session *session)
-{
-    struct early *early = session->early;
-    if (!early || list_is_empty(&early->again.link))
-        return;
-    loop_cancel_job(&early->again);
-    early_again(&early->again);
+        conn_await_turn(&session->conn);
 }
 
 void session_drop_early(struct session *session)
 {
     if (!session->early)
         return;
-    loop_cancel_job(&session->early->again);
     bytes_deinit(&session->early->bytes);
     mem_free(session->early);
     session->early = NULL;

@@ -12,6 +12,9 @@
 #include <string.h>
 #include <time.h>
 
+/* Between two looks whether a connection that is due still waits for its turn. */
+#define QUEUED_MS 10
+
 /* The session is through with it; a handler that still needs it frees it later. */
 static void request_drop(struct request *rq)
 {
@@ -195,8 +198,6 @@ static void session_on_gone(struct conn *conn, int err)
     } else if (err == UV_EOF && !rq && !session->guest) {
         session_finish(session, true);
     } else {
-        if (err == UV_EOF && session->guest)
-            session_hurry_early(session); /* it said something before it left */
         session_close(session);
     }
 }
@@ -230,6 +231,7 @@ static const struct conn_events session_events = {
     .on_gone = session_on_gone,
     .on_drained = session_on_drained,
     .on_closed = session_on_closed,
+    .on_turn = session_on_turn,
 };
 
 /* The body is too slow when fewer bytes came in the window than the rate asks for. */
@@ -250,7 +252,9 @@ static void session_on_due(struct deadline *deadline)
 {
     struct session *session = container_of(deadline, struct session, deadline);
     struct request *rq = session->request;
-    if (session->guest)
+    if (session->conn.is_queued) /* what it waits for may lie in the socket */
+        loop_set_deadline(session->server->loop, deadline, QUEUED_MS);
+    else if (session->guest)
         session->guest->events->on_due(session->guest);
     else if (!rq)
         conn_close(&session->conn);
@@ -407,8 +411,10 @@ void http_server_drain(struct http_server *server, void (*on_empty)(struct http_
     server->is_draining = true;
     server->on_empty = on_empty;
     for (struct list *link = server->idle.next, *next; link != &server->idle; link = next) {
+        struct session *session = container_of(link, struct session, link);
         next = link->next;
-        session_finish(container_of(link, struct session, link), true);
+        if (session_early(session) == 0) /* else it ends with the next answer */
+            session_finish(session, true);
     }
     http_server_each_guest(server, drain_guest, NULL);
     if (server->count == 0)

@@ -20,12 +20,11 @@ struct session {
     uint8_t blank;       /* CR LF bytes seen before a request line */
 };
 
-/* Bytes behind the request that is being answered, or that a guest cannot take yet. Made when there
- * are some, so an idle connection carries a pointer only. */
+/* Bytes behind the request that is being answered, that a guest cannot take yet, or for which there
+ * was no time in this turn. Made when there are some, so an idle connection carries a pointer only.
+ */
 struct early {
     struct bytes bytes;
-    struct loop_job again; /* goes on with them */
-    struct session *session;
 };
 
 static inline struct session *session_of(struct conn *conn)
@@ -45,8 +44,8 @@ void session_refuse(struct session *session, int status);
 void session_on_data(struct conn *conn, const char *data, size_t len);
 void session_put_early(struct session *session, const char *data, size_t len);
 void session_drop_early(struct session *session);
-void session_defer_early(struct session *session); /* it is taken at the end of this turn */
-void session_hurry_early(struct session *session); /* what would be taken then is taken now */
+void session_defer_early(struct session *session); /* it is taken when it is our turn */
+void session_on_turn(struct conn *conn);
 static inline size_t session_early(const struct session *session)
 {
     return session->early ? session->early->bytes.len : 0;

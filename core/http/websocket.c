@@ -104,11 +104,11 @@ static void ws_on_early(struct guest *guest)
     conn_cork(conn);
     size_t used = ws_read(ws, session->early->bytes.data, session->early->bytes.len);
     conn_uncork(conn);
-    if (!session->guest)
+    if (!session->guest || conn->state != CONN_OPEN)
         return;
     bytes_consume(&session->early->bytes, used);
     if (session_early(session) > 0)
-        return; /* ws_resume or on_drained leads back here */
+        return; /* our next turn, ws_resume or on_drained leads back here */
     session_drop_early(session);
     if (!ws_must_wait(ws))
         conn_read_start(conn);

@@ -7,17 +7,14 @@
 #include "base/tally.h"
 
 #include <assert.h>
-#include <time.h>
 
 #define SLICE_FEEDS 512
-#define SLICE_NS 2000000
-#define SLICE_LOOK 8   /* feeds between two looks at the clock */
 #define SHARE_FEEDS 64 /* of one channel, or of the line, before others get their share */
 #define FETCH_AHEAD 4
 
 struct slice {
+    struct turn *turn;
     int left; /* feeds */
-    uint64_t end_ns;
 };
 
 /* ---- life ---- */
@@ -118,16 +115,12 @@ void outlet_mark(struct channel *channel)
 
 /* ---- slices ---- */
 
-static uint64_t now_ns(void)
+static void slice_start(struct slice *slice, struct turn *turn)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-static void slice_start(struct slice *slice)
-{
-    *slice = (struct slice){.left = SLICE_FEEDS, .end_ns = now_ns() + SLICE_NS};
+    *slice = (struct slice){.turn = turn, .left = SLICE_FEEDS};
+    turn_begin(turn, TURN_FEEDS);
+    if (turn_is_over(turn, TURN_FEEDS))
+        slice->left = 0; /* it was all used earlier in this turn */
 }
 
 static bool slice_is_over(const struct slice *slice)
@@ -137,7 +130,10 @@ static bool slice_is_over(const struct slice *slice)
 
 static void slice_use(struct slice *slice)
 {
-    if (--slice->left % SLICE_LOOK == 0 && now_ns() >= slice->end_ns)
+    if (--slice->left % TURN_STEPS != 0)
+        return;
+    turn_look(slice->turn);
+    if (turn_is_over(slice->turn, TURN_FEEDS))
         slice->left = 0;
 }
 
@@ -260,7 +256,7 @@ static void flush(struct loop_job *job)
 {
     struct outlet *outlet = container_of(job, struct outlet, flush);
     struct slice slice;
-    slice_start(&slice);
+    slice_start(&slice, &outlet->loop->turn);
     outlet->is_flushing = true;
     take_dirty(outlet);
     while (has_work(outlet) && !slice_is_over(&slice)) {

@@ -56,20 +56,42 @@ int conn_fd(const struct conn *conn)
 
 /* ---- reading ---- */
 
+static uv_buf_t read_buffer(struct loop *loop)
+{
+    bool has_room = quota_has_room(loop->input, 0, LOOP_READ_SIZE);
+    return uv_buf_init(loop->read_buffer, has_room ? LOOP_READ_SIZE : QUOTA_FREE);
+}
+
+/* Without a buffer libuv does not read, and on_read hears of it. */
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     (void)suggested;
-    struct conn *conn = container_of(handle, struct conn, uv.handle);
-    struct loop *loop = conn_loop(conn);
-    bool has_room = quota_has_room(loop->input, 0, LOOP_READ_SIZE);
-    *buf = uv_buf_init(loop->read_buffer, has_room ? LOOP_READ_SIZE : QUOTA_FREE);
+    struct loop *loop = handle->data;
+    *buf = loop->turn.is_crowded ? uv_buf_init(NULL, 0) : read_buffer(loop);
+}
+
+static void disarm(struct conn *conn)
+{
+    if (conn->is_armed)
+        uv_read_stop(&conn->uv.stream);
+    conn->is_armed = false;
+}
+
+/* A connection whose owner has bytes of it keeps its place in the queue. */
+static void leave_lists(struct conn *conn)
+{
+    if (conn->owes_turn)
+        return;
+    if (conn->is_queued)
+        turn_forget(conn);
+    else
+        sweep_forget(conn);
 }
 
 static void halt_reading(struct conn *conn)
 {
-    sweep_forget(conn);
-    if (conn->is_reading)
-        uv_read_stop(&conn->uv.stream);
+    leave_lists(conn);
+    disarm(conn);
     conn->is_reading = false;
 }
 
@@ -129,26 +151,56 @@ static void discard(struct conn *conn, ssize_t nread)
         conn_close(conn);
 }
 
+static void on_received(struct conn *conn, ssize_t nread, const char *data)
+{
+    if (nread > 0 && conn->state == CONN_OPEN)
+        conn->events->on_data(conn, data, (size_t)nread); /* may close */
+    else if (conn->state == CONN_LINGERING)
+        discard(conn, nread);
+    else
+        conn_gone(conn, (int)nread);
+}
+
+/* It is readable, and others were before. The second time epoll shall not tell of it again, as long
+ * as it waits. */
+static void put_off(struct conn *conn)
+{
+    if (conn->is_queued)
+        disarm(conn);
+    else
+        turn_queue(conn);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 {
     struct conn *conn = container_of(stream, struct conn, uv.stream);
-    if (nread == 0)
-        return;
-    if (conn->state == CONN_LINGERING)
-        discard(conn, nread);
-    else if (nread < 0)
-        conn_gone(conn, (int)nread);
-    else
+    struct turn *turn = &conn_loop(conn)->turn;
+    if (nread > 0 && conn->state == CONN_OPEN) {
+        turn_enter(turn);
         conn->events->on_data(conn, buf->base, (size_t)nread); /* may close */
+    } else if (!buf->base) {
+        put_off(conn);
+    } else if (nread != 0) {
+        turn_enter(turn);
+        on_received(conn, nread, buf->base);
+    }
+}
+
+static void arm(struct conn *conn)
+{
+    if (conn->is_armed)
+        return;
+    conn->is_armed = true;
+    int err = uv_read_start(&conn->uv.stream, on_alloc, on_read);
+    assert(err == 0);
+    (void)err;
 }
 
 static void begin_reading(struct conn *conn)
 {
-    sweep_forget(conn);
+    leave_lists(conn);
     conn->is_reading = true;
-    int err = uv_read_start(&conn->uv.stream, on_alloc, on_read);
-    assert(err == 0);
-    (void)err;
+    arm(conn);
 }
 
 void conn_read_start(struct conn *conn)
@@ -162,8 +214,56 @@ void conn_read_stop(struct conn *conn)
     if (conn->state != CONN_OPEN || !conn->is_reading)
         return;
     halt_reading(conn);
-    if (!conn->is_patient)
+    if (!conn->is_patient && !conn->is_queued)
         sweep_watch(conn);
+}
+
+/* ---- its turn ---- */
+
+void conn_await_turn(struct conn *conn)
+{
+    if (conn->state != CONN_OPEN || conn->owes_turn)
+        return;
+    if (!conn->is_queued) {
+        sweep_forget(conn);
+        turn_queue(conn);
+    }
+    conn->owes_turn = true;
+}
+
+/* Past libuv: one read, whoever else is readable. */
+static void receive(struct conn *conn)
+{
+    uv_buf_t buf = read_buffer(conn_loop(conn));
+    ssize_t got;
+    do {
+        got = recv(conn_fd(conn), buf.base, buf.len, 0);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0 && errno == EAGAIN)
+        return;
+    on_received(conn, got > 0 ? got : got == 0 ? UV_EOF : -errno, buf.base); /* may close */
+}
+
+/* What it was before it queued. */
+static void settle(struct conn *conn)
+{
+    if (conn->is_queued || conn->state == CONN_CLOSING || conn->is_gone)
+        return;
+    if (conn->is_reading)
+        arm(conn);
+    else if (conn->state == CONN_OPEN && !conn->is_patient && list_is_empty(&conn->stopped_link))
+        sweep_watch(conn);
+}
+
+void conn_serve(struct conn *conn)
+{
+    bool owes_turn = conn->owes_turn;
+    conn->owes_turn = false;
+    if (owes_turn)
+        conn->events->on_turn(conn); /* may close */
+    else if (conn->is_reading)
+        receive(conn);
+    settle(conn);
 }
 
 /* ---- ending ---- */
@@ -184,6 +284,7 @@ void conn_close(struct conn *conn)
     if (conn->state == CONN_CLOSING)
         return;
     conn->state = CONN_CLOSING;
+    conn->owes_turn = false;
     halt_reading(conn);
     if (conn_loop(conn)->corked == conn) {
         conn_loop(conn)->corked = NULL;
@@ -227,6 +328,7 @@ void conn_finish(struct conn *conn)
     if (conn->state != CONN_OPEN)
         return;
     conn_flush(conn);
+    conn->owes_turn = false;
     halt_reading(conn);
     conn->state = CONN_FINISHING;
     if (conn->is_broken)
@@ -240,6 +342,7 @@ void conn_linger(struct conn *conn)
     if (conn->state >= CONN_LINGERING)
         return;
     conn_flush(conn);
+    conn->owes_turn = false;
     conn->state = CONN_LINGERING;
     if (conn->is_broken) {
         conn_close(conn);

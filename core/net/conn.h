@@ -34,6 +34,7 @@ struct conn_events {
      * before). */
     void (*on_drained)(struct conn *conn);
     void (*on_closed)(struct conn *conn); /* last call */
+    void (*on_turn)(struct conn *conn);   /* after conn_await_turn; may be NULL without */
 };
 
 enum conn_state {
@@ -54,12 +55,15 @@ struct conn {
     const struct conn_events *events;
     struct conn_outbox *outbox; /* NULL while everything has been sent */
     struct conn_linger *linger; /* NULL until all has been sent and our side has ended */
-    struct list stopped_link;   /* in loop->stopped or loop->swept */
+    struct list stopped_link;   /* in loop->stopped or loop->swept, or in the queue of the turn */
     uint32_t stall_ms;          /* allowed without progress while bytes wait; 0: for ever */
     uint8_t state;              /* enum conn_state */
     uint8_t corks;              /* conn_cork calls without their conn_uncork */
     bool is_unix : 1;
-    bool is_reading : 1;
+    bool is_reading : 1; /* as its owner has it */
+    bool is_armed : 1;   /* as libuv has it: not while it waits in the queue for long */
+    bool is_queued : 1;
+    bool owes_turn : 1; /* conn_await_turn was called: nothing is read before on_turn */
     /* Set by the owner: the end is told behind everything that was sent, not early. */
     bool is_patient : 1;
     bool is_gone : 1;   /* on_gone was called, or the end was seen while lingering */
@@ -74,6 +78,9 @@ int conn_open(struct conn *conn, struct loop *loop, int fd, bool is_unix,
 void conn_read_start(struct conn *conn); /* idempotent */
 void conn_read_stop(struct conn *conn);  /* on_gone(UV_EOF) still comes, within a second or so,
                                          unless is_patient */
+/* The owner has had its share of this turn and keeps the rest of the bytes: on_turn comes when it
+ * is this connection's turn again, and no on_data before. Ends with the connection. */
+void conn_await_turn(struct conn *conn);
 /* Between cork and uncork all writes of this connection leave in one system call. May be nested. */
 void conn_cork(struct conn *conn);
 void conn_uncork(struct conn *conn);
@@ -101,7 +108,7 @@ struct conn_file {
     uint64_t left;
     void (*done)(struct conn *conn, struct conn_file *file, int err);
     struct conn *conn;
-    struct loop_job again; /* next part, next turn */
+    struct list link; /* in loop->files */
 };
 /* The caller has set fd, offset, left and done. */
 void conn_send_file(struct conn *conn, struct conn_file *file);

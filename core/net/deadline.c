@@ -109,11 +109,11 @@ void deadlines_clear(struct deadlines *all, struct deadline *deadline)
 
 /* One at a time from the top, each out of the heap before it is called: the heap is whole whenever
  * somebody else's code runs, and what is set meanwhile is due later than `now_ms`. */
-void deadlines_run(struct deadlines *all, uint64_t now_ms)
+bool deadlines_run(struct deadlines *all, uint64_t now_ms, int most)
 {
     assert(all->running_ms == 0);
     all->running_ms = now_ms;
-    while (all->count > 0 && all->heap[0].at_ms <= now_ms) {
+    while (most > 0 && all->count > 0 && all->heap[0].at_ms <= now_ms) {
         struct deadline *first = all->heap[0].deadline;
         if (first->due_ms > now_ms) { /* was moved later */
             sift_down(all, 0, (struct deadline_entry){first->due_ms, first});
@@ -121,9 +121,11 @@ void deadlines_run(struct deadlines *all, uint64_t now_ms)
         }
         heap_remove(all, first);
         first->due_ms = 0;
+        most--;
         first->on_due(first); /* may set, clear or free any deadline */
     }
     all->running_ms = 0;
+    return all->count > 0 && all->heap[0].at_ms <= now_ms;
 }
 
 uint64_t deadlines_next_ms(const struct deadlines *all)

@@ -41,8 +41,9 @@ void deadlines_deinit(struct deadlines *all);
  * keep deadlines_run busy for ever. */
 void deadlines_set(struct deadlines *all, struct deadline *deadline, uint64_t due_ms);
 void deadlines_clear(struct deadlines *all, struct deadline *deadline);
-/* Calls every deadline due at `now_ms`; each may set, clear or free any other. */
-void deadlines_run(struct deadlines *all, uint64_t now_ms);
+/* Calls what is due at `now_ms`, at most so many; each may set, clear or free any other. Whether
+ * more is due. */
+bool deadlines_run(struct deadlines *all, uint64_t now_ms, int most);
 /* When to run next; UINT64_MAX when none is set. */
 uint64_t deadlines_next_ms(const struct deadlines *all);
 

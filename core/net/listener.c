@@ -94,11 +94,15 @@ static enum accepting accept_one(struct listener *listener)
 
 static enum accepting accept_batch(struct listener *listener)
 {
+    struct turn *turn = &listener->loop->turn;
     enum accepting result = ACCEPT_MORE;
-    for (int i = 0; i < ACCEPT_BATCH && result == ACCEPT_MORE; i++) {
+    bool is_over = false;
+    turn_enter(turn);
+    for (int i = 0; i < ACCEPT_BATCH && result == ACCEPT_MORE && !is_over; i++) {
         if (!listener->is_open || listener->is_held || deadline_is_set(&listener->pause))
             return ACCEPT_EMPTY;
         result = accept_one(listener);
+        is_over = turn_spend(turn);
     }
     return result;
 }

@@ -10,6 +10,7 @@
 #include <assert.h>
 
 #define LOOP_PASSES 64 /* of jobs, before I/O gets its turn again */
+#define DEADLINES_STEP 8
 #define LOOP_EXACT_MS \
     1000 /* deadlines nearer than this are counted from the real time, see below */
 #define LOOP_NEVER UINT64_MAX
@@ -42,7 +43,7 @@ void loop_cancel_job(struct loop_job *job)
 /* Must the next poll return at once? */
 static bool has_more(struct loop *loop)
 {
-    return !list_is_empty(&loop->jobs) || !list_is_empty(&loop->later) ||
+    return !list_is_empty(&loop->jobs) || !list_is_empty(&loop->later) || loop->turn.queued > 0 ||
            loop_now_ms(loop) >= loop->timer_ms;
 }
 
@@ -93,7 +94,13 @@ static void arm_timer(struct loop *loop, uint64_t at_ms)
 static void run_deadlines(struct loop *loop)
 {
     loop->timer_ms = 0; /* nothing is earlier: the timer is set once, below */
-    deadlines_run(&loop->deadlines, loop_now_ms(loop));
+    uint64_t now_ms = loop_now_ms(loop);
+    turn_begin(&loop->turn, TURN_DEADLINES);
+    while (deadlines_run(&loop->deadlines, now_ms, DEADLINES_STEP)) {
+        turn_look(&loop->turn);
+        if (turn_is_over(&loop->turn, TURN_DEADLINES))
+            break; /* the others are still due next turn */
+    }
     arm_timer(loop, deadlines_next_ms(&loop->deadlines));
 }
 
@@ -180,12 +187,16 @@ static void on_check(uv_check_t *check)
         run_deadlines(loop);
     while ((link = list_shift(&loop->later)) != NULL)
         list_push(&loop->jobs, link);
+    run_passes(loop);
+    turn_serve(loop);
     run_jobs(loop);
 }
 
 static void on_prepare(uv_prepare_t *prepare)
 {
-    run_jobs(prepare->loop->data); /* what closed handles have left to do, before the loop sleeps */
+    struct loop *loop = prepare->loop->data;
+    run_jobs(loop); /* what closed handles have left to do, before the loop sleeps */
+    turn_end(&loop->turn);
 }
 
 /* Only `async` keeps uv_run going: the loop ends when it is told to. */
@@ -221,6 +232,8 @@ int loop_init(struct loop *loop, void *owner)
     list_init(&loop->later);
     list_init(&loop->stopped);
     list_init(&loop->swept);
+    list_init(&loop->files);
+    turn_init(&loop->turn);
     bytes_init(&loop->cork);
     loop->read_buffer = mem_alloc(LOOP_READ_SIZE);
     tally_add(TALLY_LOOP, 1);

@@ -1,7 +1,8 @@
 /* The loop of one worker: libuv's loop, the deadlines behind one timer, the work to do at the end
  * of a turn, and a door for other threads (loop_post, the only function they may call).
  *
- * One turn: wait for I/O, its callbacks, due deadlines, jobs, closed handles, jobs again. */
+ * One turn: wait for I/O, its callbacks, due deadlines, jobs, connections that queue, closed
+ * handles, jobs again. What it may cost: turn.h. */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H
 
@@ -9,6 +10,7 @@
 #include "base/list.h"
 #include "base/quota.h"
 #include "net/deadline.h"
+#include "net/turn.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -43,6 +45,7 @@ struct loop {
     uv_idle_t idle; /* keeps the turn from sleeping while jobs wait */
     uv_async_t async;
     struct deadlines deadlines;
+    struct turn turn;
     struct list jobs;                      /* for the end of this turn */
     struct list later;                     /* for the end of the next one */
     struct loop_message *_Atomic messages; /* posted, newest first */
@@ -55,6 +58,8 @@ struct loop {
     struct list stopped; /* those not reading: to be looked at in this round of the sweep ... */
     struct list swept;   /* ... or in the next */
     struct deadline sweep;
+    struct list files; /* that are being sent and have room, in turn */
+    struct loop_job files_job;
     uint32_t linger_ms; /* at most, reading on after a refusal; the worker may change it */
     /* Of all loops together, set by the worker; NULL: no limit. */
     struct quota *output; /* written, and not taken by the kernel */

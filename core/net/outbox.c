@@ -127,7 +127,7 @@ void outbox_stop(struct conn *conn)
         return;
     loop_cancel_job(&outbox->report);
     if (outbox->file)
-        loop_cancel_job(&outbox->file->again);
+        list_remove(&outbox->file->link);
     loop_clear_deadline(conn_loop(conn), &outbox->stall);
 }
 
@@ -208,7 +208,7 @@ void outbox_pump(struct conn *conn)
         outbox->waiting = empty;
         outbox_fly(conn);
     } else if (outbox->file) {
-        loop_defer(conn_loop(conn), &outbox->file->again);
+        file_go_on(outbox->file);
     } else {
         bool owes_drained = outbox->owes_drained;
         outbox_free(conn);
@@ -310,6 +310,7 @@ static void cork_write(struct conn *conn, const void *data, size_t len)
         conn_flush(loop->corked);
     loop->corked = conn;
     if (len >= BIG_WRITE) {
+        loop->turn.steps += (uint32_t)(len >> TURN_STEP_BITS);
         flush_with(conn, data, len);
         return;
     }

@@ -25,6 +25,12 @@ static void file_end(struct conn *conn, int err)
         outbox_pump(conn);
 }
 
+static void file_queue(struct conn_file *file)
+{
+    list_remove(&file->link);
+    list_push(&conn_loop(file->conn)->files, &file->link);
+}
+
 static void advance(struct conn_file *file, size_t len)
 {
     file->offset += len;
@@ -67,9 +73,8 @@ static void file_trouble(struct conn *conn, struct conn_file *file, int error)
     }
 }
 
-static void send_slice(struct loop_job *job)
+static void send_slice(struct conn_file *file)
 {
-    struct conn_file *file = container_of(job, struct conn_file, again);
     struct conn *conn = file->conn;
     size_t budget = SLICE;
     assert(!conn->outbox->is_flying);
@@ -94,7 +99,38 @@ static void send_slice(struct loop_job *job)
     if (file->left == 0)
         file_end(conn, 0);
     else
-        loop_defer_next(conn_loop(conn), &file->again);
+        file_queue(file);
+}
+
+/* Whoever was sent a slice goes to the tail. */
+static void send_slices(struct loop_job *job)
+{
+    struct loop *loop = container_of(job, struct loop, files_job);
+    struct list batch;
+    struct list *link;
+    turn_begin(&loop->turn, TURN_FILES);
+    list_take(&batch, &loop->files);
+    while ((link = list_shift(&batch)) != NULL) {
+        send_slice(container_of(link, struct conn_file, link)); /* any file can be gone after this
+                                                                 */
+        turn_look(&loop->turn);
+        if (turn_is_over(&loop->turn, TURN_FILES))
+            break;
+    }
+    while ((link = list_shift(&loop->files)) != NULL)
+        list_push(&batch, link);
+    list_take(&loop->files, &batch);
+    loop_cancel_job(job);
+    if (!list_is_empty(&loop->files))
+        loop_defer_next(loop, job);
+}
+
+void file_go_on(struct conn_file *file)
+{
+    struct loop *loop = conn_loop(file->conn);
+    file_queue(file);
+    loop->files_job.run = send_slices;
+    loop_defer(loop, &loop->files_job);
 }
 
 void conn_send_file(struct conn *conn, struct conn_file *file)
@@ -102,7 +138,7 @@ void conn_send_file(struct conn *conn, struct conn_file *file)
     assert(conn->state == CONN_OPEN || conn->state == CONN_CLOSING);
     conn_flush(conn);
     file->conn = conn;
-    file->again = (struct loop_job){.run = send_slice};
+    list_init(&file->link);
 
     struct conn_outbox *outbox = outbox_of(conn);
     assert(outbox->file == NULL && "one file at a time");

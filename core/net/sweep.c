@@ -31,9 +31,9 @@ static void sweep_slice(struct loop *loop)
     if (count == 0 || poll(polls, (nfds_t)count, 0) <= 0)
         return;
     for (int i = 0; i < count; i++) {
-        /* Others may have been closed by the callbacks before; they are not freed before this turn
-         * ends. */
-        if (polls[i].revents != 0 && !conns[i]->is_reading)
+        /* Others may have been closed by the callbacks before, or go on reading; they are not freed
+         * before this turn ends. */
+        if (polls[i].revents != 0 && !conns[i]->is_reading && !conns[i]->is_queued)
             conn_gone(conns[i], polls[i].revents & POLLERR ? UV_ECONNRESET : UV_EOF);
     }
 }

@@ -153,8 +153,12 @@ static void socket_on_closed(struct conn *conn)
         socket_free(socket);
 }
 
-static const struct conn_events socket_events = {socket_on_data, socket_on_gone, socket_on_drained,
-                                                 socket_on_closed};
+static const struct conn_events socket_events = {
+    .on_data = socket_on_data,
+    .on_gone = socket_on_gone,
+    .on_drained = socket_on_drained,
+    .on_closed = socket_on_closed,
+};
 
 /* ---- life ---- */
 

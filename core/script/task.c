@@ -14,10 +14,8 @@
 #include <assert.h>
 #include <lauxlib.h>
 #include <string.h>
-#include <time.h>
 
 #define TASK_POOL_MAX 256 /* coroutines kept for their next use */
-#define READY_NS 2000000  /* of woken tasks, then the loop looks at I/O before it goes on */
 
 #if LUA_VERSION_RELEASE_NUM >= 50406
 #define reset_coroutine(co, from) lua_closethread(co, from)
@@ -269,6 +267,7 @@ static void run_slice(struct task *task, int args)
     int results;
     task->state = TASK_RUNNING;
     vm->current = task;
+    vm->calls = vm->calls_look = 0;
     vm->can_park = true;
     watchdog_enter(&vm->watch, task->co);
     int status = lua_resume(task->co, vm->L, args, &results);
@@ -303,13 +302,6 @@ static void run_task(struct task *task)
     run_slice(task, task->args + AT_HANDLER + 1);
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 /* Those that had no time go on before those that they have woken. */
 static void put_back(struct vm *vm, struct list *batch)
 {
@@ -325,13 +317,17 @@ static void put_back(struct vm *vm, struct list *batch)
 static void run_ready(struct loop_job *job)
 {
     struct vm *vm = container_of(job, struct vm, ready_job);
-    uint64_t end_ns = now_ns() + READY_NS;
+    struct turn *turn = &vm->loop->turn;
     struct list batch;
     struct list *link;
+    turn_begin(turn, TURN_TASKS);
     list_take(&batch, &vm->ready);
     while ((link = list_shift(&batch)) != NULL) {
         run_task(container_of(link, struct task, ready_link)); /* any task can be gone after this */
-        if (!list_is_empty(&batch) && now_ns() >= end_ns) {
+        if (list_is_empty(&batch))
+            return;
+        turn_look(turn);
+        if (turn_is_over(turn, TURN_TASKS)) {
             put_back(vm, &batch);
             return;
         }

@@ -57,11 +57,14 @@ struct vm {
     struct list tasks;       /* every live task */
     struct list idle_tasks;  /* ended ones whose coroutine waits for its next use */
     uint32_t idle_count;
-    struct list ready;         /* woken tasks, run at the end of the turn, 2 ms of them */
+    struct list ready;         /* woken tasks, run at the end of the turn, a slice of them */
     struct loop_job ready_job; /* in the loop's jobs while `ready` has members */
     struct list yielded;       /* waits of tasks that let others run first */
     struct loop_job yield_job;
     struct task *current; /* the task that runs now, NULL between slices */
+    uint32_t calls;       /* of it that could have waited and did not, see task_had_enough */
+    uint32_t calls_look;  /* when the clock is looked at again ... */
+    uint64_t calls_ns;    /* ... and what it said the first time */
     bool can_park; /* every coroutine between the scheduler and the running one can be suspended */
     size_t memory; /* bytes in use */
     struct shortage shortage;

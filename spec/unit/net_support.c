@@ -111,7 +111,12 @@ static void on_closed(struct conn *conn)
     container_of(conn, struct peer, conn)->closed++;
 }
 
-static const struct conn_events peer_events = {on_data, on_gone, on_drained, on_closed};
+static const struct conn_events peer_events = {
+    .on_data = on_data,
+    .on_gone = on_gone,
+    .on_drained = on_drained,
+    .on_closed = on_closed,
+};
 
 void peer_open(struct peer *peer, struct loop *loop, int fd, bool is_unix)
 {

@@ -50,7 +50,6 @@ struct request_user {
     bool awaits_drain;       /* the handler ended; what follows waits for the last byte */
     bool keeps;              /* request_done leaves the memory to us */
     bool has_chunks;         /* the body was read in chunks */
-    uint32_t burst;          /* bytes written since the writer last waited */
     int route;               /* index of the route, 0 = the fallback, -1 = not looked for */
     int cache_ref;           /* values made once per request, 0 = none */
     void *wsock;             /* the WebSocket that its handler has, or NULL */

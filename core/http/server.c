@@ -97,7 +97,7 @@ bool http_server_evict(struct http_server *server)
         struct session *session = container_of(link, struct session, link);
         if (is_newcomer(session) || looks-- == 0)
             return false; /* those that follow are younger */
-        if (conn_has_unread(&session->conn))
+        if (session->conn.is_queued || conn_has_unread(&session->conn))
             continue;
         list_remove(&session->link);
         conn_close(&session->conn);

@@ -3,12 +3,15 @@
 #include "script/core.h"
 
 #include "http/multipart.h"
+#include "script/task.h"
 
 #include <errno.h>
 #include <lauxlib.h>
 #include <stdbool.h>
 
 #define MULTIPART_TYPE "neap.multipart"
+#define EVENTS_MAX 64     /* of one call */
+#define EVENTS_SIZE 16384 /* of so many bytes that is worth, as task_had_enough counts */
 
 /* The userdata. */
 struct parser_object {
@@ -104,23 +107,46 @@ static void push_event(lua_State *L, const struct multipart *mp, enum multipart_
     lua_setfield(L, -2, "type");
 }
 
-/* parser:feed(chunk) -> list of events | nil, "invalid" | "too_many" | "too_large"
+static int parser_feed(lua_State *L);
+
+static int feed_again(lua_State *L, struct wait *wait)
+{
+    (void)wait;
+    return parser_feed(L);
+}
+
+/* parser:feed(chunk [, from]) -> list of events, where to go on in the chunk | nil, "invalid" |
+ * "too_many" | "too_large"
  * An error comes alone: what the same chunk held before it is lost, as the form is. */
 static int parser_feed(lua_State *L)
 {
     size_t len;
     struct multipart *mp = parser_check(L, 1);
     const char *data = luaL_checklstring(L, 2, &len);
+    size_t from = (size_t)luaL_optinteger(L, 3, 1) - 1;
+    luaL_argcheck(L, from <= len, 3, "it is not in the chunk");
+    if (task_had_enough(L, EVENTS_SIZE))
+        return task_yield_then(L, feed_again);
     struct multipart_piece piece = {0};
-    int event;
+    const char *at = data + from;
+    size_t left = len - from;
+    int event = MULTIPART_MORE;
 
     lua_newtable(L);
-    for (lua_Integer i = 1; (event = multipart_next(mp, &data, &len, &piece)) > 0; i++) {
+    for (lua_Integer i = 1; i <= EVENTS_MAX; i++) {
+        event = multipart_next(mp, &at, &left, &piece);
+        if (event <= 0)
+            break;
         push_event(L, mp, (enum multipart_event)event, &piece); /* may raise: the parser stays
                                                                    usable */
         lua_rawseti(L, -2, i);
     }
-    return event < 0 ? push_error(L, event) : 1;
+    if (event < 0)
+        return push_error(L, event);
+    if (event == MULTIPART_MORE)
+        return 1;
+    lua_pushinteger(L, (lua_Integer)(at - data) + 1);
+    return 2;
 }
 
 /* parser:finish() -> true | nil, error: call it when the body has ended */

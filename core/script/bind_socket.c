@@ -58,6 +58,8 @@ static int receive_finish(lua_State *L, struct wait *wait)
     size_t len;
     if (!socket)
         return socket_push_error(L, "closed");
+    if (socket->reader == wait)
+        socket->reader = NULL; /* woken by its turn */
     switch (socket_goal_check(socket, &len)) {
     case GOAL_REACHED: return push_received(L, socket, len);
     case GOAL_TOO_LARGE: return socket_push_error(L, "too_large");
@@ -83,19 +85,21 @@ static int receive(lua_State *L, const struct socket_goal *goal, uint64_t timeou
         return luaL_error(L, "another task is receiving from this socket");
     socket->goal = *goal;
     enum goal_state state = socket_goal_check(socket, &len);
-    if (state == GOAL_REACHED)
+    bool is_there = state == GOAL_REACHED;
+    if (is_there && !task_had_enough(L, len))
         return push_received(L, socket, len);
     if (state == GOAL_TOO_LARGE)
         return socket_push_error(L, "too_large");
-    if (socket->end != 0)
+    if (!is_there && socket->end != 0)
         return socket_push_error(L, socket_end_reason(socket));
     struct wait *wait = task_wait(L);
     socket_start(socket);
     wait->undo = reader_undo;
+    wait->lost = is_there ? reader_undo : NULL;
     wait->finish = receive_finish;
     wait->source = socket;
     socket->reader = wait;
-    return task_park(L, timeout_ms);
+    return is_there ? task_pause(L, wait) : task_park(L, timeout_ms);
 }
 
 static size_t size_arg(lua_State *L, int index, lua_Integer otherwise)
@@ -150,6 +154,14 @@ static int send_finish(lua_State *L, struct wait *wait)
     return push_sent(L);
 }
 
+/* All left at once, whatever came of the socket while others had their turn. */
+static int sent_finish(lua_State *L, struct wait *wait)
+{
+    (void)wait;
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 static void writer_undo(struct wait *wait)
 {
     ((struct socket *)wait->source)->writer = NULL;
@@ -167,8 +179,10 @@ static int socket_send(lua_State *L)
         return luaL_error(L, "another task is sending on this socket");
     if (socket)
         socket_write(socket, data, len);
-    if (!socket || !socket_can_send(socket) || conn_unsent(&socket->conn) <= CONN_HIGH_WATER)
+    if (!socket || !socket_can_send(socket))
         return push_sent(L);
+    if (conn_unsent(&socket->conn) <= CONN_HIGH_WATER)
+        return task_had_enough(L, len) ? task_yield_then(L, sent_finish) : push_sent(L);
     struct wait *wait = task_wait(L);
     wait->undo = writer_undo;
     wait->finish = send_finish;

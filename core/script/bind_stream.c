@@ -11,7 +11,6 @@
 #define STREAM_TYPE "neap.stream"
 #define SMALL_PIECE 2048 /* written at a time when loop->output is used up */
 #define CHUNK_FRAME 32   /* bytes around a chunk, at most */
-#define BURST_MAX 262144 /* after so much that left at once, others get their turn */
 
 void stream_push(lua_State *L, struct request *rq)
 {
@@ -65,12 +64,9 @@ void stream_wake_writer(struct request *rq)
 }
 
 /* The client took everything at once: goes on, but not for ever while everybody else waits. */
-static int pass_writer(lua_State *L, struct request *rq)
+static int pass_writer(lua_State *L, size_t len)
 {
-    if (rq->user.burst < BURST_MAX)
-        return push_written(L);
-    rq->user.burst = 0;
-    return task_yield_then(L, writer_finish);
+    return task_had_enough(L, len) ? task_yield_then(L, writer_finish) : push_written(L);
 }
 
 /* Whether more than `most` bytes stay behind. */
@@ -93,7 +89,6 @@ static int park_writer(lua_State *L, struct request *rq,
     wait->finish = finish;
     wait->source = rq;
     rq->user.writer = wait;
-    rq->user.burst = 0;
     return task_park(L, WAIT_FOREVER);
 }
 
@@ -122,7 +117,6 @@ static int pause_writer(lua_State *L, struct request *rq, struct place_in_texts 
     lua_pushinteger(L, (lua_Integer)at.from);
     if (is_behind(rq, 0))
         return park_writer(L, rq, write_on_finish);
-    rq->user.burst = 0;
     return task_yield_then(L, write_on_finish);
 }
 
@@ -131,24 +125,26 @@ static int pause_writer(lua_State *L, struct request *rq, struct place_in_texts 
 static int write_on(lua_State *L, int last, struct place_in_texts at)
 {
     struct request *rq;
+    size_t written = 0;
     while ((rq = stream_open(L)) != NULL && at.text <= last) {
         size_t len;
         const char *text = lua_tolstring(L, at.text, &len);
         size_t piece = len - at.from;
         if (!conn_has_room(request_conn(rq), piece + CHUNK_FRAME)) {
-            if (is_behind(rq, 0) || rq->user.burst >= BURST_MAX)
+            if (is_behind(rq, 0) || task_had_enough(L, SMALL_PIECE))
                 return pause_writer(L, rq, at);
             piece = piece < SMALL_PIECE ? piece : SMALL_PIECE;
         }
         response_write(rq, text + at.from, piece);
-        rq->user.burst += piece < BURST_MAX ? (uint32_t)piece : BURST_MAX;
+        written += piece;
         at.from += piece;
         if (at.from == len)
             at = (struct place_in_texts){.text = at.text + 1};
     }
     if (!rq)
         return push_closed(L);
-    return is_behind(rq, CONN_HIGH_WATER) ? park_writer(L, rq, writer_finish) : pass_writer(L, rq);
+    return is_behind(rq, CONN_HIGH_WATER) ? park_writer(L, rq, writer_finish)
+                                          : pass_writer(L, written);
 }
 
 /* out:write(s...) -> true | nil, "closed" */
@@ -166,7 +162,7 @@ static int stream_flush(lua_State *L)
     struct request *rq = stream_open(L);
     if (!rq)
         return push_closed(L);
-    return is_behind(rq, 0) ? park_writer(L, rq, writer_finish) : pass_writer(L, rq);
+    return is_behind(rq, 0) ? park_writer(L, rq, writer_finish) : pass_writer(L, 0);
 }
 
 /* out:pending() -> bytes that have not left yet */

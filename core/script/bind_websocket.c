@@ -9,7 +9,6 @@
 #include <string.h>
 
 #define WS_TYPE "neap.websocket"
-#define BURST_MAX 262144 /* after so much that left at once, others get their turn */
 
 struct ws_box {
     slot_handle handle;
@@ -66,6 +65,14 @@ static int recv_finish(lua_State *L, struct wait *wait)
     return count > 0 ? count : push_closed(L, wsock);
 }
 
+static int ws_lua_recv(lua_State *L);
+
+static int recv_again(lua_State *L, struct wait *wait)
+{
+    (void)wait;
+    return ws_lua_recv(L);
+}
+
 /* ws:recv([timeout]) -> message, "text" | "binary"; nil, "timeout" | "reload"; nil, "closed", code,
  * reason */
 static int ws_lua_recv(lua_State *L)
@@ -76,6 +83,8 @@ static int ws_lua_recv(lua_State *L)
         return luaL_error(L, "messages of this socket go to its callback `message`");
     if (wsock && wsock_is_leaving(wsock))
         return push_reload(L);
+    if (wsock && wsock->received && task_had_enough(L, 0))
+        return task_yield_then(L, recv_again);
     int count = wsock ? wsock_push_message(L, wsock) : 0;
     if (count > 0)
         return count;
@@ -122,11 +131,7 @@ static int send_finish(lua_State *L, struct wait *wait)
 /* The client is quick: after a burst, others get their turn. */
 static int send_at_once(lua_State *L, struct wsock *wsock, size_t len)
 {
-    wsock->burst += len < BURST_MAX ? (uint32_t)len : BURST_MAX;
-    if (wsock->burst < BURST_MAX)
-        return push_sent(L, wsock);
-    wsock->burst = 0;
-    return task_yield_then(L, send_finish);
+    return task_had_enough(L, len) ? task_yield_then(L, send_finish) : push_sent(L, wsock);
 }
 
 /* ws:send(data [, kind]) -> true | nil, "closed"; parks while much is unsent */

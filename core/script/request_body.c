@@ -112,12 +112,21 @@ static int chunk_finish(lua_State *L, struct wait *wait)
     return push_chunk(L, request_check(L, 1), (size_t)luaL_optinteger(L, 2, CHUNK_DEFAULT));
 }
 
+static int chunk_again(lua_State *L, struct wait *wait)
+{
+    (void)wait;
+    return request_read_chunk(L);
+}
+
 /* req:read_chunk([n]) -> string of up to n bytes | nil at the end | nil, error */
 int request_read_chunk(lua_State *L)
 {
     struct request *rq = request_check(L, 1);
     lua_Integer most = luaL_optinteger(L, 2, CHUNK_DEFAULT);
     luaL_argcheck(L, most > 0, 2, "at least one byte");
+    if (rq->body.len > 0 &&
+        task_had_enough(L, rq->body.len < (size_t)most ? rq->body.len : (size_t)most))
+        return task_yield_then(L, chunk_again);
     rq->user.has_chunks = true;
     request_read_body(rq, handler_body_limit(rq));
     if (rq->body.len > 0 || rq->stage != REQUEST_BODY) {

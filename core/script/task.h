@@ -119,6 +119,14 @@ static inline struct task *wait_task(struct wait *wait)
 {
     return container_of(wait, struct task, wait);
 }
+/* A task may loop over a peer that always has something for it, or takes everything at once. So
+ * what may have to wait, and need not, asks this: whether the task has called so often (256 times,
+ * or 256 KB: `len` bytes) or run for so long (1 ms) that others should have their turn. Then it
+ * lets them: task_yield_then, task_pause. */
+bool task_had_enough(lua_State *L, size_t len);
+/* Parks like task_park, until others have had their turn, unless it is woken before. The caller may
+ * have set all of `wait` but its link. */
+int task_pause(lua_State *L, struct wait *wait);
 int task_yield(lua_State *L); /* a lua_CFunction: lets everybody else run first, I/O too */
 int task_yield_then(lua_State *L, int (*finish)(lua_State *L, struct wait *wait));
 

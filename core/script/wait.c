@@ -10,6 +10,11 @@
 #include <lauxlib.h>
 #include <stdlib.h>
 
+#define CALLS_MAX 256
+#define CALLS_LOOK 8 /* between two looks at the clock */
+#define CALL_BITS 10 /* 1 KB is a call */
+#define CROWDED_NS (TURN_SLICE_NS / 8)
+
 /* The marks: their addresses are what lies on top of a parked coroutine's stack. */
 static const char parked_here;
 static const char parked_below;
@@ -160,6 +165,28 @@ int park_through(lua_State *L, lua_State *co, lua_KContext ctx, lua_KFunction k)
 
 /* ---- letting others run ---- */
 
+static bool can_yield(lua_State *L, const struct vm *vm)
+{
+    return vm->current != NULL && vm->can_park && lua_isyieldable(L) &&
+           atomic_load_explicit(&vm->watch.running, memory_order_relaxed) == L;
+}
+
+bool task_had_enough(lua_State *L, size_t len)
+{
+    struct vm *vm = vm_of(L);
+    vm->calls += 1 + (uint32_t)(len >> CALL_BITS);
+    if (vm->calls < vm->calls_look || vm->loop == NULL)
+        return false;
+    struct turn *turn = &vm->loop->turn;
+    turn_look(turn);
+    if (vm->calls_look == 0)
+        vm->calls_ns = turn->now_ns;
+    vm->calls_look = vm->calls + CALLS_LOOK;
+    uint64_t most_ns = turn->is_crowded ? CROWDED_NS : TURN_SLICE_NS;
+    bool is_enough = vm->calls >= CALLS_MAX || turn->now_ns - vm->calls_ns >= most_ns;
+    return is_enough && can_yield(L, vm);
+}
+
 static void on_yield_turn(struct loop_job *job)
 {
     struct vm *vm = container_of(job, struct vm, yield_job);
@@ -178,8 +205,13 @@ int task_yield(lua_State *L)
 int task_yield_then(lua_State *L, int (*finish)(lua_State *L, struct wait *wait))
 {
     struct wait *wait = task_wait(L);
-    struct vm *vm = vm_of(L);
     wait->finish = finish;
+    return task_pause(L, wait);
+}
+
+int task_pause(lua_State *L, struct wait *wait)
+{
+    struct vm *vm = vm_of(L);
     list_push(&vm->yielded, &wait->link);
     vm->yield_job.run = on_yield_turn;
     loop_defer_next(vm->loop, &vm->yield_job);

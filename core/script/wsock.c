@@ -139,6 +139,22 @@ static bool owes_close(const struct wsock *wsock)
 
 /* Calls `message` for what is queued, then `close` when it is the end. Stack: the handle's
  * userdata. */
+static int callbacks_next(lua_State *L, int status, lua_KContext context);
+
+static int callbacks_again(lua_State *L, struct wait *wait)
+{
+    return callbacks_next(L, LUA_OK, (lua_KContext)wait->source);
+}
+
+/* Others have their turn between two messages. */
+static int callbacks_pause(lua_State *L, struct wsock *wsock)
+{
+    struct wait *wait = task_wait(L);
+    wait->finish = callbacks_again;
+    wait->source = wsock;
+    return task_pause(L, wait);
+}
+
 static int callbacks_next(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
@@ -147,6 +163,8 @@ static int callbacks_next(lua_State *L, int status, lua_KContext context)
         lua_settop(L, 1);
         if (wsock_is_left_behind(wsock))
             return 0; /* the next generation has its own callbacks */
+        if (wsock->received && task_had_enough(L, 0))
+            return callbacks_pause(L, wsock);
         if (wsock->received && push_callback(L, wsock, "message")) {
             lua_pushvalue(L, 1);
             wsock_push_message(L, wsock);

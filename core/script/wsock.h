@@ -61,7 +61,6 @@ struct wsock {
     struct task *task;       /* at work for it: open, message, close or the whole handler */
     struct wsock_end *end;   /* NULL until it is closed */
     uint32_t received_bytes; /* with what each message costs */
-    uint32_t burst;          /* bytes that left at once since the sender last let others run */
     int spec_ref;            /* what the route says: callbacks and options; LUA_NOREF: none */
     bool owns_spec : 1;      /* else it is the route's, which many share */
     bool has_callbacks : 1;  /* callback style */

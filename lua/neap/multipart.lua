@@ -33,7 +33,8 @@ end
 local Reader = {}
 Reader.__index = Reader
 
-function Reader:refill()
+-- Whether there is more of the body.
+function Reader:read()
   local chunk, err = self.req:read_chunk()
   if err then fail(BODY_FAULTS, err) end
   if not chunk then
@@ -41,9 +42,15 @@ function Reader:refill()
     if not ok then fail(FAULTS, fault) end
     return false
   end
-  local events, fault = self.parser:feed(chunk)
-  if not events then fail(FAULTS, fault) end
-  self.events, self.taken = events, 0
+  self.chunk, self.from = chunk, 1
+  return true
+end
+
+function Reader:refill()
+  if not self.from and not self:read() then return false end
+  local events, from = self.parser:feed(self.chunk, self.from)
+  if not events then fail(FAULTS, from) end
+  self.events, self.taken, self.from = events, 0, from
   return true
 end
 

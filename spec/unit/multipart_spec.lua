@@ -34,12 +34,24 @@ end
 local CUTS = {whole, bytes}
 for seed = 1, 8 do CUTS[#CUTS + 1] = random_cuts(seed) end
 
+-- All events of a piece, or nil and the error.
+local function feed(parser, piece)
+  local all, from = {}, 1
+  while from do
+    local events
+    events, from = parser:feed(piece, from)
+    if not events then return nil, from end
+    table.move(events, 1, #events, #all + 1, all)
+  end
+  return all
+end
+
 -- Feeds the pieces. The parts, with their data joined; or nil and the error.
 local function parse(pieces, boundary, opts)
   local parser, parts = core.multipart(boundary or "x", opts), {}
   local part
   for _, piece in ipairs(pieces) do
-    local events, err = parser:feed(piece)
+    local events, err = feed(parser, piece)
     if not events then
       assert.same({nil, err}, {parser:feed("--x")}) -- an error stays
       assert.same({nil, err}, {parser:finish()})

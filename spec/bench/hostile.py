@@ -1,0 +1,110 @@
+"""Drives the server of `spec/bench/hostile`: hostile.py PORT PID TURNS SECONDS.
+
+Fifty peers send what they can of one kind of flood, and one honest client asks for /clock again and again. Its answer
+says what the process had used of the CPU when the handler ran; before it asks, it looks at the same clock."""
+import selectors
+import socket
+import struct
+import sys
+import time
+
+PORT, PID, TURNS, SECONDS = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], float(sys.argv[4])
+PEERS = 50
+UPGRADE = (b"GET %s HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+           b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+PART = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n\r\n'
+FORM = PART * 900 + b"--x--\r\n"
+# name: what opens a connection, what is sent for ever, whether answers are read
+KINDS = {
+    "404": (b"", b"GET /none HTTP/1.1\r\nHost: a\r\n\r\n" * 200, True),
+    "hello": (b"", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 200, True),
+    "messages": (UPGRADE % b"/ws", b"\x81\x81\0\0\0\0x" * 1000, True),
+    "pings": (UPGRADE % b"/ws", b"\x89\x80\0\0\0\0" * 1000, True),
+    "chunks": (b"POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 1000, True),
+    "parts": (b"", b"POST /form HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+              b"Content-Length: %d\r\n\r\n%s" % (len(FORM), FORM), True),
+    "unread": (b"", b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n" * 200, False),
+    "writes": (b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n", b"", True),
+}
+
+
+def server_cpu():
+    return time.clock_gettime((~PID << 3) | 2)
+
+
+class Peer:
+    def __init__(self, kind):
+        first, self.flood, self.reads = KINDS[kind]
+        self.rest = memoryview(first or self.flood)
+        self.socket = socket.create_connection(("127.0.0.1", PORT))
+        self.socket.setblocking(False)
+
+    def write(self):
+        try:
+            self.rest = self.rest[self.socket.send(self.rest):]
+        except OSError:
+            return
+        if not self.rest:
+            self.rest = memoryview(self.flood)
+
+    def read(self):
+        try:
+            self.socket.recv(1 << 18)
+        except OSError:
+            pass
+
+
+def flood(kinds, until):
+    waiting = selectors.DefaultSelector()
+    for i in range(PEERS):
+        peer = Peer(kinds[i % len(kinds)])
+        events = (selectors.EVENT_WRITE if len(peer.rest) else 0) | (selectors.EVENT_READ if peer.reads else 0)
+        waiting.register(peer.socket, events, peer)
+    while time.monotonic() < until:
+        for key, events in waiting.select(0.1):
+            if events & selectors.EVENT_READ:
+                key.data.read()
+            if events & selectors.EVENT_WRITE and len(key.data.rest):
+                key.data.write()
+
+
+def ask(conn):
+    before = server_cpu()
+    conn.sendall(b"GET /clock HTTP/1.1\r\nHost: a\r\n\r\n")
+    answer = b""
+    while b"\r\n\r\n" not in answer or not answer.endswith(b"!"):
+        answer += conn.recv(4096)
+    return float(answer.rsplit(b"\r\n", 1)[1][:-1]) - before
+
+
+def turns():
+    with open(TURNS, "r+b") as file:
+        most, count = struct.unpack("<QQ", file.read(16))
+        file.seek(0)
+        file.write(bytes(16))
+    return most / 1e6, count
+
+
+def measure(kinds):
+    import os
+    until = time.monotonic() + SECONDS
+    child = os.fork()
+    if child == 0:
+        flood(kinds, until)
+        os._exit(0)
+    conn = socket.create_connection(("127.0.0.1", PORT))
+    time.sleep(0.3)
+    turns()
+    waits = []
+    while time.monotonic() < until - 0.1:
+        waits.append(ask(conn) * 1000)
+    most, count = turns()
+    os.waitpid(child, 0)
+    waits.sort()
+    return most, count, waits[int(len(waits) * 0.99)], waits[len(waits) // 2], len(waits)
+
+
+print("%-9s %16s %10s %8s %8s %6s" % ("peers", "largest turn ms", "p99 wait", "p50", "turns", "asked"))
+for name, kinds in [(kind, [kind]) for kind in KINDS] + [("all", list(KINDS))]:
+    most, count, p99, p50, asked = measure(kinds)
+    print("%-9s %16.2f %10.2f %8.2f %8d %6d" % (name, most, p99, p50, count, asked), flush=True)

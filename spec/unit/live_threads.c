@@ -238,12 +238,16 @@ static void test_gaps(void)
 
 static struct {
     struct topic *topics[2];
+    pthread_barrier_t under_way; /* both topics have a message, so that each reader gets one */
     atomic_bool is_over;
 } endless;
 
 static void *publish_for_ever(void *arg)
 {
     (void)arg;
+    publish(endless.topics[0], "x");
+    publish(endless.topics[1], "x");
+    pthread_barrier_wait(&endless.under_way);
     for (int i = 0; !atomic_load(&endless.is_over); i++)
         publish(endless.topics[i % 2], "x");
     return NULL;
@@ -279,8 +283,10 @@ static void test_coming_and_going(void)
     struct hub *hub = hub_new();
     endless.topics[0] = topic_with(hub, "t", 16, SLOW_GAP);
     endless.topics[1] = topic_with(hub, "u", 16, SLOW_GAP);
+    pthread_barrier_init(&endless.under_way, NULL, 3);
     for (int i = 0; i < 2; i++)
         pthread_create(&threads[i], NULL, publish_for_ever, NULL);
+    pthread_barrier_wait(&endless.under_way);
     for (int i = 0; i < 300; i++) {
         got += live_shortly(hub, i % 5);
         hub_sweep(hub, real_ms());
@@ -288,6 +294,7 @@ static void test_coming_and_going(void)
     atomic_store(&endless.is_over, true);
     for (int i = 0; i < 2; i++)
         pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&endless.under_way);
     topic_stats(endless.topics[0], &stats);
     check(got > 0 && stats.subscribers == 0,
           "threads: an outlet may go while others publish to what it had subscribed to");

@@ -24,7 +24,7 @@ local REPORT_LINES = 60   -- of a sanitizer, in the failure
 local REPORT_SECONDS = 2  -- until all of it is in the log
 
 -- What may never be in a log, whatever clients and applications do.
-local FORBIDDEN = {"Sanitizer", "runtime error:", "left open", "Assertion"}
+local FORBIDDEN = {"Sanitizer", "runtime error:", "left open", "Assertion", "stack overflow (log"}
 
 ---@class spec.SoakRun
 ---@field seconds number

@@ -1,5 +1,6 @@
 -- Memory runs out, whatever is under way: nothing ends the server but a need of its own, which it says; nothing hangs,
 -- nothing is left, and it can reload and stop afterwards. spec/soak/allocation.lua tries every allocation.
+-- builds: hooks
 local acts = require "spec.support.scarce_acts"
 local scarce = require "spec.support.scarce"
 local server = require "spec.support.server"
@@ -23,7 +24,7 @@ describe("a worker whose memory is used up", function()
   local s
 
   before_each(function()
-    if not s or s:code() then s = scarce.start {"--set", "limits.memory=5MB"} end
+    if not s or s:code() then s = scarce.start {args = {"--set", "limits.memory=5MB"}} end
   end)
   teardown(server.stop_all)
 
@@ -47,7 +48,6 @@ describe("an allocation that fails", function()
 
   for _, kind in ipairs {"lua", "try"} do
     it("of kind '" .. kind .. "' ends nobody but whom it was for", function()
-      if not scarce.can_run then return pending("needs a build with -DTESTING=ON") end
       for i, name in ipairs(names()) do
         check(scarce.walk(kind, name, {first = 1 + i % STRIDE, stride = STRIDE}))
       end
@@ -55,12 +55,10 @@ describe("an allocation that fails", function()
   end
 
   it("does not keep a server from ending", function()
-    if not scarce.can_run then return pending("needs a build with -DTESTING=ON") end
     check(scarce.walk_stop("lua", {first = 1, last = 36, stride = 7}))
   end)
 
   it("of the server's own ends it by a line and a clean exit status", function()
-    if not scarce.can_run then return pending("needs a build with -DTESTING=ON") end
     local walk = scarce.walk("must", "poll", {first = 2, stride = 7})
     check(walk)
     assert(walk.outcomes.ended > 0)

@@ -1,6 +1,6 @@
 -- Every generation comes to its end in a limited time, whatever its application does: the log names what it waited for,
 -- and the next reload goes on.
-local core = require "neap.core"
+-- builds: hooks
 local http = require "spec.support.http"
 local server = require "spec.support.server"
 local task = require "neap.task"
@@ -217,15 +217,14 @@ describe("a generation", function()
       close_all(conns)
     end},
     {"ends when something is lost, at a stop as well", function()
-      if not core.task.lose then return pending("needs a build with -DTESTING=ON") end
       each(LOST, function(row)
-        local s = start {row}
+        local s = start({row}, {has_hooks = true})
         local conns = begin_all(s, {row})
         goes_on(s, 2)
         assert_named(s:log(), {row})
         close_all(conns)
       end)
-      local s = start(LOST)
+      local s = start(LOST, {has_hooks = true})
       local conns = begin_all(s, LOST)
       assert.equal(2, s:stop(), s:log())
       assert.matches("has not ended after timeouts.stop", s:log())

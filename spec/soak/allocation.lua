@@ -26,7 +26,7 @@ end
 local function squeeze(run, name, some)
   local lefts = {}
   for i = 1, TRIES do lefts[i] = some(LEFT_MAX) end
-  local s = scarce.start {"--set", "limits.memory=5MB"}
+  local s = scarce.start {args = {"--set", "limits.memory=5MB"}}
   local walk = scarce.squeeze(name, lefts, s)
   if not s:code() then scarce.finish(walk, s) end
   tell(run, walk)

@@ -18,9 +18,12 @@ local MUST_CODE = 71       -- the exit code when a need of the server's own is n
 local TRIES_MAX = 300      -- of one server: then another is started, because logs and generations grow
 local JOB = "app.lua:11"   -- where the task of the application's job waits, always
 
+---@param opts {args: string[]?, has_hooks: boolean?}?
 ---@async
-function scarce.start(args)
-  return server.start {app = acts.APP, files = acts.FILES, workers = 1, env = {NEAP_STATE = acts.STATE}, args = args}
+function scarce.start(opts)
+  opts = opts or {}
+  return server.start {app = acts.APP, files = acts.FILES, workers = 1, env = {NEAP_STATE = acts.STATE}, args = opts.args,
+    has_hooks = opts.has_hooks}
 end
 
 -- The n-th allocation of that kind from now fails; 0: none does. How many the one that was armed before had still to
@@ -105,7 +108,7 @@ function scarce.walk(kind, name, opts)
   local s, tries, is_through
   for n = opts.first or 1, opts.last or math.maxinteger, opts.stride or 1 do
     if not s then
-      s, tries = scarce.start(), 0
+      s, tries = scarce.start {has_hooks = true}, 0
       acts.list[name](s) -- what is made once is made
     end
     local outcome
@@ -151,7 +154,7 @@ end
 function scarce.walk_stop(kind, opts)
   local walk = {name = "stop", kind = kind, count = 0, outcomes = {}, problems = {}}
   for n = opts.first, opts.last, opts.stride or 1 do
-    local s = scarce.start()
+    local s = scarce.start {has_hooks = true}
     acts.list.request(s)
     arm(s, kind, n)
     local ok, code = pcall(s.stop, s)

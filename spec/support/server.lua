@@ -47,6 +47,15 @@ local function shell(command)
   assert(os.execute(command), "failed: " .. command)
 end
 
+---The program that specs start.
+---@param has_hooks boolean? the one with the hooks of -DTESTING=ON; a file that asks for it says `-- builds: hooks`
+---@return string path
+function server.program(has_hooks)
+  local neap = assert(os.getenv("NEAP_BIN"), "NEAP_BIN is not set: run the specs with `neap test`")
+  if not has_hooks or core.task.fail_alloc then return neap end -- with them we are that program ourselves
+  return neap:match("^(.*)/") .. "/TESTING-ON/neap"
+end
+
 ---Calls `check` until it gives something true, which is returned; nil when that takes much longer than `seconds`.
 ---@param seconds number that it may take on a machine with nothing else to do
 ---@param check fun(): any
@@ -97,6 +106,7 @@ end
 ---@field workers integer? default 2
 ---@field command string? default "run"; "dev" is the other one that serves
 ---@field target string? what is served; default app.lua of its folder
+---@field has_hooks boolean? see server.program
 ---@field is_configured boolean? its config.lua says where to listen and how many workers there are, not the command line
 
 ---Starts any command of neap; does not wait for anything but the process to exist.
@@ -110,8 +120,7 @@ function server.spawn(words, opts)
   local quoted = {}
   for i, word in ipairs(words) do quoted[i] = quote(word) end
   local command = ("%s exec %s %s %s"):format(opts.prefix or "", environment(opts.env),
-    quote(assert(os.getenv("NEAP_BIN"), "NEAP_BIN is not set: run the specs with `neap test`")),
-    table.concat(quoted, " "))
+    quote(server.program(opts.has_hooks)), table.concat(quoted, " "))
   shell(("cd %s && { (sh -c %s >out 2>err </dev/null; echo $? >rc.new; mv rc.new rc) & } >/dev/null 2>&1"):format(
     quote(self.dir), quote("echo $$ >pid.new; mv pid.new pid; " .. command)))
   running[self] = true
@@ -145,7 +154,7 @@ function server.start(opts)
   if not opts.is_configured then words = {words[1], "--port", "0", "--workers", tostring(opts.workers or 2)} end
   for _, word in ipairs(opts.args or {}) do words[#words + 1] = word end
   words[#words + 1] = opts.target or "app.lua"
-  local self = server.spawn(words, {files = files, env = opts.env, prefix = opts.prefix})
+  local self = server.spawn(words, {files = files, env = opts.env, prefix = opts.prefix, has_hooks = opts.has_hooks})
   self.ready = server.poll(READY_SECONDS, function()
     return self:output():match("neap: listening on [^\n]*\n") or self:code() and ""
   end)

@@ -211,7 +211,7 @@ static void test_stop(struct loop *loop)
     door_open(door, loop, bind_one("127.0.0.1:0", &addr));
     dial_many(&addr, dialled, 100);
     turns_in(loop, 1);
-    check(door->count >= 64, "stop: (a batch a turn)");
+    check(door->count > 0, "stop: (as many as there is time for)");
     door_empty(door);
     for (int i = 0; i < 100; i++)
         close(dialled[i]);

@@ -1,4 +1,5 @@
 -- Tasks: waiting, joining, cancelling, groups. Every spec runs in a task itself.
+-- builds: hooks
 local core = require "neap.core"
 local server = require "spec.support.server"
 local task = require "neap.task"
@@ -766,49 +767,11 @@ describe("the memory ceiling", function()
 end)
 
 describe("an allocation that fails", function()
-  local fail_alloc = core.task.fail_alloc
-  local scenarios = {
-    ["spawning, waiting and joining"] = function()
-      spawn(function(...) task.sleep(0) return ... end, 1, {}, "x"):join()
-    end,
-    ["a group and its error"] = function()
-      local g <close> = task.group()
-      g:map({1, 2, 3}, function(n) task.sleep(0) if n == 2 then error({n}) end end)
-    end,
-    ["coroutines and their errors"] = function()
-      for _ in coroutine.wrap(function() task.sleep(0) coroutine.yield(1) error("x" .. #task.self().name) end) do end
-    end,
-    ["a timeout"] = function() task.timeout(0.0001, task.sleep, 3600) end,
-    ["a cancelled task with closers"] = function()
-      local t = spawn(function()
-        local _ <close> = setmetatable({}, {__close = function() task.sleep(0) error({}) end})
-        task.sleep(3600)
-      end)
-      task.yield()
-      t:cancel()
-      t:join()
-    end,
-    ["require"] = function()
-      package.loaded["spec.made"] = nil
-      package.preload["spec.made"] = function() task.sleep(0) return {} end
-      require "spec.made"
-    end,
-  }
   it("harms nothing but the task that asked for it", function()
-    if not fail_alloc then return pending("needs a build with -DTESTING=ON") end
-    for name, scenario in pairs(scenarios) do
-      for n = 1, 120 do
-        local ok, result, err = pcall(task.timeout, 20, function()
-          fail_alloc(n) -- whoever asks for it: others run as well
-          local ok, err = pcall(scenario)
-          return ok and "fine" or tostring(err)
-        end)
-        fail_alloc(0)
-        assert(err ~= "timeout", ("%s: allocation %d: it hangs"):format(name, n))
-        if not ok then assert.matches("memory", result) end
-        assert.same({true, "fine"}, {spawn(function() task.sleep(0) return "fine" end):join()})
-      end
-      task.sleep(0.01)
-    end
+    local file = assert(io.open "spec/support/failing_tasks.lua")
+    local result = server.run({"exec", "failing_tasks.lua"}, {has_hooks = true, files = {["failing_tasks.lua"] = file:read("a")}})
+    file:close()
+    assert.equal(0, result.code, result.out .. result.err)
+    assert.equal("fine\n", result.out)
   end)
 end)

@@ -12,7 +12,8 @@ Transaction.__index = Transaction
 
 local transaction = {}
 
----As `db:exec`.
+---As `db:exec`. SQLite undoes the whole transaction when a statement that writes is stopped in its middle, by a timeout or
+---because its task was cancelled: whatever follows in it fails with the code "aborted".
 ---```lua
 ---local db <close> = sqlite.open(":memory:")
 ---db:transaction(function(tx)

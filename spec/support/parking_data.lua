@@ -67,10 +67,34 @@ local function sum(rows, ...)
   return total == 2001000
 end
 
--- A transaction that is open, for the row to use.
-local function inside(case)
-  local db = database(case)
-  return (held(case, function(hold) db:transaction(hold) end))
+-- A transaction that is open, for the row to use, and what ends it.
+local function inside(case, db)
+  return held(case, function(hold) db:transaction(hold) end)
+end
+
+-- Takes long enough to be stopped in its middle.
+local INSERT_MANY = "INSERT INTO t " .. MANY
+
+-- A row of something that writes in a transaction, `most` rows at once. SQLite undoes the whole transaction when a write is
+-- stopped in its middle; the next call says so, and goes on in a new one, in which nothing is left of it.
+local function writing(case, write, most)
+  local db, told = database(case), 0
+  local tx, over = inside(case, db)
+  return {
+    park = function()
+      local result, err = write(tx)
+      if not result and err.code == "aborted" then
+        over:set()
+        tx, over = inside(case, db)
+        told = 0
+        result, err = write(tx)
+      end
+      assert(result, err)
+      told = told + most
+      return result
+    end,
+    whole = function() return count(tx) == told end,
+  }
 end
 
 local sqlite_rows = {
@@ -125,25 +149,26 @@ local sqlite_rows = {
     }
   end},
   {"neap.Transaction:exec", function(case)
-    local tx = inside(case)
-    return inserting(tx, function() return tx:exec(INSERT) end, 1)
+    return writing(case, function(tx) return tx:exec(INSERT) end, 1)
+  end},
+  {"neap.Transaction:exec, for long", function(case)
+    return writing(case, function(tx) return tx:exec(INSERT_MANY) end, 2000)
   end},
   {"neap.Transaction:query", function(case)
-    local tx = inside(case)
+    local tx = inside(case, database(case))
     return {park = function() return tx:query("SELECT 7 AS n")[1].n == 7 end}
   end},
   {"neap.Transaction:rows", function(case)
-    local tx = inside(case)
+    local tx = inside(case, database(case))
     return {park = function() return sum(tx:rows(MANY)) end}
   end},
   {"neap.Transaction:transaction", function(case)
-    local tx = inside(case)
-    return inserting(tx, function()
+    return writing(case, function(tx)
       return tx:transaction(function(inner)
         assert(inner:exec(INSERT))
-        assert(inner:exec(INSERT))
+        assert(inner:exec(INSERT_MANY))
       end)
-    end, 2)
+    end, 2001)
   end},
 }
 

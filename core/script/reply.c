@@ -9,6 +9,7 @@
 #include "script/bind_request.h"
 #include "script/bind_stream.h"
 #include "script/json.h"
+#include "script/packing.h"
 #include "script/reply_file.h"
 #include "script/reply_head.h"
 #include "script/visit.h"
@@ -21,7 +22,7 @@
 #define RESPONSE_TYPE "neap.response"
 #define TEXT_TYPE "text/plain; charset=utf-8"
 #define JSON_TYPE "application/json"
-#define GZIP_MAX (4u << 20) /* compressing more would hold up the loop for too long */
+#define GZIP_MAX (4u << 20) /* compressing more would take a core for too long */
 
 static bool is_response(lua_State *L, int index)
 {
@@ -48,30 +49,82 @@ static void send_whole(struct request *rq, const char *body, size_t len)
     response_send(rq, body, len);
 }
 
+static bool is_packable(const struct request *rq, const char *type, size_t len)
+{
+    uint64_t least = rq->server->limits.gzip_min;
+    return least != 0 && len >= least && len <= GZIP_MAX && gzip_is_worthwhile(type);
+}
+
+static void add_vary(struct request *rq)
+{
+    response_header(rq, "vary", 4, "Accept-Encoding", 15);
+}
+
+static void send_packed(struct request *rq, const struct bytes *packed)
+{
+    response_header(rq, "content-encoding", 16, "gzip", 4);
+    send_whole(rq, packed->data, packed->len);
+}
+
 /* Ends the head and sends the body, compressed when that is asked for and pays. */
 static void send_body(struct request *rq, const char *type, const char *body, size_t len)
 {
-    uint64_t least = rq->server->limits.gzip_min;
     struct bytes packed = {0};
-    if (least == 0 || len < least || len > GZIP_MAX || !gzip_is_worthwhile(type)) {
+    if (!is_packable(rq, type, len)) {
         send_whole(rq, body, len);
         return;
     }
-    response_header(rq, "vary", 4, "Accept-Encoding", 15);
-    if (request_accepts_coding(rq, "gzip") && gzip_compress(body, len, &packed) == 0 &&
-        packed.len < len) {
-        response_header(rq, "content-encoding", 16, "gzip", 4);
-        send_whole(rq, packed.data, packed.len);
-    } else {
+    add_vary(rq);
+    if (len <= PACKING_SLICE && request_accepts_coding(rq, "gzip") &&
+        gzip_compress(body, len, &packed) == 0 && packed.len < len)
+        send_packed(rq, &packed);
+    else
         send_whole(rq, body, len);
-    }
     bytes_deinit(&packed);
+}
+
+/* The body is compressed before there is a head, as others run meanwhile. */
+static int packed_whole(lua_State *L, struct packing *packing)
+{
+    struct request *rq = packing->rq;
+    if (rq->answer != ANSWER_NONE) /* refused meanwhile, because of its body */
+        return 0;
+    response_begin(rq, packing->status);
+    if (packing->type)
+        response_type(rq, packing->type);
+    else
+        reply_headers(L, rq, packing->object, NULL);
+    add_vary(rq);
+    if (packing->out.len > 0)
+        send_packed(rq, &packing->out);
+    else
+        send_whole(rq, packing->body, packing->len);
+    packing_end(packing);
+    return 0;
+}
+
+/* What compresses a body in slices, for packing_run; NULL: it is sent at once. */
+static struct packing *pack(lua_State *L, struct request *rq, const char *type, const char *body,
+                            size_t len)
+{
+    if (len <= PACKING_SLICE || !is_packable(rq, type, len) || !request_accepts_coding(rq, "gzip"))
+        return NULL;
+    struct packing *packing = packing_push(L, rq, body, len);
+    if (packing)
+        packing->then = packed_whole;
+    return packing;
 }
 
 static int reply_text(lua_State *L, struct request *rq, int status, int index)
 {
     size_t len;
     const char *text = lua_tolstring(L, index, &len);
+    struct packing *packing = pack(L, rq, TEXT_TYPE, text, len);
+    if (packing) {
+        packing->status = status;
+        packing->type = TEXT_TYPE;
+        return packing_run(L, packing);
+    }
     response_begin(rq, status);
     response_type(rq, TEXT_TYPE);
     send_body(rq, TEXT_TYPE, text, len);
@@ -83,6 +136,13 @@ static int reply_json(lua_State *L, struct request *rq, int status, int index)
     struct json_text json;
     if (json_encode(L, index, &json) < 0)
         return luaL_error(L, "the table that the handler returned is no JSON: %s", json.error);
+    struct packing *packing = pack(L, rq, JSON_TYPE, json.data, json.len);
+    if (packing) {
+        packing->status = status;
+        packing->type = JSON_TYPE;
+        packing->text = json.data;
+        return packing_run(L, packing);
+    }
     response_begin(rq, status);
     response_type(rq, JSON_TYPE);
     send_body(rq, JSON_TYPE, json.data, json.len);
@@ -102,10 +162,16 @@ static int reply_object_body(lua_State *L, struct request *rq, int index)
         return luaL_error(L, "the body of a response is a string, not a %s", luaL_typename(L, -1));
     size_t len = 0;
     const char *body = lua_isnil(L, -1) ? "" : lua_tolstring(L, -1, &len);
+    bool stays = !type || is_encoded || has_etag; /* a strong etag names these very bytes */
+    struct packing *packing = stays ? NULL : pack(L, rq, type, body, len);
+    if (packing) {
+        packing->status = status;
+        packing->object = index;
+        return packing_run(L, packing);
+    }
     response_begin(rq, status);
     reply_headers(L, rq, index, NULL);
-    /* A strong etag names these very bytes, so they stay as they are. */
-    if (!type || is_encoded || has_etag)
+    if (stays)
         send_whole(rq, body, len);
     else
         send_body(rq, type, body, len);

@@ -41,6 +41,7 @@ acts.APP = [[
 
   app:get("/hello/:name", function(req) return "hello " .. req.params.name .. (req.query.q or "") end)
   app:get("/json", function() return {list = {1, 2, {a = "b"}}} end)
+  app:get("/packed", function() return {text = ("some text "):rep(12000)} end)
   app:get("/fail", function() error("no luck") end)
   app:post("/form", function(req) return assert(req:form()).name end)
   app:post("/upload", function(req)
@@ -243,6 +244,9 @@ end
 acts.list = {
   request = get("/hello/ada?q=1"),
   json = get("/json"),
+  packed = function(s)
+    return exchange(s, "GET /packed HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAccept-Encoding: gzip\r\n\r\n")
+  end,
   failure = get("/fail"),
   missing = get("/nothing"),
   form = post("/form", "application/x-www-form-urlencoded", "name=a&b=c"),

@@ -70,7 +70,7 @@ static bool has_room(struct bytes *bytes, size_t extra, size_t *wanted)
     return pays;
 }
 
-void bytes_reserve(struct bytes *bytes, size_t extra)
+void bytes_grow(struct bytes *bytes, size_t extra)
 {
     size_t wanted;
     if (has_room(bytes, extra, &wanted))

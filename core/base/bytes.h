@@ -15,8 +15,14 @@ struct bytes {
 };
 
 void bytes_init(struct bytes *bytes);
-void bytes_deinit(struct bytes *bytes);                /* frees; may be used again */
-void bytes_reserve(struct bytes *bytes, size_t extra); /* room for `extra` more */
+void bytes_deinit(struct bytes *bytes);             /* frees; may be used again */
+void bytes_grow(struct bytes *bytes, size_t extra); /* for bytes_reserve */
+/* Room for `extra` more. */
+static inline void bytes_reserve(struct bytes *bytes, size_t extra)
+{
+    if (extra > bytes->cap - bytes->len)
+        bytes_grow(bytes, extra);
+}
 void bytes_append(struct bytes *bytes, const void *data, size_t len);
 int bytes_try_reserve(struct bytes *bytes, size_t extra);                /* 0 or -ENOMEM */
 int bytes_try_append(struct bytes *bytes, const void *data, size_t len); /* 0 or -ENOMEM */

@@ -149,6 +149,22 @@ static void session_give_guest(struct session *session, const char *data, size_t
         session_stash(session, data, len);
 }
 
+/* What there was no time for, or what has to wait: the last `len` bytes of `early`, or the bytes at
+ * `data` if that is NULL. */
+static void session_keep_rest(struct session *session, const char *data, size_t len,
+                              struct bytes *early)
+{
+    if (!early) {
+        session_stash(session, data, len);
+        return;
+    }
+    bytes_consume(early, early->len - len);
+    session->early = mem_calloc(sizeof(*session->early));
+    session->early->bytes = *early;
+    bytes_init(early);
+    session_on_stashed(session);
+}
+
 /* Takes the next step with the `len` bytes at `data`: how many it used. */
 static size_t session_step(struct session *session, const char *data, size_t len)
 {
@@ -193,26 +209,30 @@ static bool session_must_wait(struct session *session, bool has_begun)
     return true;
 }
 
-/* How many bytes were used; the rest is the caller's to keep, if the session is still open. */
-static size_t session_feed(struct session *session, const char *data, size_t len)
+/* `early`: what has the bytes, if they came early; else NULL. */
+static void session_feed(struct session *session, const char *at, size_t len, struct bytes *early)
 {
     struct http_server *server = session->server;
-    const char *at = data;
-    const char *end = data + len;
+    const char *end = at + len;
+    bool has_begun = false;
+    conn_cork(&session->conn);
     server->feeding = session;
     while (at < end && session->conn.state == CONN_OPEN) {
         if (session->guest) {
             session_give_guest(session, at, (size_t)(end - at)); /* may close */
             at = end;
-        } else if (session_must_wait(session, at > data)) {
+        } else if (session_must_wait(session, has_begun)) {
             break;
         } else {
             at += session_step(session, at, (size_t)(end - at));
+            has_begun = true;
         }
     }
     server->feeding = NULL;
     server->unfed = 0;
-    return (size_t)(at - data);
+    conn_uncork(&session->conn);
+    if (at < end && session->conn.state == CONN_OPEN)
+        session_keep_rest(session, at, (size_t)(end - at), early);
 }
 
 void session_on_data(struct conn *conn, const char *data, size_t len)
@@ -222,17 +242,10 @@ void session_on_data(struct conn *conn, const char *data, size_t len)
         session_give_guest(session, data, len); /* may close */
         return;
     }
-    if (session_early(session) > 0) {
+    if (session_early(session) > 0)
         session_stash(session, data, len);
-        return;
-    }
-    conn_cork(conn);
-    size_t used = session_feed(session, data, len);
-    conn_uncork(conn);
-    if (used == len)
-        return;
-    if (conn->state == CONN_OPEN)
-        session_stash(session, data + used, len - used);
+    else
+        session_feed(session, data, len, NULL);
 }
 
 /* ---- what came early ---- */
@@ -240,20 +253,11 @@ void session_on_data(struct conn *conn, const char *data, size_t len)
 /* What the parser sees may not move, nor go when the session ends meanwhile. */
 static void session_feed_early(struct session *session)
 {
-    struct early early = *session->early;
+    struct bytes bytes = session->early->bytes;
     bytes_init(&session->early->bytes);
     session_drop_early(session);
-    conn_cork(&session->conn);
-    size_t used = session_feed(session, early.bytes.data, early.bytes.len);
-    conn_uncork(&session->conn);
-    if (used == early.bytes.len || session->conn.state != CONN_OPEN) {
-        bytes_deinit(&early.bytes);
-        return;
-    }
-    bytes_consume(&early.bytes, used);
-    session->early = mem_alloc(sizeof(early));
-    *session->early = early;
-    session_on_stashed(session);
+    session_feed(session, bytes.data, bytes.len, &bytes);
+    bytes_deinit(&bytes);
 }
 
 /* On with what came early: the request before it was answered, or it is our turn. */

@@ -87,12 +87,10 @@ void message_drop(struct message *message)
     mem_free(message);
 }
 
-const struct blob *message_encoded(struct message *message, enum message_encoding which,
-                                   message_encode_fn make)
+const struct blob *message_encode(struct message *message, enum message_encoding which,
+                                  message_encode_fn make)
 {
-    struct blob *present = atomic_load_explicit(&message->encoded[which], memory_order_acquire);
-    if (present)
-        return present;
+    struct blob *present = NULL;
     struct blob *made = make(message);
     if (made == NULL)
         return NULL;

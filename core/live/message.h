@@ -54,9 +54,17 @@ struct message {
 
 struct message *message_hold(struct message *message);
 void message_drop(struct message *message);
+const struct blob *message_encode(struct message *message, enum message_encoding which,
+                                  message_encode_fn make); /* for message_encoded */
 /* The blob of that encoding, made by `make` the first time; NULL when `make` found no memory. It
  * lives as long as the message. Any thread: two may make it at once, then one blob wins. */
-const struct blob *message_encoded(struct message *message, enum message_encoding which,
-                                   message_encode_fn make);
+static inline const struct blob *message_encoded(struct message *message,
+                                                 enum message_encoding which,
+                                                 message_encode_fn make)
+{
+    const struct blob *present =
+        atomic_load_explicit(&message->encoded[which], memory_order_acquire);
+    return present ? present : message_encode(message, which, make);
+}
 
 #endif

@@ -130,10 +130,7 @@ static bool slice_is_over(const struct slice *slice)
 
 static void slice_use(struct slice *slice)
 {
-    if (--slice->left % TURN_STEPS != 0)
-        return;
-    turn_look(slice->turn);
-    if (turn_is_over(slice->turn, TURN_FEEDS))
+    if (--slice->left % TURN_STEPS == 0 && turn_ends(slice->turn, TURN_FEEDS))
         slice->left = 0;
 }
 

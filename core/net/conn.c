@@ -171,19 +171,28 @@ static void put_off(struct conn *conn)
         turn_queue(conn);
 }
 
+__attribute__((noinline)) /* or the usual case saves registers for this one */
+static void
+read_otherwise(struct conn *conn, ssize_t nread, const uv_buf_t *buf)
+{
+    if (!buf->base) {
+        put_off(conn);
+    } else if (nread != 0) {
+        turn_enter(&conn_loop(conn)->turn);
+        on_received(conn, nread, buf->base); /* may close */
+    }
+}
+
 static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 {
     struct conn *conn = container_of(stream, struct conn, uv.stream);
     struct turn *turn = &conn_loop(conn)->turn;
-    if (nread > 0 && conn->state == CONN_OPEN) {
-        turn_enter(turn);
-        conn->events->on_data(conn, buf->base, (size_t)nread); /* may close */
-    } else if (!buf->base) {
-        put_off(conn);
-    } else if (nread != 0) {
-        turn_enter(turn);
-        on_received(conn, nread, buf->base);
+    if (nread <= 0 || conn->state != CONN_OPEN || turn_is_due(turn)) {
+        read_otherwise(conn, nread, buf);
+        return;
     }
+    turn_enter(turn);
+    conn->events->on_data(conn, buf->base, (size_t)nread); /* may close */
 }
 
 static void arm(struct conn *conn)

@@ -97,8 +97,7 @@ static void run_deadlines(struct loop *loop)
     uint64_t now_ms = loop_now_ms(loop);
     turn_begin(&loop->turn, TURN_DEADLINES);
     while (deadlines_run(&loop->deadlines, now_ms, DEADLINES_STEP)) {
-        turn_look(&loop->turn);
-        if (turn_is_over(&loop->turn, TURN_DEADLINES))
+        if (turn_ends(&loop->turn, TURN_DEADLINES))
             break; /* the others are still due next turn */
     }
     arm_timer(loop, deadlines_next_ms(&loop->deadlines));

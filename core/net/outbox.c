@@ -232,16 +232,22 @@ void outbox_queue(struct conn *conn, const void *data, size_t len)
         outbox_pump(conn); /* starts a write: does not call the owner */
 }
 
-/* Directly, past libuv: nothing of this connection is in its queue. */
-static ssize_t try_send(struct conn *conn, const void *head, size_t head_len, const void *body,
-                        size_t body_len)
+static ssize_t send_both(struct conn *conn, const void *head, size_t head_len, const void *body,
+                         size_t body_len)
 {
     struct iovec parts[2] = {{(void *)(uintptr_t)head, head_len},
                              {(void *)(uintptr_t)body, body_len}};
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    return sendmsg(conn_fd(conn), &message, MSG_NOSIGNAL);
+}
+
+/* Directly, past libuv: nothing of this connection is in its queue. */
+static ssize_t try_send(struct conn *conn, const void *head, size_t head_len, const void *body,
+                        size_t body_len)
+{
     ssize_t sent;
     do {
-        sent = body_len > 0 ? sendmsg(conn_fd(conn), &message, MSG_NOSIGNAL)
+        sent = body_len > 0 ? send_both(conn, head, head_len, body, body_len)
                             : send(conn_fd(conn), head, head_len, MSG_NOSIGNAL);
     } while (sent < 0 && errno == EINTR);
     if (sent >= 0)

@@ -113,8 +113,7 @@ static void send_slices(struct loop_job *job)
     while ((link = list_shift(&batch)) != NULL) {
         send_slice(container_of(link, struct conn_file, link)); /* any file can be gone after this
                                                                  */
-        turn_look(&loop->turn);
-        if (turn_is_over(&loop->turn, TURN_FILES))
+        if (turn_ends(&loop->turn, TURN_FILES))
             break;
     }
     while ((link = list_shift(&loop->files)) != NULL)

@@ -33,11 +33,22 @@ void turn_end(struct turn *turn)
         turn->end_ns[kind] = 0;
 }
 
-void turn_look(struct turn *turn)
+static void read_clock(struct turn *turn)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     turn->now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+bool turn_ends(struct turn *turn, enum turn_kind kind)
+{
+    read_clock(turn);
+    return turn_is_over(turn, kind);
+}
+
+void turn_look(struct turn *turn)
+{
+    read_clock(turn);
     turn->steps = 0;
     if (turn->start_ns == 0)
         turn->start_ns = turn->now_ns;
@@ -58,18 +69,22 @@ void turn_look_again(struct turn *turn)
         turn->most_steps = turn->now_ns - before_ns > steps * LONG_STEP_NS ? 1 : TURN_STEPS;
 }
 
+static void begin(struct turn *turn, enum turn_kind kind)
+{
+    if (turn->end_ns[kind] == 0)
+        turn->end_ns[kind] = turn->now_ns + slices_ns[kind];
+}
+
 void turn_look_in(struct turn *turn)
 {
     turn_look_again(turn);
-    if (turn->end_ns[TURN_INPUT] == 0)
-        turn_begin(turn, TURN_INPUT);
+    begin(turn, TURN_INPUT);
 }
 
 void turn_begin(struct turn *turn, enum turn_kind kind)
 {
     turn_look(turn);
-    if (turn->end_ns[kind] == 0)
-        turn->end_ns[kind] = turn->now_ns + slices_ns[kind];
+    begin(turn, kind);
 }
 
 /* ---- the queue ---- */

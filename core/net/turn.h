@@ -62,10 +62,18 @@ static inline bool turn_is_over(const struct turn *turn, enum turn_kind kind)
 {
     return turn->now_ns >= turn->end_ns[kind];
 }
+bool turn_ends(struct turn *turn, enum turn_kind kind); /* the same, by the clock */
+
+/* Whether the clock is looked at with the next step. */
+static inline bool turn_is_due(const struct turn *turn)
+{
+    return turn->steps + 1 >= turn->most_steps;
+}
 
 static inline void turn_step(struct turn *turn)
 {
-    if (++turn->steps >= turn->most_steps)
+    turn->steps++;
+    if (turn->steps >= turn->most_steps)
         turn_look_again(turn);
 }
 
@@ -74,7 +82,8 @@ static inline void turn_step(struct turn *turn)
 /* A connection is going to be read, which is a step, or connections to be accepted. */
 static inline void turn_enter(struct turn *turn)
 {
-    if (++turn->steps >= turn->most_steps)
+    turn->steps++;
+    if (turn->steps >= turn->most_steps)
         turn_look_in(turn); /* so it is the first time in a turn */
     turn->entered_ns = turn->now_ns;
     turn->is_spent = false;

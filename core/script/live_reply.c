@@ -94,25 +94,28 @@ int live_choice_read(lua_State *L, struct request *rq, int index, const char *na
     return topics;
 }
 
+static int send_one(struct message *message, enum message_encoding which, live_send_fn send,
+                    void *to)
+{
+    const struct blob *blob = message_encoded(message, which, encoding_maker(which));
+    return send(to, blob->data, &blob->len, 1);
+}
+
 /* As they are, one after the other. */
 static int send_singly(const struct batch *batch, enum message_encoding which, live_send_fn send,
                        void *to)
 {
     int taken = 0;
-    while (taken < batch->count) {
-        const struct blob *blob =
-            message_encoded(batch->messages[taken], which, encoding_maker(which));
-        if (send(to, blob->data, &blob->len, 1) == 0)
-            break;
+    while (taken < batch->count && send_one(batch->messages[taken], which, send, to) > 0)
         taken++;
-    }
     return taken;
 }
 
 int live_send(struct batch *batch, enum message_encoding which, live_send_fn send, void *to)
 {
-    const struct joined *joined =
-        batch->count > 1 ? batch_joined(batch, which, encoding_maker(which)) : NULL;
+    if (batch->count == 1)
+        return send_one(batch->messages[0], which, send, to);
+    const struct joined *joined = batch_joined(batch, which, encoding_maker(which));
     /* Also when there is no memory for all of them at once: the rest of a batch that is not taken
      * waits until bytes have left, and none may be under way. */
     if (!joined)

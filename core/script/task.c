@@ -268,6 +268,7 @@ static void run_slice(struct task *task, int args)
     task->state = TASK_RUNNING;
     vm->current = task;
     vm->calls = vm->calls_look = 0;
+    vm->calls_ns = 0;
     vm->can_park = true;
     watchdog_enter(&vm->watch, task->co);
     int status = lua_resume(task->co, vm->L, args, &results);
@@ -326,8 +327,7 @@ static void run_ready(struct loop_job *job)
         run_task(container_of(link, struct task, ready_link)); /* any task can be gone after this */
         if (list_is_empty(&batch))
             return;
-        turn_look(turn);
-        if (turn_is_over(turn, TURN_TASKS)) {
+        if (turn_ends(turn, TURN_TASKS)) {
             put_back(vm, &batch);
             return;
         }

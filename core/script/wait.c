@@ -175,11 +175,11 @@ bool task_had_enough(lua_State *L, size_t len)
 {
     struct vm *vm = vm_of(L);
     vm->calls += 1 + (uint32_t)(len >> CALL_BITS);
-    if (vm->calls < vm->calls_look || vm->loop == NULL)
-        return false;
+    if (vm->calls < vm->calls_look || vm->calls == 1 || vm->loop == NULL)
+        return false; /* many a task calls once: the time counts from the second */
     struct turn *turn = &vm->loop->turn;
     turn_look(turn);
-    if (vm->calls_look == 0)
+    if (vm->calls_ns == 0)
         vm->calls_ns = turn->now_ns;
     vm->calls_look = vm->calls + CALLS_LOOK;
     uint64_t most_ns = turn->is_crowded ? CROWDED_NS : TURN_SLICE_NS;

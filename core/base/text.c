@@ -27,9 +27,9 @@ bool text_equal_nocase(const char *a, size_t a_len, const char *b, size_t b_len)
 static bool is_tchar(unsigned char byte)
 {
     unsigned char letter = lower(byte);
-    if ((letter >= 'a' && letter <= 'z') || (byte >= '0' && byte <= '9'))
+    if ((letter >= 'a' && letter <= 'z') || (byte >= '0' && byte <= '9') || byte == '-')
         return true;
-    return byte && strchr("!#$%&'*+-.^_`|~", byte);
+    return byte && strchr("!#$%&'*+.^_`|~", byte);
 }
 
 bool text_is_token(const char *text, size_t len)

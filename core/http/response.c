@@ -59,12 +59,15 @@ void response_begin(struct request *rq, int status)
 
 static bool is_core_header(const char *name, size_t len)
 {
-    static const char *const core[] = {"content-length", "transfer-encoding", "connection",
-                                       "keep-alive", "date"};
-    for (size_t i = 0; i < sizeof(core) / sizeof(*core); i++)
-        if (text_equal_nocase(name, len, core[i], strlen(core[i])))
-            return true;
-    return false;
+    switch (len) {
+    case 4: return text_equal_nocase(name, len, "date", len);
+    case 10:
+        return text_equal_nocase(name, len, "connection", len) ||
+               text_equal_nocase(name, len, "keep-alive", len);
+    case 14: return text_equal_nocase(name, len, "content-length", len);
+    case 17: return text_equal_nocase(name, len, "transfer-encoding", len);
+    default: return false;
+    }
 }
 
 /* What says that the protocol changes, and to which. */

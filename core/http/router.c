@@ -160,10 +160,15 @@ size_t router_allow(uint32_t allow, char *buf, size_t size)
 {
     size_t len = 0;
     buf[0] = '\0';
-    for (int method = 0; method < ANY; method++)
-        if (allow & method_bit(method))
-            len += (size_t)snprintf(buf + len, size - len, "%s%s", len ? ", " : "",
-                                    method_names[method]);
+    for (int method = 0; method < ANY; method++) {
+        size_t gap = len > 0 ? 2 : 0;
+        size_t name_len = strlen(method_names[method]);
+        if (!(allow & method_bit(method)) || len + gap + name_len >= size)
+            continue;
+        memcpy(buf + len, ", ", gap);
+        memcpy(buf + len + gap, method_names[method], name_len + 1);
+        len += gap + name_len;
+    }
     return len;
 }
 

@@ -90,10 +90,27 @@ static void note_traceback(struct task *task, const void *error, const char *tex
     task->traceback = note.data;
 }
 
+/* Whether the error at 1 is an answer: it carries a status (neap.abort), or a handler returned it
+ * after nil. Only raw fields are looked at; with others it gets a traceback that nobody reads. */
+static bool is_answer(lua_State *L)
+{
+    if (!lua_istable(L, 1))
+        return false;
+    lua_pushliteral(L, "status");
+    bool has_status = lua_rawget(L, 1) == LUA_TNUMBER && lua_isinteger(L, -1) &&
+                      lua_tointeger(L, -1) >= 300 && lua_tointeger(L, -1) <= 599;
+    lua_pushliteral(L, "is_returned");
+    bool is_returned = lua_rawget(L, 1) == LUA_TBOOLEAN;
+    lua_pop(L, 2);
+    return has_status || is_returned;
+}
+
+/* Clients can ask for refusals as often as they like, and a traceback costs a hundred times what
+ * the rest of a refusal does. So a request's failure gets one only when it will be logged. */
 int fault_handler(lua_State *L)
 {
     struct task *task = task_of(L);
-    if (task == NULL || stop_is_cancelled(L, 1))
+    if (task == NULL || stop_is_cancelled(L, 1) || (task->answers_errors && is_answer(L)))
         return 1;
     size_t len;
     fault_push_stack(L, L, NULL, 1);

@@ -218,6 +218,7 @@ static void handler_go_on(struct request *rq)
         return;
     }
     task->on_error = handler_failed;
+    task->answers_errors = true;
     task->on_end = handler_ended;
     task->owner = rq;
     rq->user.task = task;
@@ -293,6 +294,7 @@ static void handler_on_request(struct request *rq)
     task->kind_id = rq->id;
     task->owner = rq;
     task->on_error = handler_failed;
+    task->answers_errors = true;
     task->on_end = handler_ended;
     rq->user.task = task;
     vm->requests++;

@@ -1,5 +1,5 @@
-/* Sends what a handler returned: see reply.h. The plain results, text and tables, take the shortest
- * way; a response object is read field by field. */
+/* Sends what a handler returned: see reply.h. The plain results (text, tables, a status with or
+ * without text) take the shortest way; a response object is read field by field. */
 #include "script/reply.h"
 
 #include "http/gzip.h"
@@ -49,10 +49,15 @@ static void send_whole(struct request *rq, const char *body, size_t len)
     response_send(rq, body, len);
 }
 
-static bool is_packable(const struct request *rq, const char *type, size_t len)
+static bool is_gzip_size(const struct request *rq, size_t len)
 {
     uint64_t least = rq->server->limits.gzip_min;
-    return least != 0 && len >= least && len <= GZIP_MAX && gzip_is_worthwhile(type);
+    return least != 0 && len >= least && len <= GZIP_MAX;
+}
+
+static bool is_packable(const struct request *rq, const char *type, size_t len)
+{
+    return is_gzip_size(rq, len) && gzip_is_worthwhile(type);
 }
 
 static void add_vary(struct request *rq)
@@ -152,18 +157,24 @@ static int reply_json(lua_State *L, struct request *rq, int status, int index)
 
 /* ---- response objects ---- */
 
+/* Pushes the media type of a body that may be compressed; NULL when it stays as it is. A strong
+ * etag names these very bytes. */
+static const char *push_gzip_type(lua_State *L, int index)
+{
+    if (reply_push_header(L, index, "content-encoding") || reply_push_header(L, index, "etag"))
+        return NULL;
+    return reply_push_header(L, index, "content-type");
+}
+
 static int reply_object_body(lua_State *L, struct request *rq, int index)
 {
     int status = reply_status(L, index);
-    const char *type = reply_push_header(L, index, "content-type");
-    bool is_encoded = reply_push_header(L, index, "content-encoding") != NULL;
-    bool has_etag = reply_push_header(L, index, "etag") != NULL;
     if (reply_field(L, index, "body") != LUA_TNIL && !lua_isstring(L, -1))
         return luaL_error(L, "the body of a response is a string, not a %s", luaL_typename(L, -1));
     size_t len = 0;
     const char *body = lua_isnil(L, -1) ? "" : lua_tolstring(L, -1, &len);
-    bool stays = !type || is_encoded || has_etag; /* a strong etag names these very bytes */
-    struct packing *packing = stays ? NULL : pack(L, rq, type, body, len);
+    const char *type = is_gzip_size(rq, len) ? push_gzip_type(L, index) : NULL;
+    struct packing *packing = type ? pack(L, rq, type, body, len) : NULL;
     if (packing) {
         packing->status = status;
         packing->object = index;
@@ -171,10 +182,10 @@ static int reply_object_body(lua_State *L, struct request *rq, int index)
     }
     response_begin(rq, status);
     reply_headers(L, rq, index, NULL);
-    if (stays)
-        send_whole(rq, body, len);
-    else
+    if (type)
         send_body(rq, type, body, len);
+    else
+        send_whole(rq, body, len);
     return 0;
 }
 
@@ -232,12 +243,22 @@ static int reply_empty(struct request *rq, int status)
     return 0;
 }
 
+static bool is_status(lua_State *L, int index)
+{
+    return lua_isinteger(L, index) && lua_tointeger(L, index) >= 200 &&
+           lua_tointeger(L, index) <= 599;
+}
+
 static int reply_value(lua_State *L, struct request *rq, int first)
 {
     int count = lua_gettop(L) - first + 1;
     int type = lua_type(L, first);
     if (count <= 0)
         return reply_empty(rq, 204);
+    if (count == 1 && is_status(L, first))
+        return reply_empty(rq, (int)lua_tointeger(L, first));
+    if (count == 2 && is_status(L, first) && lua_type(L, first + 1) == LUA_TSTRING)
+        return reply_text(L, rq, (int)lua_tointeger(L, first), first + 1);
     if (type == LUA_TSTRING)
         return reply_text(L, rq, 200, first);
     if (type == LUA_TTABLE)

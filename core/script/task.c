@@ -178,6 +178,7 @@ struct task *task_new(struct vm *vm, const char *name)
     task->shields = 0;
     task->has_started = task->is_cancelled = task->is_unwinding = false;
     task->on_error = NULL;
+    task->answers_errors = false;
     task->on_end = NULL;
     task->owner = NULL;
     list_push(&vm->tasks, &task->link);

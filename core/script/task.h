@@ -65,6 +65,7 @@ struct task {
     bool has_started;
     bool is_cancelled;     /* asked for; raised at the next park */
     bool is_unwinding;     /* the cancel error was raised: <close> handlers may park */
+    bool answers_errors;   /* on_error logs no error that carries a status: see fault_handler */
     struct deadline grace; /* end of the unwinding */
     /* Hooks of who started it; all may be NULL. */
     /* In the task, after the body failed (not when it was cancelled): error value and traceback

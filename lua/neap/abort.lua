@@ -12,7 +12,6 @@ local abort = {}
 ---@field message string? for the client
 ---@field headers table<string, string>? for the answer
 local Abort = {__name = "neap.Abort"}
-Abort.__index = Abort
 function Abort:__tostring()
   return ("%d %s"):format(self.status, self.message or reasons[self.status] or "error")
 end
@@ -20,6 +19,7 @@ end
 ---An error that a handler returned after nil.
 ---@class neap.Returned
 ---@field cause any what it returned
+---@field is_returned true the core makes no traceback of it: it was raised by neap, not by the handler
 local Returned = {__name = "neap.Returned"}
 Returned.__index = Returned
 function Returned:__tostring() return text.safe(self.cause) end
@@ -48,10 +48,17 @@ function abort.raise(status, message, headers, level)
   error(setmetatable({status = status, message = message, headers = headers}, Abort), 0)
 end
 
+---Whether `neap.abort` made it: then it has no fields but its own.
+---@param err table
+---@return boolean
+function abort.is_one(err)
+  return getmetatable(err) == Abort
+end
+
 ---Raises what a handler returned after nil, in a form that `returned_by` knows again.
 ---@param cause any
 function abort.raise_returned(cause)
-  error(setmetatable({cause = cause}, Returned), 0)
+  error(setmetatable({cause = cause, is_returned = true}, Returned), 0)
 end
 
 ---The error that a handler returned, when `err` is one.

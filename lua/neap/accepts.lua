@@ -1,10 +1,11 @@
 -- Content negotiation: which of the types on offer the client's Accept header likes best (RFC 9110, 12.5.1).
 local mime = require "neap.mime"
+local remember = require "neap.remember"
 local text = require "neap.text"
 
 local accepts = {}
 
-local MAX_RANGES = 64
+local MAX_BYTES = 1024 -- of a header that are looked at: browsers send 150
 
 -- "text/html;q=0.8" -> {kind, subtype, q}; nil when it is malformed or has parameters of its own.
 local function parse_range(piece)
@@ -25,8 +26,7 @@ end
 ---@return {kind: string, subtype: string, q: number}[]
 function accepts.parse(header)
   local ranges = {}
-  for _, piece in ipairs(text.split_quoted(header, ",")) do
-    if #ranges == MAX_RANGES then break end
+  for _, piece in ipairs(text.split_quoted(header:sub(1, MAX_BYTES), ",")) do
     ranges[#ranges + 1] = parse_range(piece)
   end
   return ranges
@@ -65,6 +65,15 @@ function accepts.best(header, offered)
     if q > best_q then best, best_q = name, q end
   end
   return best
+end
+
+---A function that says which of `offered` a header likes best, and remembers it: a few texts are nearly all that clients send.
+---@param offered string[] as in `accepts.best`
+---@param otherwise string for the client that refuses all
+---@return fun(header: string?): string
+function accepts.chooser(offered, otherwise)
+  local choose = remember(function(header) return accepts.best(header, offered) or otherwise end)
+  return function(header) return header and choose(header) or offered[1] end
 end
 
 return accepts

@@ -171,6 +171,10 @@ local function scope_finder(scopes)
     if a.length ~= b.length then return a.length > b.length end
     return a.depth > b.depth
   end)
+  if #scopes.list == 1 then -- most apps: nothing has to be asked
+    local only = scopes.list[1]
+    return function() return only end
+  end
   return function(req)
     local scope = req.route and scopes.by_route[req.route]
     if scope then return scope end
@@ -181,14 +185,23 @@ local function scope_finder(scopes)
   end
 end
 
+local function add_hooks(list, hooks, status)
+  for _, hook in ipairs(hooks) do
+    if hook.status == status then list[#list + 1] = hook.fn end
+  end
+end
+
+local NO_HANDLERS = {}
+
 -- The on_error handlers for a status, most specific first.
 local function error_handlers(scope, status)
-  local list = {}
+  local list = NO_HANDLERS
   while scope do
-    for _, wanted in ipairs {status, false} do
-      for _, hook in ipairs(scope.app._on_error) do
-        if (hook.status or false) == wanted then list[#list + 1] = hook.fn end
-      end
+    local hooks = scope.app._on_error
+    if #hooks > 0 then
+      if list == NO_HANDLERS then list = {} end
+      add_hooks(list, hooks, status)
+      add_hooks(list, hooks, nil)
     end
     scope = scope.parent
   end
@@ -203,14 +216,20 @@ local function make_on_error(find_scope)
 end
 
 -- What answers requests without a route. Each app has its own, because each has its own middleware.
-local function make_fallback(scopes, find_scope)
-  local function answer(req)
-    if req.method == "OPTIONS" and req.allow then return 204, nil, {Allow = req.allow} end
-    local failure = errors.no_route(req)
-    return errors.answer(req, failure, error_handlers(find_scope(req), failure.status))
-  end
+local function make_fallback(scopes, find_scope, has_on_send)
   local wrapped = {}
-  for _, scope in ipairs(scopes.list) do wrapped[scope] = around(answer, middleware_of(scope), nil) end
+  for _, scope in ipairs(scopes.list) do
+    local middleware = middleware_of(scope)
+    local is_seen = has_on_send or #middleware > 0 -- what is answered here
+    wrapped[scope] = around(function(req)
+      local allow = req.allow
+      if allow and req.method == "OPTIONS" then return 204, nil, {Allow = allow} end
+      local handlers = error_handlers(scope, allow and 405 or 404)
+      if not is_seen and #handlers == 0 then return errors.no_route_page(req, allow) end
+      return errors.answer(req, errors.no_route(allow), handlers)
+    end, middleware, nil)
+  end
+  if #scopes.list == 1 then return wrapped[scopes.list[1]] end
   return function(req) return wrapped[find_scope(req)](req) end
 end
 
@@ -279,9 +298,9 @@ function compile.compile(app)
     for _, route in ipairs(scope.app._routes) do add_route(spec, scopes, route, scope) end
   end)
   local find_scope = scope_finder(scopes)
-  spec.on_error = make_on_error(find_scope)
-  spec.fallback = make_fallback(scopes, find_scope)
   spec.on_send = make_on_send(scopes, find_scope)
+  spec.on_error = make_on_error(find_scope)
+  spec.fallback = make_fallback(scopes, find_scope, spec.on_send ~= nil)
   spec.handoff = make_handoff(scopes)
   spec.adopt = make_adopt(scopes)
   return spec

@@ -5,7 +5,6 @@ local core = require "neap.core"
 local errorpage = require "neap.errorpage"
 local header = require "neap.header"
 local log = require "neap.own_log"
-local reasons = require "neap.status"
 local res = require "neap.res"
 local text = require "neap.text"
 
@@ -23,20 +22,28 @@ local Failure = {__name = "neap.Failure"}
 Failure.__index = Failure
 function Failure:__tostring() return ("%d %s"):format(self.status, self.message) end
 
-local function reason(status)
-  return (reasons[status] or "error"):lower()
-end
-
 local function foreseen(status, message, headers, cause)
   return setmetatable({
-    status = status, message = message or reason(status), headers = headers, cause = cause,
+    status = status, message = message or errorpage.reasons[status], headers = headers, cause = cause,
   }, Failure)
+end
+
+local function index(object, name)
+  return object[name]
 end
 
 -- Fields of an error object whose metamethods may fail.
 local function field(err, name)
-  local ok, value = pcall(function() return err[name] end)
+  local own = rawget(err, name)
+  if own ~= nil or abort.is_one(err) then return own end
+  local ok, value = pcall(index, err, name)
   return ok and value or nil
+end
+
+-- The status that an error carries; nil: nobody foresaw it.
+local function status_of(err)
+  local status = type(err) == "table" and field(err, "status")
+  return math.type(status) == "integer" and status >= 300 and status <= 599 and status or nil
 end
 
 ---The failure that an error stands for.
@@ -46,14 +53,15 @@ end
 function errors.failure(err, traceback)
   local returned = abort.returned_by(err)
   if returned ~= nil then err, traceback = returned, nil end
-  local status = type(err) == "table" and field(err, "status")
-  if math.type(status) == "integer" and status >= 300 and status <= 599 then
+  local status = status_of(err)
+  if status then
     local message, headers = field(err, "message"), field(err, "headers")
-    return foreseen(status, type(message) == "string" and message or nil,
-      type(headers) == "table" and headers or nil, err)
+    if type(message) ~= "string" then message = nil end
+    if type(headers) ~= "table" then headers = nil end
+    return foreseen(status, message, headers, err)
   end
   return setmetatable({
-    status = 500, message = reason(500), id = text.hex(core.random(8)), cause = err, traceback = traceback,
+    status = 500, message = errorpage.reasons[500], id = text.hex(core.random(8)), cause = err, traceback = traceback,
   }, Failure)
 end
 
@@ -82,7 +90,8 @@ function errors.recent()
 end
 
 local function add_headers(response, headers)
-  for name, value in pairs(headers or {}) do
+  if not headers then return end
+  for name, value in pairs(headers) do
     local lower = header.name(name, 1)
     if response.headers[lower] == nil then response.headers[lower] = value end
   end
@@ -106,7 +115,7 @@ end
 local function call(fn, ...)
   local traceback
   local results = table.pack(xpcall(fn, function(err)
-    traceback = debug.traceback(nil, 2)
+    if not status_of(err) then traceback = debug.traceback(nil, 2) end
     return err
   end, ...))
   if results[1] then return results end
@@ -157,11 +166,30 @@ function errors.attempt(req, where, fn, response)
 end
 
 ---The failure for a request that no route takes: 405 when another method would do, else 404.
----@param req neap.Request
+---@param allow string? the methods that would
 ---@return neap.Failure
-function errors.no_route(req)
-  if req.allow then return foreseen(405, nil, {allow = req.allow}) end
+function errors.no_route(allow)
+  if allow then return foreseen(405, nil, {allow = allow}) end
   return foreseen(404)
+end
+
+-- By kind, and Allow or 404. Few: no client can make an Allow of its own.
+local shared = {html = {}, json = {}, text = {}}
+
+---The built-in answer to a request that no route takes. Everybody can ask for it at will, so it is to be cheap: it is made
+---once, and all requests share it. So only the core may see it, which changes nothing in it.
+---@param req neap.Request
+---@param allow string? the methods that a route takes
+---@return neap.Response
+function errors.no_route_page(req, allow)
+  if core.mode == "dev" then return page(req, errors.no_route(allow)) end
+  local pages, key = shared[errorpage.kind(req)], allow or 404
+  local response = pages[key]
+  if not response then
+    response = page(req, errors.no_route(allow))
+    pages[key] = response
+  end
+  return response
 end
 
 return errors

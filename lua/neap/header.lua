@@ -1,5 +1,6 @@
 -- What may stand in a response header. Wrong names and values raise: a CR or LF that got into a value would let
 -- a client write headers of its own ("response splitting").
+local remember = require "neap.remember"
 local text = require "neap.text"
 
 local header = {}
@@ -9,15 +10,20 @@ local OWNED = {
   ["content-length"] = true, ["transfer-encoding"] = true, connection = true, ["keep-alive"] = true, date = true,
 }
 
+-- The name in lower case; nil when it is none.
+local lower_case = remember(function(name)
+  return name:find("^[%w!#$%%&'*+%-.^_`|~]+$") and name:lower() or nil
+end)
+
 ---The name in lower case. Raises at `level` when it cannot be a header name, or when the core sets that header.
 ---@param name string
 ---@param level integer as in `error`, counted from the caller of this function
 ---@return string
 function header.name(name, level)
-  if type(name) ~= "string" or not name:find("^[%w!#$%%&'*+%-.^_`|~]+$") then
+  local lower = type(name) == "string" and lower_case(name)
+  if not lower then
     error(("%s is no header name: letters, digits and - are allowed"):format(text.quote(name)), level + 1)
   end
-  local lower = name:lower()
   if OWNED[lower] then
     error(("the %s header is set by neap itself, from the body that you return"):format(name), level + 1)
   end

@@ -16,8 +16,8 @@ local dump_count = 0
 
 -- ---- requests ----
 
-local function request(path, headers)
-  return ("GET %s HTTP/1.1\r\nHost: bench\r\n%s\r\n"):format(path, headers or "")
+local function request(path, headers, method)
+  return ("%s %s HTTP/1.1\r\nHost: bench\r\n%s\r\n"):format(method or "GET", path, headers or "")
 end
 
 local PUBLISH = ("POST /publish HTTP/1.1\r\nHost: bench\r\nContent-Length: %d\r\n\r\n%s"):format(#MESSAGE, MESSAGE)
@@ -154,6 +154,9 @@ local ROWS = {
   {"json-list", plain "/json"},
   {"params", plain "/users/1234/posts/5678"},
   {"missing", plain "/nowhere"},
+  {"wrong-method", function() return exchange(request("/", nil, "DELETE"), 1) end},
+  {"abort", function() return exchange(request("/refuse", "Content-Length: 1\r\n", "POST") .. "{", 1) end},
+  {"status", plain "/status"},
   {"pipeline", function() return exchange(request "/", PIECES) end},
   {"stream", stream},
   {"frames", frames},

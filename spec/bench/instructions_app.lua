@@ -11,6 +11,14 @@ app:get("/mark", function()
   return tostring(os.clock())
 end)
 
+app:post("/refuse", function(req)
+  local value, err = req:json()
+  if not value then neap.abort(400, err) end
+  return value
+end)
+
+app:get("/status", function() return 404 end)
+
 app:ws("/frames", {message = function() end})
 
 app:ws("/ws", {open = function(ws) ws:subscribe("bench") end})

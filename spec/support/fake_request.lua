@@ -31,6 +31,10 @@ function methods.body(req, limit)
   return body
 end
 
+function methods.header(req, name)
+  return req.headers[name]
+end
+
 -- The chunks of the list `pieces`, then its error, if it has one.
 function methods.read_chunk(req)
   local pieces = rawget(req, "pieces") or {rawget(req, "content")}

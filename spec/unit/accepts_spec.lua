@@ -39,7 +39,23 @@ describe("neap.accepts.best", function()
     assert.equal("json", accepts.best("application/json;q=1.2.3, text/html", {"json"}) or "json")
   end)
 
+  it("looks at a KiB of a header", function()
+    local long = ("a/b;q=0.1,"):rep(110)
+    assert.equal("html", accepts.best("text/html," .. long, {"html"}))
+    assert.is_nil(accepts.best(long .. "text/html", {"html"}))
+  end)
+
   it("names a type that nobody knows", function()
     assert.error_matches(function() accepts.best("*/*", {"jsno"}) end, '"jsno" is no media type')
+  end)
+end)
+
+describe("neap.accepts.chooser", function()
+  it("says what best says, each time", function()
+    local choose = accepts.chooser({"json", "html"}, "text")
+    for _ = 1, 2 do
+      assert.same({"json", "json", "html", "json", "text"},
+        {choose(nil), choose "", choose(BROWSER), choose "*/*", choose "image/png"})
+    end
   end)
 end)

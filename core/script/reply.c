@@ -255,14 +255,14 @@ static int reply_value(lua_State *L, struct request *rq, int first)
     int type = lua_type(L, first);
     if (count <= 0)
         return reply_empty(rq, 204);
-    if (count == 1 && is_status(L, first))
-        return reply_empty(rq, (int)lua_tointeger(L, first));
-    if (count == 2 && is_status(L, first) && lua_type(L, first + 1) == LUA_TSTRING)
-        return reply_text(L, rq, (int)lua_tointeger(L, first), first + 1);
     if (type == LUA_TSTRING)
         return reply_text(L, rq, 200, first);
     if (type == LUA_TTABLE)
         return is_response(L, first) ? reply_object(L, rq, first) : reply_json(L, rq, 200, first);
+    if (count == 1 && is_status(L, first))
+        return reply_empty(rq, (int)lua_tointeger(L, first));
+    if (count == 2 && is_status(L, first) && lua_type(L, first + 1) == LUA_TSTRING)
+        return reply_text(L, rq, (int)lua_tointeger(L, first), first + 1);
     return reply_converted(L, rq, first);
 }
 

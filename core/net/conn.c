@@ -235,6 +235,7 @@ void conn_await_turn(struct conn *conn)
         return;
     if (!conn->is_queued) {
         sweep_forget(conn);
+        turn_weigh(conn, true);
         turn_queue(conn);
     }
     conn->owes_turn = true;

@@ -63,6 +63,7 @@ struct conn {
     bool is_reading : 1; /* as its owner has it */
     bool is_armed : 1;   /* as libuv has it: not while it waits in the queue for long */
     bool is_queued : 1;
+    uint8_t weight : 3; /* see turn_weigh */
     bool owes_turn : 1; /* conn_await_turn was called: nothing is read before on_turn */
     /* Set by the owner: the end is told behind everything that was sent, not early. */
     bool is_patient : 1;

@@ -4,10 +4,14 @@
  *
  * Input has slices as output has. Connections are read as they become readable while that takes no
  * longer than a slice. After that they queue: whoever is readable, and whoever has used up its
- * share and left a rest of its bytes with its owner, goes to the tail. The queue gets what others
- * leave of the turn, at least half a slice, divided among those who wait: one request or frame for
- * each, and more while its share lasts. So a peer that is alone has all of it, and one that floods
- * us delays each of the others by its share.
+ * share and left a rest of its bytes with its owner. The queue gets what others leave of the turn,
+ * at least half a slice, divided among those who wait: one request or frame for each, and more
+ * while its share lasts. Whoever left a rest, or took long, more than once is heavy, and the others
+ * go first: one of each in turn, while there are both. So a peer that is alone has all of it, and
+ * those that flood us hardly delay who asks for little.
+ *
+ * What input wakes shall run in the same turn, so the queue ends a slice before the turn does. No
+ * slice lasts longer than the turn, but each is long enough for one piece of its work.
  *
  * The clock is looked at once in eight steps (requests, frames, accepted connections, 8 KB
  * written), or at each when the last ones took long. */
@@ -48,7 +52,9 @@ struct turn {
     uint32_t queued;
     bool is_spent;     /* so is the share, by the last look */
     bool is_crowded;   /* a connection that is readable has to queue */
-    struct list queue; /* connections that wait for their turn, by stopped_link */
+    bool was_light;    /* who was served last */
+    struct list light; /* connections that wait for their turn, by stopped_link */
+    struct list heavy;
 };
 
 void turn_init(struct turn *turn);
@@ -97,7 +103,8 @@ static inline bool turn_spend(struct turn *turn)
     return turn->is_spent;
 }
 
-void turn_queue(struct conn *conn); /* at the tail; it is in no other list */
+void turn_queue(struct conn *conn); /* at the tail of its kind; it is in no other list */
+void turn_weigh(struct conn *conn, bool is_much); /* what it had us do */
 void turn_forget(struct conn *conn);
 void turn_serve(struct loop *loop); /* the queue, as long as there is time */
 

@@ -324,15 +324,12 @@ static void run_ready(struct loop_job *job)
     struct list *link;
     turn_begin(turn, TURN_TASKS);
     list_take(&batch, &vm->ready);
-    while ((link = list_shift(&batch)) != NULL) {
+    while (!turn_is_over(turn, TURN_TASKS) && (link = list_shift(&batch)) != NULL) {
         run_task(container_of(link, struct task, ready_link)); /* any task can be gone after this */
-        if (list_is_empty(&batch))
-            return;
-        if (turn_ends(turn, TURN_TASKS)) {
-            put_back(vm, &batch);
-            return;
-        }
+        turn_ends(turn, TURN_TASKS);
     }
+    if (!list_is_empty(&batch))
+        put_back(vm, &batch);
 }
 
 void task_make_ready(struct task *task)

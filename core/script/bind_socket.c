@@ -80,7 +80,7 @@ static int receive(lua_State *L, const struct socket_goal *goal, uint64_t timeou
     struct socket *socket = socket_find(L);
     size_t len;
     if (!socket)
-        return socket_push_error(L, "closed");
+        return task_answer_gone(L, socket_push_error(L, "closed"));
     if (socket->reader)
         return luaL_error(L, "another task is receiving from this socket");
     socket->goal = *goal;
@@ -91,7 +91,7 @@ static int receive(lua_State *L, const struct socket_goal *goal, uint64_t timeou
     if (state == GOAL_TOO_LARGE)
         return socket_push_error(L, "too_large");
     if (!is_there && socket->end != 0)
-        return socket_push_error(L, socket_end_reason(socket));
+        return task_answer_gone(L, socket_push_error(L, socket_end_reason(socket)));
     struct wait *wait = task_wait(L);
     socket_start(socket);
     wait->undo = reader_undo;
@@ -180,7 +180,7 @@ static int socket_send(lua_State *L)
     if (socket)
         socket_write(socket, data, len);
     if (!socket || !socket_can_send(socket))
-        return push_sent(L);
+        return task_answer_gone(L, push_sent(L));
     if (conn_unsent(&socket->conn) <= CONN_HIGH_WATER)
         return task_had_enough(L, len) ? task_yield_then(L, sent_finish) : push_sent(L);
     struct wait *wait = task_wait(L);

@@ -142,7 +142,7 @@ static int write_on(lua_State *L, int last, struct place_in_texts at)
             at = (struct place_in_texts){.text = at.text + 1};
     }
     if (!rq)
-        return push_closed(L);
+        return task_answer_gone(L, push_closed(L));
     return is_behind(rq, CONN_HIGH_WATER) ? park_writer(L, rq, writer_finish)
                                           : pass_writer(L, written);
 }
@@ -161,7 +161,7 @@ static int stream_flush(lua_State *L)
 {
     struct request *rq = stream_open(L);
     if (!rq)
-        return push_closed(L);
+        return task_answer_gone(L, push_closed(L));
     return is_behind(rq, 0) ? park_writer(L, rq, writer_finish) : pass_writer(L, 0);
 }
 

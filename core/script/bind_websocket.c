@@ -82,14 +82,14 @@ static int ws_lua_recv(lua_State *L)
     if (wsock && wsock->has_callbacks)
         return luaL_error(L, "messages of this socket go to its callback `message`");
     if (wsock && wsock_is_leaving(wsock))
-        return push_reload(L);
+        return task_answer_gone(L, push_reload(L));
     if (wsock && wsock->received && task_had_enough(L, 0))
         return task_yield_then(L, recv_again);
     int count = wsock ? wsock_push_message(L, wsock) : 0;
     if (count > 0)
         return count;
     if (!wsock || wsock->end)
-        return push_closed(L, wsock);
+        return task_answer_gone(L, push_closed(L, wsock));
     if (wsock_has_reader(wsock))
         return luaL_error(L, "another task is receiving from this socket");
     struct wait *wait = task_wait(L);
@@ -142,7 +142,7 @@ static int ws_lua_send(lua_State *L)
     const char *data = luaL_checklstring(L, 2, &len);
     bool is_text = kind_arg(L, 3);
     if (!is_writable(wsock))
-        return push_closed(L, wsock);
+        return task_answer_gone(L, push_closed(L, wsock));
     ws_send(&wsock->ws, data, len, is_text);
     if (ws_unsent(&wsock->ws) <= CONN_HIGH_WATER)
         return send_at_once(L, wsock, len);

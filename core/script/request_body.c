@@ -131,7 +131,9 @@ int request_read_chunk(lua_State *L)
     request_read_body(rq, handler_body_limit(rq));
     if (rq->body.len > 0 || rq->stage != REQUEST_BODY) {
         rq->is_wanted = false;
-        return push_chunk(L, rq, (size_t)most);
+        bool is_over = rq->body.len == 0 || rq->stage == REQUEST_BROKEN;
+        int count = push_chunk(L, rq, (size_t)most);
+        return is_over ? task_answer_gone(L, count) : count;
     }
     return park_reader(L, rq, false, chunk_finish);
 }

@@ -176,6 +176,7 @@ struct task *task_new(struct vm *vm, const char *name)
     task->end_status = LUA_OK;
     task->grace_ms = vm->options.cancel_grace_ms;
     task->shields = 0;
+    task->gone = 0;
     task->has_started = task->is_cancelled = task->is_unwinding = false;
     task->on_error = NULL;
     task->answers_errors = false;

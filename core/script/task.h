@@ -61,6 +61,7 @@ struct task {
     char *cause; /* traceback from another coroutine or task, whose error was raised here again */
     const void *cause_of; /* ... the error value it belongs to (lua_topointer) */
     uint32_t grace_ms;    /* given to the <close> handlers when cancelled */
+    uint32_t gone;        /* calls since it last waited that found their peer gone */
     uint16_t shields;     /* depth of task.shield: a cancel waits until it is 0 */
     bool has_started;
     bool is_cancelled;     /* asked for; raised at the next park */
@@ -125,6 +126,10 @@ static inline struct task *wait_task(struct wait *wait)
  * or 256 KB: `len` bytes) or run for so long (1 ms) that others should have their turn. Then it
  * lets them: task_yield_then, task_pause. */
 bool task_had_enough(lua_State *L, size_t len);
+/* Who has gone answers at once, and for ever: a loop that does not look at the answer would never
+ * wait. So a call that finds its peer gone ends in this, with its `count` results on the stack. It
+ * lets others run, as above, and raises when a task has called so for 100,000 times. */
+int task_answer_gone(lua_State *L, int count);
 /* Parks like task_park, until others have had their turn, unless it is woken before. The caller may
  * have set all of `wait` but its link. */
 int task_pause(lua_State *L, struct wait *wait);

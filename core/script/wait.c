@@ -14,6 +14,7 @@
 #define CALLS_LOOK 8 /* between two looks at the clock */
 #define CALL_BITS 10 /* 1 KB is a call */
 #define CROWDED_NS (TURN_SLICE_NS / 8)
+#define GONE_MAX 100000
 
 /* The marks: their addresses are what lies on top of a parked coroutine's stack. */
 static const char parked_here;
@@ -124,6 +125,13 @@ static int park_continue(lua_State *L, int status, lua_KContext ctx)
     return finish_wait(L);
 }
 
+/* The results of a call that found its peer gone lie on the stack: see task_answer_gone. */
+static int gone_finish(lua_State *L, struct wait *wait)
+{
+    (void)L;
+    return (int)(intptr_t)wait->source;
+}
+
 int task_park(lua_State *L, uint64_t timeout_ms)
 {
     struct task *task = task_of(L);
@@ -131,6 +139,8 @@ int task_park(lua_State *L, uint64_t timeout_ms)
         return finish_wait(L);
     if (timeout_ms != WAIT_FOREVER)
         loop_set_deadline(task->vm->loop, &task->wait.deadline, timeout_ms);
+    if (task->wait.finish != gone_finish)
+        task->gone = 0;
     lua_pushlightuserdata(L, (void *)&parked_here);
     return lua_yieldk(L, 1, 0, park_continue);
 }
@@ -185,6 +195,20 @@ bool task_had_enough(lua_State *L, size_t len)
     uint64_t most_ns = turn->is_crowded ? CROWDED_NS : TURN_SLICE_NS;
     bool is_enough = vm->calls >= CALLS_MAX || turn->now_ns - vm->calls_ns >= most_ns;
     return is_enough && can_yield(L, vm);
+}
+
+int task_answer_gone(lua_State *L, int count)
+{
+    struct task *task = vm_of(L)->current;
+    if (task != NULL && ++task->gone > GONE_MAX)
+        return luaL_error(L, "called %d times after its end: leave the loop when the answer is nil",
+                          GONE_MAX);
+    if (!task_had_enough(L, 0))
+        return count;
+    struct wait *wait = task_wait(L);
+    wait->finish = gone_finish;
+    wait->source = (void *)(intptr_t)count;
+    return task_pause(L, wait);
 }
 
 static void on_yield_turn(struct loop_job *job)

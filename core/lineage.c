@@ -3,6 +3,7 @@
 
 #include "base/list.h"
 #include "script/vm.h"
+#include "script/shortage.h"
 #include "script/watchdog.h"
 
 #include <assert.h>
@@ -128,6 +129,8 @@ void lineage_discard(struct lineage *lineage)
     lineage->must_build = false;
     loop_cancel_job(&lineage->build_job);
     lineage->is_discarding = true;
+    if (lineage->current)
+        shortage_restore(generation_vm(lineage->current));
     if (lineage->is_handing_over)
         handover_cancel(&lineage->handover); /* on_handed_over goes on */
     else

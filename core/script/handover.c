@@ -156,8 +156,7 @@ void handover_start(struct handover *handover, struct vm *from, struct vm *to,
     char error[KEPT_ERROR_SIZE];
     *handover = (struct handover){.from = from, .to = to, .on_done = on_done};
     deadline_init(&handover->limit, on_limit);
-    if (shortage_is_certain(from))
-        shortage_relax(from);
+    shortage_relax(from); /* a state that is full could not say what it holds */
     if (!kept_can_travel(from, error)) {
         handover->error = mem_strdup(error);
         fail_giving(handover);

@@ -97,6 +97,12 @@ void shortage_relax(struct vm *vm)
     vm->options.memory_limit += more;
 }
 
+void shortage_restore(struct vm *vm)
+{
+    vm->options.memory_limit -= vm->shortage.relaxed;
+    vm->shortage.relaxed = 0;
+}
+
 void shortage_init(struct shortage *shortage)
 {
     shortage->look_job.run = on_look;

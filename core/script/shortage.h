@@ -32,5 +32,6 @@ bool shortage_is_certain(struct vm *vm);
 /* A little more memory for its last acts, in which it gives away what it holds; not again and
  * again, should they not be the last. */
 void shortage_relax(struct vm *vm);
+void shortage_restore(struct vm *vm); /* they were not the last */
 
 #endif

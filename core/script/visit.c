@@ -126,10 +126,11 @@ void visit_move(struct vm *from, int *visits, struct vm *to, slot_handle websock
     struct visit_move move = {.from = from, .to = to, .visits = *visits, .websocket = websocket};
     if (*visits == 0)
         return;
-    call_protected(from, pack, &move, "topic:on");
+    int err = call_protected(from, pack, &move, "topic:on");
     *visits = 0;
-    if (move.data.len == 0) {
-        log_warn("reload: %s: for the next generation this client is not there", move.error);
+    if (err || move.data.len == 0) {
+        log_warn("reload: %s: for the next generation this client is not there",
+                 err ? "its visits could not be read" : move.error);
         visit_end(from, move.visits);
         bytes_deinit(&move.data);
         return;

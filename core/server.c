@@ -605,6 +605,7 @@ static void server_deinit(struct server *server)
 int server_run(const struct server_options *options)
 {
     struct server server;
+    log_exempt_thread();
     server_init(&server, options);
     int err = loop_init(&server.loop, &server);
     if (err) {

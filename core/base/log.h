@@ -30,6 +30,9 @@ void log_line(enum log_level level, const char *text, size_t len, const struct l
  * writes, and the access log, is never held back: somebody has asked for it. */
 void log_own_line(enum log_level level, const char *text, size_t len,
                   const struct log_field *fields, int count);
+/* What this thread says is never held back: it speaks for the whole server (a reload's end, a
+ * stop), and that must not be lost among thousands of failures. */
+void log_exempt_thread(void);
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));

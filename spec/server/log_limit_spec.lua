@@ -2,6 +2,7 @@
 local http = require "spec.support.http"
 local json = require "neap.json"
 local server = require "spec.support.server"
+local task = require "neap.task"
 
 local APP = [[
   local neap = require "neap"
@@ -36,6 +37,25 @@ local function ask(s, path, count)
     for _ = 1, pack do conn:answer() end
   end
   conn:close()
+end
+
+-- Fails for as long as nobody stops it, each time with a text of its own: a place of its own in the log.
+local function flood(s)
+  local conn, word = http.open(s), {97, 97, 97, 97} -- "aaaa"
+  while true do
+    local text = {}
+    for i = 1, 50 do
+      local at = 1
+      while word[at] == 122 do
+        word[at] = 97
+        at = at + 1
+      end
+      word[at] = word[at] + 1
+      text[i] = ("GET /table?n=%s HTTP/1.1\r\nHost: x\r\n\r\n"):format(string.char(table.unpack(word)))
+    end
+    conn:send(table.concat(text))
+    for _ = 1, 50 do conn:answer() end
+  end
 end
 
 -- The entries of the log whose text has `text`: how many, and how many more are told of.
@@ -106,5 +126,14 @@ describe("the log", function()
     ]]}})
     assert.matches("what had happened", result.err, 1, true)
     assert.matches("told", result.out, 1, true)
+  end)
+
+  it("says how a reload ended, whatever else there is to say", function()
+    local s = server.start {app = APP, workers = 1, args = {"--set", "log.format=json"}}
+    local group <close> = task.group()
+    group:spawn(flood, s)
+    assert(server.poll(30, function() return select(2, entries(s, "")) > 0 end))
+    for _ = 1, 10 do assert.is_true((s:reload())) end
+    group:cancel()
   end)
 end)

@@ -89,12 +89,11 @@ bool shortage_is_certain(struct vm *vm)
 void shortage_relax(struct vm *vm)
 {
     struct shortage *shortage = &vm->shortage;
-    size_t limit = vm->options.memory_limit - shortage->relaxed; /* as it was set */
-    size_t more = limit / 4 > RELAX_MIN ? limit / 4 : RELAX_MIN;
-    if (limit == 0 || shortage->relaxed >= limit / 2)
+    size_t limit = vm->options.memory_limit;
+    if (limit == 0 || shortage->relaxed != 0)
         return;
-    shortage->relaxed += more;
-    vm->options.memory_limit += more;
+    shortage->relaxed = limit / 4 > RELAX_MIN ? limit / 4 : RELAX_MIN;
+    vm->options.memory_limit += shortage->relaxed;
 }
 
 void shortage_restore(struct vm *vm)

@@ -29,9 +29,8 @@ void shortage_note(struct vm *vm, lua_State *L, int status);
 void shortage_note_memory(struct vm *vm); /* ... for lack of memory, or could not even be made */
 /* Whether the state is in one. */
 bool shortage_is_certain(struct vm *vm);
-/* A little more memory for its last acts, in which it gives away what it holds; not again and
- * again, should they not be the last. */
+/* A little more memory for its last acts, in which it gives away what it holds. */
 void shortage_relax(struct vm *vm);
-void shortage_restore(struct vm *vm); /* they were not the last */
+void shortage_restore(struct vm *vm); /* they were not the last: takes that away again */
 
 #endif

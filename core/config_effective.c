@@ -48,7 +48,7 @@ static int check_address(const char *text, const char *where, struct bytes *erro
                              where, text, ADDRESS_UNIX_MAX);
     if (err)
         return config_refuse(error,
-                             "%s: \"%s\" is no address: write 127.0.0.1:8080, :8080 for all "
+                             "%s: \"%s\" is not an address: write 127.0.0.1:8080, :8080 for all "
                              "addresses, [::1]:8080 or unix:/run/app.sock",
                              where, text);
     return 0;
@@ -88,7 +88,7 @@ static int check_proxies(const struct config_list *proxies, struct bytes *error)
     for (size_t i = 0; i < proxies->count; i++)
         if (!is_network(proxies->items[i]))
             return config_refuse(error,
-                                 "trusted_proxies: \"%s\" is no address: write 10.0.0.1, "
+                                 "trusted_proxies: \"%s\" is not an address: write 10.0.0.1, "
                                  "10.0.0.0/8, ::1 or unix",
                                  proxies->items[i]);
     return 0;

@@ -385,8 +385,7 @@ void log_exempt_thread(void)
     is_exempt = true;
 }
 
-/* Whether this may be said now. Without a writer everything may: there is nobody to tell the rest.
- */
+/* Whether this may be said now. Without a writer everything may: nobody would tell the rest. */
 static bool may_say(enum log_level level, const char *text, size_t len)
 {
     struct log_report before;

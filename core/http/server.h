@@ -20,9 +20,7 @@ struct http_events {
                                           */
     void (*on_writable)(struct request *rq); /* what was written has left */
     void (*on_left)(struct request *rq);     /* the client has left, or ended its side: once */
-    void (*on_gone)(struct request *rq);     /* it has lost its connection: once, and the last but
-                                              * on_log
-                                              */
+    void (*on_gone)(struct request *rq);     /* it has lost its connection: once */
     void (*on_log)(struct request *rq);      /* for the access log, once per request; NULL = off */
     void (*on_trim)(void *owner); /* a crowd has left: what can be freed should be; NULL = nothing
                                    */

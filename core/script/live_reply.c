@@ -87,7 +87,7 @@ int live_choice_read(lua_State *L, struct request *rq, int index, const char *na
     if (!after || len == 0)
         after = entity_tag(rq, &len);
     if (topic_choice_start(L, choice, after, len) < 0)
-        raise_status(L, 400, "the cursor is none that this server gave out");
+        raise_status(L, 400, "this cursor was not issued by this server");
     reply_field(L, index, name);
     int topics = lua_gettop(L);
     topic_choice_check(L, topics);

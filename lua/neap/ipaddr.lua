@@ -77,7 +77,7 @@ end
 function ipaddr.network(s)
   local address, bits_text = s:match("^([^/]+)/(%d%d?%d?)$")
   local bytes = ipaddr.parse(address or s)
-  if not bytes then return nil, ('"%s" is no address, and no network such as "10.0.0.0/8"'):format(s) end
+  if not bytes then return nil, ('"%s" is not an address, nor a network such as "10.0.0.0/8"'):format(s) end
   local bits = tonumber(bits_text) or #bytes * 8
   if #bytes == 4 and bits_text and s:find(":", 1, true) then bits = bits - 96 end -- ::ffff:0:0/96
   if bits < 0 or bits > #bytes * 8 then

@@ -118,7 +118,7 @@ function res.redirect(url, status)
   local scheme = url:match("^%s*(%a[%w+.-]*):")
   scheme = scheme and scheme:lower()
   if url == "" or scheme == "javascript" or scheme == "data" or scheme == "vbscript" then
-    error(("res.redirect: %s is no address to go to"):format(text.quote(url)), 2)
+    error(("res.redirect: %s is not an address to go to"):format(text.quote(url)), 2)
   end
   return new(status, {location = (url:gsub("[^%w!#$%%&'()*+,%-./:;=?@%[%]_~]", percent))})
 end

@@ -107,7 +107,7 @@ function websocket.feed(topics, opts, req)
   local after = opts and opts.after or req.query.after or req.headers["last-event-id"]
   if after == "" then after = nil end
   if after and not core.is_cursor(after) then
-    abort.raise(400, "the cursor is none that this server gave out", nil, 2)
+    abort.raise(400, "this cursor was not issued by this server", nil, 2)
   end
   local function open(ws, its_req)
     local _, why = visit(ws, topics, {envelope = true, after = after}, its_req)

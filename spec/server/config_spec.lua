@@ -106,7 +106,7 @@ describe("wrong settings", function()
     assert.matches("limits.headers cannot be 1000: it must be between 1 and 128",
       file "return {default = {limits = {headers = 1000}}}")
     assert.matches("workers takes one value, not a list", file "return {default = {workers = {1, 2}}}")
-    assert.matches("trusted_proxies: \"nonsense\" is no address",
+    assert.matches("trusted_proxies: \"nonsense\" is not an address",
       file "return {default = {trusted_proxies = 'nonsense'}}")
   end)
 

@@ -43,7 +43,7 @@ describe("an address that cannot be listened on", function()
     {"has a path that is too long", "unix:/tmp/" .. ("x"):rep(103),
       "is too long: the path of a socket has at most 107 bytes\n"},
     {"has no path", "unix:",
-      "is no address: write 127.0.0.1:8080, :8080 for all addresses, [::1]:8080 or unix:/run/app.sock\n"},
+      "is not an address: write 127.0.0.1:8080, :8080 for all addresses, [::1]:8080 or unix:/run/app.sock\n"},
     {"is another machine's", "192.0.2.1:0",
       "cannot assign requested address. This machine has no such address; :PORT means all it has.\n"},
   } do

@@ -76,6 +76,6 @@ describe("neap.ipaddr.matcher", function()
 
   it("names the entry that it cannot read", function()
     assert.error_matches(function() ipaddr.matcher({"::1", "10.0.0.0/33"}, "some") end, "some%[2%]")
-    assert.error_matches(function() ipaddr.matcher({"localhost"}, "trusted_proxies") end, '"localhost" is no address')
+    assert.error_matches(function() ipaddr.matcher({"localhost"}, "trusted_proxies") end, '"localhost" is not an address')
   end)
 end)

@@ -1,0 +1,117 @@
+-- Moves files of core/ and renames what is in them, by the tables beside this script:
+--
+--   lua spec/support/move/run.lua        in the root of a checkout without uncommitted changes
+--
+-- A branch from before the moves is brought over it like this: rebase it to the commit before them, run this
+-- script on it, commit, and rebase that commit's work on main (git rebase --strategy-option=theirs helps with
+-- lines that only the script changed).
+package.path = "spec/support/move/?.lua;" .. package.path
+local files = require "files"
+local names = require "names"
+
+local function lines_of(command)
+  local list = {}
+  local pipe = assert(io.popen(command))
+  for line in pipe:lines() do list[#list + 1] = line end
+  assert(pipe:close(), command)
+  return list
+end
+
+local function read(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read("a")
+  file:close()
+  return text
+end
+
+local function write(path, text)
+  local file = assert(io.open(path, "wb"))
+  file:write(text)
+  file:close()
+end
+
+-- ---- files ----
+
+local function move_files()
+  for _, path in ipairs(lines_of("git ls-files 'core/*.c' 'core/*.h'")) do
+    local stem, ending = path:match("^core/(.*)(%.[ch])$")
+    local new = files[stem]
+    if new then
+      local target = "core/" .. new .. ending
+      os.execute("mkdir -p " .. target:match("^(.*)/"))
+      assert(os.execute(("git mv %s %s"):format(path, target)))
+    end
+  end
+end
+
+-- ---- text ----
+
+local function new_path(stem, ending)
+  return files[stem] and files[stem] .. ending
+end
+
+-- "script/task.h" wherever it stands, with "core/" before it or not; what lies in core/ itself only with it.
+local function rewrite_paths(text)
+  return (text:gsub("()([%w_/]*)(%.[ch])%f[^%w_]", function(_, stem, ending)
+    local inner = stem:match("^core/(.*)$")
+    local new = new_path(inner or stem, ending)
+    if new and (inner or stem:find("/")) then return (inner and "core/" or "") .. new end
+  end))
+end
+
+-- #include lines of ours: the new path, and each block in order.
+local function rewrite_includes(text)
+  text = text:gsub('(#include ")([%w_/]+)(%.h")', function(head, stem, tail)
+    return head .. (files[stem] or stem) .. tail
+  end)
+  return (text:gsub('(\n\n)(#include "[^\n]+\n#include "[^\n]+)', "%1%2"))
+end
+
+local function sort_includes(text)
+  local out, block = {}, {}
+  local function flush()
+    table.sort(block)
+    table.move(block, 1, #block, #out + 1, out)
+    block = {}
+  end
+  for line in text:gmatch("([^\n]*)\n") do
+    if line:find('^#include "') then
+      block[#block + 1] = line
+    else
+      flush()
+      out[#out + 1] = line
+    end
+  end
+  flush()
+  return table.concat(out, "\n") .. "\n"
+end
+
+local function rewrite_guard(path, text)
+  local guard = path:match("^core/(.*%.h)$")
+  local old = guard and text:match("\n#ifndef ([%w_]+_H)\n#define")
+  if not old then return text end
+  return (text:gsub("%f[%w_]" .. old .. "%f[^%w_]", (guard:upper():gsub("[/.]", "_"))))
+end
+
+local function rewrite_names(text)
+  return (text:gsub("%f[%w_][%a_][%w_]*%f[^%w_]", names))
+end
+
+local function rewrite(path)
+  local old = read(path)
+  local text = old
+  local is_c = path:find("%.[ch]$")
+  if is_c then text = rewrite_includes(text) end
+  text = rewrite_paths(text)
+  if is_c then
+    text = rewrite_guard(path, rewrite_names(sort_includes(text)))
+  elseif path:find("%.md$") then
+    text = text:gsub("`([^`\n]+)`", function(code) return "`" .. rewrite_names(code) .. "`" end)
+  end
+  if text ~= old then write(path, text) end
+end
+
+move_files()
+for _, path in ipairs(lines_of("git ls-files")) do
+  if not path:find("^spec/support/move/") and not path:find("DECISIONS") then rewrite(path) end
+end

@@ -6,6 +6,7 @@
 #include "config.h"
 #include "net/lookup.h"
 #include "net/work.h"
+#include "script/push.h"
 #include "server.h"
 
 #include <errno.h>
@@ -116,6 +117,7 @@ static int run(const struct cli *cli, const struct config *config,
     if (cli->is_serving)
         setvbuf(stdout, NULL, _IOLBF, 0); /* who watches the output of a server wants to see its
                                              lines */
+    push_start();
     log_start((enum log_level)config->log.level, (enum log_format)config->log.format);
     const struct server_options options = {
         .cli = cli, .config = config, .inputs = inputs, .lua_dir = lua_dir};

@@ -52,8 +52,9 @@ struct request_user {
     bool has_chunks;         /* the body was read in chunks */
     int route;               /* index of the route, 0 = the fallback, -1 = not looked for */
     int cache_ref;           /* values made once per request, 0 = none */
-    void *wsock;             /* the WebSocket that its handler has, or NULL */
-    void *handoff;           /* ... and leaves to another Lua state, with this; or NULL */
+    const void *kind;        /* of answer that has made something of it, or NULL, see reply.h */
+    void *thing;             /* that ... */
+    void *handoff;           /* ... and is left to another Lua state, with this; or NULL */
     int after_ref;           /* functions to run after the last byte, 0 = none */
     struct deadline timeout; /* of the route */
 };

@@ -2,7 +2,10 @@
 #include "script/app.h"
 
 #include "base/alloc.h"
+#include "http/guest.h"
+#include "http/server.h"
 #include "script/bind_router.h"
+#include "script/binding.h"
 #include "script/duration.h"
 #include "script/vm.h"
 
@@ -106,6 +109,15 @@ static void routes_read(lua_State *L, struct app *app)
     lua_pop(L, 1);
 }
 
+bool app_renumber_guest(struct guest *guest, const struct vm *from)
+{
+    const struct vm *to = guest_server(guest)->owner;
+    if (to == from)
+        return false;
+    guest->route = (uint16_t)app_find_route(to->app, &from->app->routes[guest->route]);
+    return true;
+}
+
 /* core.serve{router=, routes=, fallback=, on_error=, on_send=, handoff=, adopt=, from=}: this state
  * answers requests with them. */
 static int core_serve(lua_State *L)
@@ -132,9 +144,11 @@ static int core_serve(lua_State *L)
     return 0;
 }
 
-int bind_serve(lua_State *L)
+static int bind_serve(lua_State *L)
 {
     lua_pushcfunction(L, core_serve);
     lua_setfield(L, -2, "serve");
     return 0;
 }
+
+BINDING(bind_serve)

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct guest;
 struct vm;
 
 enum on_disconnect { DISCONNECT_BY_METHOD, DISCONNECT_CANCEL, DISCONNECT_CONTINUE };
@@ -34,12 +35,15 @@ struct app {
     int handoff_ref; /* what the next generation is given, and ... */
     int adopt_ref;   /* ... what takes it there; LUA_NOREF: none */
     int from_ref;    /* makes a response object of any other results */
+    int packings;    /* bodies that are compressed in slices */
 };
 
 void app_free(struct app *app); /* the Lua references go with their state */
 /* The number of the route that is to this app what `other` is to its own: of the same name (or
  * pattern), a WebSocket's if it is one. 0: there is none. */
 int app_find_route(const struct app *app, const struct route *other);
-int bind_serve(lua_State *L); /* adds core.serve */
+/* A guest that a handler of `from` has just made. Whether another state serves by now: its route
+ * then has a number there. */
+bool app_renumber_guest(struct guest *guest, const struct vm *from);
 
 #endif

@@ -1,8 +1,7 @@
 /* core.task.crew: what lua/neap/group.lua is made of. See crew.h. */
-#include "script/crew.h"
-
 #include "base/list.h"
-#include "script/core.h"
+#include "script/bind_task.h"
+#include "script/crew.h"
 #include "script/task.h"
 #include "script/task_ref.h"
 #include "script/vm.h"
@@ -168,7 +167,7 @@ static int crew_len(lua_State *L) /* #c: how many live */
     return 1;
 }
 
-int bind_crew(lua_State *L)
+int bind_task_crew(lua_State *L)
 {
     static const luaL_Reg methods[] = {
         {"spawn", crew_spawn},

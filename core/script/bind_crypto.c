@@ -1,9 +1,8 @@
 /* The little of cryptography that every web program needs, on OpenSSL, and base64. Digests are raw
  * bytes. */
-#include "script/core.h"
-
 #include "base/base64.h"
 #include "base/random.h"
+#include "script/binding.h"
 
 #include <lauxlib.h>
 #include <limits.h>
@@ -103,7 +102,7 @@ static int crypto_unbase64(lua_State *L)
     return 1;
 }
 
-int bind_crypto(lua_State *L)
+static int bind_crypto(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"hmac", crypto_hmac},
@@ -117,3 +116,5 @@ int bind_crypto(lua_State *L)
     luaL_setfuncs(L, functions, 0);
     return 0;
 }
+
+BINDING_PORTABLE(bind_crypto)

@@ -1,8 +1,7 @@
 /* What folders hold. core.list_dir finds applications and blocks as long as it takes, which loading
  * may; core.file_type asks about one file for app:static. */
-#include "script/core.h"
-
 #include "net/file.h"
+#include "script/binding.h"
 #include "script/owned.h"
 
 #include <dirent.h>
@@ -98,7 +97,7 @@ static int file_type(lua_State *L)
     return 1;
 }
 
-int bind_dir(lua_State *L)
+static int bind_dir(lua_State *L)
 {
     lua_pushcfunction(L, list_dir);
     lua_setfield(L, -2, "list_dir");
@@ -106,3 +105,5 @@ int bind_dir(lua_State *L)
     lua_setfield(L, -2, "file_type");
     return 0;
 }
+
+BINDING_PORTABLE(bind_dir)

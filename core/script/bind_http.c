@@ -1,12 +1,12 @@
 /* `core.http`: one request at a time, as `neap.http` puts them together. The userdata holds a
  * handle; upvalue 1 of all functions is the vm's client, made when it is first needed. */
-#include "script/core.h"
-
 #if NEAP_HAS_CURL
+
 #include "client/http_client.h"
 #include "client/http_setup.h"
 #include "client/http_transfer.h"
 #include "client/http_url.h"
+#include "script/binding.h"
 #include "script/origin.h"
 #include "script/scratch.h"
 #include "script/task.h"
@@ -354,7 +354,7 @@ static void make_client(lua_State *L)
     lua_setmetatable(L, -2);
 }
 
-int bind_http(lua_State *L)
+static int bind_http(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"start", http_start},
                                          {"reset", http_reset},
@@ -390,10 +390,7 @@ int bind_http(lua_State *L)
     lua_settop(L, client - 1);
     return 0;
 }
-#else
-int bind_http(lua_State *L) /* neap.http says what to install */
-{
-    (void)L;
-    return 0;
-}
+
+BINDING(bind_http)
+
 #endif

@@ -1,10 +1,9 @@
 /* A listener of `neap.net`: accepts connections for the tasks that ask, in their order. What comes
  * while nobody asks waits here, and in the kernel's backlog when that is too much. */
-#include "net/listener.h"
-
 #include "base/alloc.h"
 #include "net/error.h"
-#include "script/core.h"
+#include "net/listener.h"
+#include "script/binding.h"
 #include "script/duration.h"
 #include "script/origin.h"
 #include "script/socket.h"
@@ -199,7 +198,7 @@ static int listener_index(lua_State *L)
     return 1;
 }
 
-int bind_listener(lua_State *L)
+static int bind_listener(lua_State *L)
 {
     static const luaL_Reg methods[] = {
         {"accept", listener_accept}, {"close", listener_close}, {NULL, NULL}};
@@ -220,3 +219,5 @@ int bind_listener(lua_State *L)
     lua_setfield(L, -2, "listen");
     return 0;
 }
+
+BINDING(bind_listener)

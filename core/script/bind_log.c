@@ -1,9 +1,8 @@
 /* The log for Lua: core.log(level, text [, fields]). A line of log must never be what breaks a
  * program, so odd values are shown somehow instead of raising. All texts live on the Lua stack
  * until the line is written. */
-#include "script/core.h"
-
 #include "base/log.h"
+#include "script/binding.h"
 #include "script/json.h"
 
 #include <lauxlib.h>
@@ -147,7 +146,7 @@ static int log_log_wants(lua_State *L)
     return 1;
 }
 
-int bind_log(lua_State *L)
+static int bind_log(lua_State *L)
 {
     lua_pushcfunction(L, log_log);
     lua_setfield(L, -2, "log");
@@ -155,3 +154,5 @@ int bind_log(lua_State *L)
     lua_setfield(L, -2, "log_wants");
     return 0;
 }
+
+BINDING_PORTABLE(bind_log)

@@ -1,8 +1,7 @@
 /* Multipart forms for Lua: bytes in, a list of events out. lua/neap/multipart.lua makes parts of
  * them. */
-#include "script/core.h"
-
 #include "http/multipart.h"
+#include "script/binding.h"
 #include "script/task.h"
 
 #include <errno.h>
@@ -174,7 +173,7 @@ static int bind_boundary(lua_State *L)
     return 1;
 }
 
-int bind_multipart(lua_State *L)
+static int bind_multipart(lua_State *L)
 {
     static const luaL_Reg methods[] = {
         {"feed", parser_feed},
@@ -196,3 +195,5 @@ int bind_multipart(lua_State *L)
     luaL_setfuncs(L, functions, 0);
     return 0;
 }
+
+BINDING(bind_multipart)

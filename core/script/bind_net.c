@@ -1,11 +1,10 @@
 /* `neap.net`: connecting. The task parks until the socket is connected, and secured if it is to be,
  * within one time limit. */
-#include "script/core.h"
-
 #include "base/alloc.h"
 #include "net/client.h"
 #include "net/error.h"
 #include "script/bind_tls.h"
+#include "script/binding.h"
 #include "script/duration.h"
 #include "script/socket.h"
 #include "script/task.h"
@@ -174,9 +173,11 @@ static int net_connect(lua_State *L)
     return task_park(L, WAIT_FOREVER);
 }
 
-int bind_net(lua_State *L)
+static int bind_net(lua_State *L)
 {
     lua_pushcfunction(L, net_connect);
     lua_setfield(L, -2, "connect");
     return 0;
 }
+
+BINDING(bind_net)

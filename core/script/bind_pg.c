@@ -1,12 +1,11 @@
 /* core.pg_open and its connections: what lua/neap/pg.lua is made of. The userdata holds a handle;
  * one task at a time waits on a connection. */
-#include "script/core.h"
-
 #ifdef NEAP_HAS_PQ
 
 #include "base/alloc.h"
 #include "client/pg_client.h"
 #include "client/pg_result.h"
+#include "script/binding.h"
 #include "script/duration.h"
 #include "script/origin.h"
 #include "script/owned.h"
@@ -352,7 +351,7 @@ static int pg_gc(lua_State *L)
     return 0;
 }
 
-int bind_pg(lua_State *L)
+static int bind_pg(lua_State *L)
 {
     static const luaL_Reg methods[] = {
         {"send", pg_send},     {"fetch", pg_fetch},       {"notification", pg_notification},
@@ -373,12 +372,6 @@ int bind_pg(lua_State *L)
     return 0;
 }
 
-#else
-
-int bind_pg(lua_State *L)
-{
-    (void)L; /* lua/neap/pg.lua says what to install */
-    return 0;
-}
+BINDING(bind_pg)
 
 #endif

@@ -1,11 +1,10 @@
 /* core.open_port: a port of its own at which this state's application answers, for neap.test. It
  * has an HTTP server beside the worker's, which never serves in `neap test`. */
-#include "script/core.h"
-
 #include "base/alloc.h"
 #include "http/session.h"
 #include "net/error.h"
 #include "net/listener.h"
+#include "script/binding.h"
 #include "script/handler.h"
 #include "script/origin.h"
 #include "script/vm.h"
@@ -162,7 +161,7 @@ static int port_gc(lua_State *L)
     return 0;
 }
 
-int bind_port(lua_State *L)
+static int bind_port(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"drain", port_lua_drain},
                                        {"connections", port_lua_connections},
@@ -178,3 +177,5 @@ int bind_port(lua_State *L)
     lua_setfield(L, -2, "open_port");
     return 0;
 }
+
+BINDING(bind_port)

@@ -1,9 +1,8 @@
 /* A task that reads topics: t:wait. The reader is a feed that closes with the first batch it gets.
  */
 #include "live/feed.h"
-
 #include "script/bind_topic.h"
-#include "script/core.h"
+#include "script/binding.h"
 #include "script/duration.h"
 #include "script/json.h"
 #include "script/owned.h"
@@ -208,9 +207,11 @@ static int core_topic_wait(lua_State *L)
     return task_park(L, timeout_ms);
 }
 
-int bind_reader(lua_State *L)
+static int bind_reader(lua_State *L)
 {
     lua_pushcfunction(L, core_topic_wait);
     lua_setfield(L, -2, "topic_wait");
     return 0;
 }
+
+BINDING(bind_reader)

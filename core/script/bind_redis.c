@@ -1,11 +1,10 @@
 /* core.redis_reader: replies of a Redis server as Lua values, built while they arrive. The
  * collector owns a reader; its user value holds the lists that are not complete yet, outermost
  * first. */
-#include "script/core.h"
-
 #ifdef NEAP_HAS_HIREDIS
 
 #include "client/redis_reader.h"
+#include "script/binding.h"
 #include "script/duration.h"
 #include "script/json_write.h"
 
@@ -194,7 +193,7 @@ static int reader_gc(lua_State *L)
     return 0;
 }
 
-int bind_redis(lua_State *L)
+static int bind_redis(lua_State *L)
 {
     static const luaL_Reg methods[] = {
         {"feed", reader_feed},
@@ -215,12 +214,6 @@ int bind_redis(lua_State *L)
     return 0;
 }
 
-#else
-
-int bind_redis(lua_State *L)
-{
-    (void)L; /* lua/neap/redis.lua says what to install */
-    return 0;
-}
+BINDING(bind_redis)
 
 #endif

@@ -5,6 +5,7 @@
 #include "http/session.h"
 #include "net/address.h"
 #include "script/app.h"
+#include "script/binding.h"
 #include "script/duration.h"
 #include "script/handler.h"
 #include "script/request_box.h"
@@ -312,7 +313,7 @@ static void make_request_type(lua_State *L)
     lua_pop(L, 1);
 }
 
-int bind_request(lua_State *L)
+static int bind_request(lua_State *L)
 {
     static const luaL_Reg methods[] = {
         {"body", request_body},         {"read_chunk", request_read_chunk},
@@ -332,3 +333,5 @@ int bind_request(lua_State *L)
     lua_setfield(L, -2, "request");
     return 0;
 }
+
+BINDING(bind_request)

@@ -12,6 +12,5 @@ struct request *request_check(lua_State *L, int index); /* raises when it is ove
 void request_release(lua_State *L, struct request *rq); /* its handler is over: drops what
                                                            Lua kept with it */
 void request_wake_reader(struct request *rq);           /* body bytes came, or it ended */
-int bind_request(lua_State *L);                         /* adds core.request */
 
 #endif

@@ -1,7 +1,6 @@
 /* core.task.list and core.task.clients: every task that lives, and who is being served, for `neap
  * ps`. */
-#include "script/core.h"
-
+#include "script/bind_task.h"
 #include "script/origin.h"
 #include "script/task.h"
 #include "script/vm.h"
@@ -75,7 +74,7 @@ static int task_clients(lua_State *L)
     return 2;
 }
 
-int bind_roster(lua_State *L)
+int bind_task_roster(lua_State *L)
 {
     lua_pushcfunction(L, task_clients);
     lua_setfield(L, -2, "clients");

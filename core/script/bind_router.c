@@ -7,7 +7,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "http/router.h"
-#include "script/core.h"
+#include "script/binding.h"
 #include "script/lua_matcher.h"
 #include "script/lua_pattern.h"
 
@@ -214,7 +214,7 @@ static int router_find_route(lua_State *L)
     return result.route >= 0 ? push_params(L, &result) : push_allow(L, result.allow);
 }
 
-int bind_router(lua_State *L)
+static int bind_router(lua_State *L)
 {
     static const luaL_Reg methods[] = {
         {"add", router_add_route},
@@ -237,3 +237,5 @@ int bind_router(lua_State *L)
     lua_pop(L, 2);
     return 0;
 }
+
+BINDING(bind_router)

@@ -1,8 +1,7 @@
 /* core.scrypt: turns a password into bytes, slowly on purpose, on a thread of the pool. */
-#include "script/core.h"
-
 #include "base/alloc.h"
 #include "net/work.h"
+#include "script/binding.h"
 #include "script/task.h"
 #include "script/vm.h"
 
@@ -115,9 +114,11 @@ static int crypto_scrypt(lua_State *L)
     return task_park(L, WAIT_FOREVER);
 }
 
-int bind_scrypt(lua_State *L)
+static int bind_scrypt(lua_State *L)
 {
     lua_pushcfunction(L, crypto_scrypt);
     lua_setfield(L, -2, "scrypt");
     return 0;
 }
+
+BINDING(bind_scrypt)

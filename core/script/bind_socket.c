@@ -1,8 +1,7 @@
 /* The methods of a socket. The userdata holds a handle; one task may receive and one may send at a
  * time. */
-#include "script/core.h"
-
 #include "net/error.h"
+#include "script/binding.h"
 #include "script/duration.h"
 #include "script/origin.h"
 #include "script/socket.h"
@@ -274,7 +273,7 @@ static int socket_gc(lua_State *L)
     return 0;
 }
 
-int bind_socket(lua_State *L)
+static int bind_socket(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"recv", socket_recv},
                                        {"read_exact", socket_read_exact},
@@ -302,3 +301,5 @@ int bind_socket(lua_State *L)
     lua_pop(L, 1);
     return 0;
 }
+
+BINDING(bind_socket)

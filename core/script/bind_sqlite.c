@@ -1,9 +1,9 @@
 /* core.sqlite, under lua/neap/sqlite.lua: pools of connections, leases of them, and calls, which
  * park while a thread does the work. The userdata hold handles. */
-#include "script/core.h"
-
 #ifdef NEAP_HAS_SQLITE
+
 #include "client/sqlite_pool.h"
+#include "script/binding.h"
 #include "script/duration.h"
 #include "script/sqlite_value.h"
 #include "script/task.h"
@@ -378,7 +378,7 @@ static void make_type(lua_State *L, const char *name, const luaL_Reg *methods, l
     lua_pop(L, 1);
 }
 
-int bind_sqlite(lua_State *L)
+static int bind_sqlite(lua_State *L)
 {
     static const luaL_Reg pool_methods[] = {{"acquire", pool_acquire}, {NULL, NULL}};
     static const luaL_Reg lease_methods[] = {
@@ -398,11 +398,6 @@ int bind_sqlite(lua_State *L)
     return 0;
 }
 
-#else
+BINDING(bind_sqlite)
 
-int bind_sqlite(lua_State *L)
-{
-    (void)L; /* lua/neap/sqlite.lua says what to install */
-    return 0;
-}
 #endif

@@ -1,9 +1,8 @@
 /* `neap.store`: data shared by all workers. The store lives with the process, so the userdata may
  * hold its pointer. */
 #include "live/store.h"
-
 #include "net/loop.h"
-#include "script/core.h"
+#include "script/binding.h"
 #include "script/duration.h"
 #include "script/scratch.h"
 #include "script/value.h"
@@ -237,7 +236,7 @@ static int core_store(lua_State *L)
     return 1;
 }
 
-int bind_store(lua_State *L)
+static int bind_store(lua_State *L)
 {
     static const luaL_Reg methods[] = {
         {"get", store_lua_get},   {"set", store_lua_set},     {"add", store_lua_add},
@@ -253,3 +252,5 @@ int bind_store(lua_State *L)
     lua_setfield(L, -2, "store");
     return 0;
 }
+
+BINDING_PORTABLE(bind_store)

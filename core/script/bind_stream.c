@@ -3,6 +3,7 @@
 #include "script/bind_stream.h"
 
 #include "http/response.h"
+#include "script/binding.h"
 #include "script/request_box.h"
 #include "script/task.h"
 
@@ -173,7 +174,7 @@ static int stream_pending(lua_State *L)
     return 1;
 }
 
-int bind_stream(lua_State *L)
+static int bind_stream(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"write", stream_write},
                                        {"flush", stream_flush},
@@ -187,3 +188,5 @@ int bind_stream(lua_State *L)
     lua_pop(L, 1);
     return 0;
 }
+
+BINDING(bind_stream)

@@ -9,6 +9,5 @@
 
 void stream_push(lua_State *L, struct request *rq);
 void stream_wake_writer(struct request *rq); /* there is room again, or the client has gone */
-int bind_stream(lua_State *L);
 
 #endif

@@ -1,7 +1,6 @@
 /* core.tally: what is open in the whole process, for tests that prove that nothing was left. */
-#include "script/core.h"
-
 #include "base/tally.h"
+#include "script/binding.h"
 
 #include <lauxlib.h>
 
@@ -16,9 +15,11 @@ static int core_tally(lua_State *L)
     return 1;
 }
 
-int bind_tally(lua_State *L)
+static int bind_tally(lua_State *L)
 {
     lua_pushcfunction(L, core_tally);
     lua_setfield(L, -2, "tally");
     return 0;
 }
+
+BINDING(bind_tally)

@@ -1,7 +1,8 @@
 /* core.task: the primitives under lua/neap/task.lua. References to tasks are task_ref.c's. */
-#include "script/core.h"
+#include "script/bind_task.h"
 
 #include "base/scarce.h"
+#include "script/binding.h"
 #include "script/duration.h"
 #include "script/fault.h"
 #include "script/task.h"
@@ -242,7 +243,7 @@ static int task_lose(lua_State *L)
 }
 #endif
 
-int bind_task(lua_State *L)
+static int bind_task(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"spawn", task_spawn},
@@ -280,10 +281,12 @@ int bind_task(lua_State *L)
     lua_pop(L, 1);
 
     luaL_newlib(L, functions);
-    bind_waiters(L);
-    bind_crew(L);
-    bind_roster(L);
-    bind_thread(L);
+    bind_task_waiters(L);
+    bind_task_crew(L);
+    bind_task_roster(L);
+    bind_task_thread(L);
     lua_setfield(L, -2, "task");
     return 0;
 }
+
+BINDING_PORTABLE(bind_task)

@@ -1,7 +1,6 @@
 /* core.task.thread: blocking or long work on a thread of its own. See errand.h. */
-#include "script/core.h"
-
 #include "base/alloc.h"
+#include "script/bind_task.h"
 #include "script/errand.h"
 #include "script/fault.h"
 #include "script/task.h"
@@ -100,7 +99,7 @@ static int task_thread(lua_State *L)
     return task_park(L, WAIT_FOREVER);
 }
 
-int bind_thread(lua_State *L)
+int bind_task_thread(lua_State *L)
 {
     luaL_newmetatable(L, ERRAND_TYPE);
     lua_pushcfunction(L, errand_gc);

@@ -3,7 +3,7 @@
 #include "script/bind_tls.h"
 
 #include "net/tls_config.h"
-#include "script/core.h"
+#include "script/binding.h"
 
 #include <lauxlib.h>
 
@@ -50,7 +50,7 @@ static int config_gc(lua_State *L)
     return 0;
 }
 
-int bind_tls(lua_State *L)
+static int bind_tls(lua_State *L)
 {
     luaL_newmetatable(L, CONFIG_TYPE);
     lua_pushcfunction(L, config_gc);
@@ -62,3 +62,5 @@ int bind_tls(lua_State *L)
     lua_setfield(L, -2, "tls_config");
     return 0;
 }
+
+BINDING(bind_tls)

@@ -5,7 +5,7 @@
 
 #include "base/utf8.h"
 #include "live/feed.h"
-#include "script/core.h"
+#include "script/binding.h"
 #include "script/duration.h"
 #include "script/json.h"
 #include "script/owned.h"
@@ -362,7 +362,7 @@ static int core_topic_list(lua_State *L)
     return 1;
 }
 
-int bind_topic(lua_State *L)
+static int bind_topic(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"publish", topic_lua_publish}, {"cursor", topic_lua_cursor},
                                        {"close", topic_lua_close},     {"stats", topic_lua_stats},
@@ -387,3 +387,5 @@ int bind_topic(lua_State *L)
     lua_setfield(L, -2, "is_cursor");
     return 0;
 }
+
+BINDING(bind_topic)

@@ -1,9 +1,8 @@
 /* `core.trust`: waits until a thread has read the certificates that the system trusts. */
-#include "script/core.h"
-
 #include "base/alloc.h"
 #include "net/trust.h"
 #include "net/work.h"
+#include "script/binding.h"
 #include "script/duration.h"
 #include "script/task.h"
 #include "script/vm.h"
@@ -84,9 +83,11 @@ static int core_trust(lua_State *L)
     return task_park(L, timeout_ms);
 }
 
-int bind_trust(lua_State *L)
+static int bind_trust(lua_State *L)
 {
     lua_pushcfunction(L, core_trust);
     lua_setfield(L, -2, "trust");
     return 0;
 }
+
+BINDING(bind_trust)

@@ -1,8 +1,7 @@
 /* Percent-encoding and query strings for Lua. Scratch buffers are Lua userdata, so that an error
  * frees them. */
-#include "script/core.h"
-
 #include "http/uri.h"
+#include "script/binding.h"
 
 #include <lauxlib.h>
 #include <stdbool.h>
@@ -112,7 +111,7 @@ static int bind_parse_query(lua_State *L)
     return 2;
 }
 
-int bind_uri(lua_State *L)
+static int bind_uri(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"uri_decode", bind_uri_decode},
@@ -123,3 +122,5 @@ int bind_uri(lua_State *L)
     luaL_setfuncs(L, functions, 0);
     return 0;
 }
+
+BINDING_PORTABLE(bind_uri)

@@ -2,8 +2,7 @@
  * builds events, semaphores and queues. A task that is cancelled or times out leaves it by itself,
  * and takes along what it offers to whoever would have woken it. The collector owns a queue; a task
  * waiting in it holds it by the argument on its stack. */
-#include "script/core.h"
-
+#include "script/bind_task.h"
 #include "script/duration.h"
 #include "script/task.h"
 #include "script/vm.h"
@@ -160,7 +159,7 @@ static int waiters_len(lua_State *L) /* #w: how many wait */
     return 1;
 }
 
-int bind_waiters(lua_State *L)
+int bind_task_waiters(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"park", task_park_plain},

@@ -1,4 +1,5 @@
 /* `ws`, as handlers see it. */
+#include "script/binding.h"
 #include "script/duration.h"
 #include "script/task.h"
 #include "script/visit.h"
@@ -304,7 +305,7 @@ static int ws_index(lua_State *L)
     return 1;
 }
 
-int bind_websocket(lua_State *L)
+static int bind_websocket(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"recv", ws_lua_recv},
                                        {"send", ws_lua_send},
@@ -325,3 +326,5 @@ int bind_websocket(lua_State *L)
     lua_pop(L, 1);
     return 0;
 }
+
+BINDING(bind_websocket)

@@ -4,9 +4,9 @@
 #include "http/guest.h"
 #include "http/response.h"
 #include "http/session.h"
+#include "script/app.h"
 #include "script/duration.h"
 #include "script/encoding.h"
-#include "script/handover.h"
 #include "script/live_reply.h"
 #include "script/reply_head.h"
 #include "script/visit.h"
@@ -211,7 +211,7 @@ static void start(struct request *rq, const struct topic_choice *choice, int vis
     events->feed.owner_ref = visits;
     events->is_chunked = rq->framing == FRAMING_CHUNKED;
     guest_enter(&events->guest, &events_guest_events, rq);
-    if (handover_renumber(&events->guest, events->vm))
+    if (app_renumber_guest(&events->guest, events->vm))
         on_new_owner(&events->guest);
     feed_open(&events->feed, events->vm->options.outlet, &events_feed_events, FEED_SSE,
               choice->topics, choice->count, choice->cursor, -1);

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "script/app.h"
 #include "script/call.h"
 #include "script/core.h"
 #include "script/own_env.h"
@@ -169,6 +170,13 @@ void generation_boot(struct generation *gen, int argc, char *const *argv,
 
 /* --- life --- */
 
+static void tell_shortage(struct vm *vm)
+{
+    struct generation *gen = vm->generation;
+    if (gen->options.on_shortage)
+        gen->options.on_shortage(gen);
+}
+
 struct generation *generation_new(const struct generation_options *options)
 {
     struct vm *vm = vm_new(&options->vm);
@@ -179,6 +187,7 @@ struct generation *generation_new(const struct generation_options *options)
     gen->options = *options;
     gen->booted_job.run = tell_owner;
     vm->generation = gen;
+    vm->shortage.on_certain = tell_shortage;
     phases_init(&gen->phases, gen, vm);
     if (core_install(vm) == 0 && call_protected(vm, describe, gen, "neap.core") == 0)
         return gen;
@@ -247,7 +256,9 @@ void generation_free(struct generation *gen)
 {
     loop_cancel_job(&gen->booted_job);
     phases_deinit(&gen->phases);
+    struct app *app = gen->vm->app;
     vm_free(gen->vm);
+    app_free(app);
     mem_free(gen->message);
     mem_free(gen);
 }
@@ -276,10 +287,4 @@ void generation_want_stop(struct generation *gen, int exit_code)
 {
     if (gen->options.on_stop_wanted)
         gen->options.on_stop_wanted(gen, exit_code);
-}
-
-void generation_tell_shortage(struct generation *gen)
-{
-    if (gen->options.on_shortage)
-        gen->options.on_shortage(gen);
 }

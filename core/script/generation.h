@@ -89,8 +89,6 @@ int generation_number(const struct generation *gen);
 struct vm *generation_vm(const struct generation *gen);
 void *generation_owner(const struct generation *gen);
 
-void generation_tell_shortage(struct generation *gen);
-
 /* For the bindings of phase.c. */
 struct phases;
 struct phases *generation_phases(struct generation *gen);

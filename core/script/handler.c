@@ -11,7 +11,6 @@
 #include "script/reply.h"
 #include "script/task.h"
 #include "script/vm.h"
-#include "script/wsock.h"
 
 #include <lauxlib.h>
 #include <string.h>
@@ -103,8 +102,9 @@ static int handler_failed(lua_State *L, struct task *task)
 {
     struct request *rq = task->owner;
     struct app *app = task->vm->app;
-    if (rq->user.wsock)
-        wsock_close_failed(rq->user.wsock, false);
+    const struct reply_kind *kind = rq->user.kind;
+    if (kind)
+        kind->on_failed(rq);
     lua_settop(L, 2);
     if (app->on_error_ref == LUA_NOREF)
         return 0;
@@ -202,17 +202,19 @@ static void handler_finish(struct request *rq)
     after_start(rq);
 }
 
-/* The handler of a WebSocket has left it to the generation that serves now: the request goes along,
- * and that one's handler takes both. */
+/* What the handler had made of the request is left to the generation that serves now: the request
+ * goes along, and that one's handler takes both. */
 static void handler_go_on(struct request *rq)
 {
     struct vm *vm = rq->server->owner;
+    const struct reply_kind *kind = rq->user.kind;
+    int argc;
     request_release(request_vm(rq)->L, rq);
     request_renew(rq); /* the state that it leaves cannot touch it any more */
     rq->owner = vm;
     vm->requests++;
     find_route(rq, vm->app); /* names of parameters belong to a router */
-    struct task *task = wsock_arrive(rq);
+    struct task *task = kind->go_on(rq, &argc);
     if (!task) {
         handler_finish(rq);
         return;
@@ -222,7 +224,7 @@ static void handler_go_on(struct request *rq)
     task->on_end = handler_ended;
     task->owner = rq;
     rq->user.task = task;
-    task_start_later(task, 2);
+    task_start_later(task, argc);
 }
 
 /* The task ended: well, with an error, cancelled, or stopped. */
@@ -238,8 +240,9 @@ static void handler_ended(struct task *task, int status)
         handler_go_on(rq);
         return;
     }
-    if (rq->user.wsock)
-        wsock_leave(rq, task, status);
+    const struct reply_kind *kind = rq->user.kind;
+    if (kind)
+        kind->on_ended(rq, task, status);
     if (rq->answer == ANSWER_NONE && rq->session && !rq->is_disconnected) {
         rq->wants_close = status != LUA_OK;
         response_plain(rq, task->is_cancelled ? 503 : 500);

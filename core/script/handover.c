@@ -208,12 +208,3 @@ void handover_switch(struct vm *from, struct vm *to, struct http_server *http)
     to->options.predecessor = NULL;
     reroute(from->app, to->app, http);
 }
-
-bool handover_renumber(struct guest *guest, const struct vm *from)
-{
-    const struct vm *to = guest_server(guest)->owner;
-    if (to == from)
-        return false;
-    guest->route = (uint16_t)app_find_route(to->app, &from->app->routes[guest->route]);
-    return true;
-}

@@ -35,8 +35,4 @@ void handover_cancel(struct handover *handover);
  * it is the first. */
 void handover_switch(struct vm *from, struct vm *to, struct http_server *http);
 
-/* A guest that a handler of `from` has just made. Whether another state serves by now: its route
- * then has a number there. */
-bool handover_renumber(struct guest *guest, const struct vm *from);
-
 #endif

@@ -4,7 +4,7 @@
 #include "script/json.h"
 
 #include "base/alloc.h"
-#include "script/core.h"
+#include "script/binding.h"
 #include "script/json_write.h"
 
 #include <lauxlib.h>
@@ -165,7 +165,7 @@ static void register_scratch(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &scratch_key);
 }
 
-int bind_json(lua_State *L)
+static int bind_json(lua_State *L)
 {
     register_null(L);
     register_array(L);
@@ -184,3 +184,5 @@ int bind_json(lua_State *L)
     lua_setfield(L, -2, "json");
     return 0;
 }
+
+BINDING_PORTABLE(bind_json)

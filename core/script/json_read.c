@@ -2,9 +2,8 @@
  * pushes Lua values. Integers that fit 64 bits stay integers, larger ones become floats; null is
  * json.null; arrays are marked as json.array, so that an empty one is written as [] again; of equal
  * keys the last one counts. */
-#include "script/json.h"
-
 #include "base/alloc.h"
+#include "script/json.h"
 #include "script/json_write.h"
 
 #include <lauxlib.h>

@@ -5,8 +5,8 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "script/binding.h"
 #include "script/call.h"
-#include "script/core.h"
 #include "script/value.h"
 #include "script/vm.h"
 
@@ -173,9 +173,11 @@ static int core_kept(lua_State *L)
     return 1;
 }
 
-int bind_kept(lua_State *L)
+static int bind_kept(lua_State *L)
 {
     lua_pushcfunction(L, core_kept);
     lua_setfield(L, -2, "kept");
     return 0;
 }
+
+BINDING(bind_kept)

@@ -6,7 +6,7 @@
 #include "base/blob.h"
 #include "base/bytes.h"
 #include "base/list.h"
-#include "script/core.h"
+#include "script/binding.h"
 #include "script/own_env.h"
 #include "script/vm.h"
 
@@ -154,12 +154,14 @@ static int core_load_file(lua_State *L)
     return 2;
 }
 
-int bind_library(lua_State *L)
+static int bind_library(lua_State *L)
 {
     lua_pushcfunction(L, core_load_file);
     lua_setfield(L, -2, "load_file");
     return 0;
 }
+
+BINDING_PORTABLE(bind_library)
 
 /* ---- life ---- */
 

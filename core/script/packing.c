@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "http/gzip.h"
 #include "http/session.h"
+#include "script/app.h"
 #include "script/owned.h"
 #include "script/task.h"
 #include "script/vm.h"
@@ -16,7 +17,7 @@ void packing_end(struct packing *packing)
 {
     if (!packing->vm)
         return;
-    packing->vm->packings--;
+    packing->vm->app->packings--;
     packing->vm = NULL;
     gzip_free(packing->gzip);
     bytes_deinit(&packing->out);
@@ -40,7 +41,7 @@ static int push(lua_State *L)
 struct packing *packing_push(lua_State *L, struct request *rq, const char *body, size_t len)
 {
     struct vm *vm = vm_of(L);
-    if (vm->packings >= PACKINGS_MAX || !lua_checkstack(L, 4))
+    if (vm->app->packings >= PACKINGS_MAX || !lua_checkstack(L, 4))
         return NULL;
     struct gzip *gzip = gzip_new(NULL);
     if (!gzip)
@@ -53,7 +54,7 @@ struct packing *packing_push(lua_State *L, struct request *rq, const char *body,
     }
     struct packing *packing = lua_touserdata(L, -1);
     *packing = (struct packing){.rq = rq, .body = body, .len = len, .gzip = gzip, .vm = vm};
-    vm->packings++;
+    vm->app->packings++;
     return packing;
 }
 

@@ -1,8 +1,8 @@
 /* The later phases of a generation: see phase.h. What they do is lua/neap/lifecycle.lua's. */
 #include "script/phase.h"
 
+#include "script/binding.h"
 #include "script/call.h"
-#include "script/core.h"
 #include "script/task.h"
 #include "script/vm.h"
 
@@ -120,12 +120,14 @@ static int stop(lua_State *L) /* stop(exit_code): the whole server, in good orde
     return 0;
 }
 
-int bind_phases(lua_State *L)
+static int bind_phases(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"on_phase", on_phase}, {"stop", stop}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
     return 0;
 }
+
+BINDING(bind_phases)
 
 /* --- life --- */
 

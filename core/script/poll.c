@@ -4,9 +4,9 @@
 #include "http/guest.h"
 #include "http/response.h"
 #include "http/session.h"
+#include "script/app.h"
 #include "script/duration.h"
 #include "script/encoding.h"
-#include "script/handover.h"
 #include "script/live_reply.h"
 #include "script/reply_head.h"
 #include "script/visit.h"
@@ -224,7 +224,7 @@ int reply_poll(lua_State *L, struct request *rq, int index)
     guest_enter(&poll->guest, &poll_guest_events, rq);
     poll->guest.limit = limit;
     poll->guest.has_gap = choice.is_foreign;
-    if (handover_renumber(&poll->guest, poll->vm))
+    if (app_renumber_guest(&poll->guest, poll->vm))
         on_new_owner(&poll->guest);
     feed_open(&poll->feed, poll->vm->options.outlet, &poll_feed_events, FEED_POLL, choice.topics,
               choice.count, choice.cursor, SLOW_GAP);

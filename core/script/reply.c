@@ -8,20 +8,21 @@
 #include "script/app.h"
 #include "script/bind_request.h"
 #include "script/bind_stream.h"
+#include "script/binding.h"
 #include "script/json.h"
 #include "script/packing.h"
 #include "script/reply_file.h"
 #include "script/reply_head.h"
-#include "script/visit.h"
 #include "script/vm.h"
-#include "script/wsock.h"
 
+#include <assert.h>
 #include <lauxlib.h>
 #include <string.h>
 
 #define RESPONSE_TYPE "neap.response"
 #define TEXT_TYPE "text/plain; charset=utf-8"
 #define JSON_TYPE "application/json"
+#define KINDS_MAX 8
 #define GZIP_MAX (4u << 20) /* compressing more would take a core for too long */
 
 static bool is_response(lua_State *L, int index)
@@ -211,17 +212,30 @@ static int reply_stream(lua_State *L, struct request *rq, int index)
     return stream_returned(L, LUA_OK, (lua_KContext)rq);
 }
 
+/* ---- kinds ---- */
+
+static const struct reply_kind own_kinds[] = {
+    {.field = "stream", .type = LUA_TFUNCTION, .reply = reply_stream},
+    {.field = "file", .type = LUA_TSTRING, .reply = reply_file},
+};
+
+static const struct reply_kind *kinds[KINDS_MAX] = {&own_kinds[0], &own_kinds[1]};
+static int kind_count = 2;
+
+void reply_add_kind(const struct reply_kind *kind)
+{
+    assert(kind_count < KINDS_MAX);
+    kinds[kind_count++] = kind;
+}
+
 static int reply_object(lua_State *L, struct request *rq, int index)
 {
-    if (reply_field(L, index, "stream") == LUA_TFUNCTION)
-        return reply_stream(L, rq, index);
-    if (reply_field(L, index, "file") == LUA_TSTRING)
-        return reply_file(L, rq, index);
-    if (reply_field(L, index, "poll") != LUA_TNIL || reply_field(L, index, "events") != LUA_TNIL)
-        return visit_reply(L, rq, index);
-    if (reply_field(L, index, "ws") != LUA_TNIL)
-        return reply_websocket(L, rq, index);
-    lua_pop(L, 5);
+    for (int i = 0; i < kind_count; i++) {
+        int type = reply_field(L, index, kinds[i]->field);
+        if (type == kinds[i]->type || (type != LUA_TNIL && kinds[i]->type == LUA_TNONE))
+            return kinds[i]->reply(L, rq, index);
+    }
+    lua_pop(L, kind_count);
     return reply_object_body(L, rq, index);
 }
 
@@ -295,9 +309,11 @@ int reply_results(lua_State *L, struct request *rq, int first)
     return reply_value(L, rq, first);
 }
 
-int bind_response(lua_State *L)
+static int bind_response(lua_State *L)
 {
     luaL_newmetatable(L, RESPONSE_TYPE);
     lua_setfield(L, -2, "response");
     return 0;
 }
+
+BINDING(bind_response)

@@ -6,6 +6,7 @@
 #include "script/app.h"
 #include "script/bind_request.h"
 #include "script/duration.h"
+#include "script/reply.h"
 #include "script/reply_head.h"
 #include "script/task.h"
 #include "script/vm.h"
@@ -151,7 +152,7 @@ static void plan_spec(lua_State *L, const struct request *rq, int spec, struct w
     plan->spec_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-int reply_websocket(lua_State *L, struct request *rq, int index)
+static int reply_websocket(lua_State *L, struct request *rq, int index)
 {
     struct ws_offer offer;
     struct ws_options options;
@@ -174,7 +175,22 @@ int reply_websocket(lua_State *L, struct request *rq, int index)
     if (!wsock)
         return request_is_reachable(rq) ? luaL_error(L, "not enough memory for the handshake") : 0;
     *handle = wsock->handle;
-    rq->user.wsock = wsock;
+    rq->user.kind = &reply_websocket_kind;
+    rq->user.thing = wsock;
     wsock_task_begins(wsock, task_of(L));
     return run(L, wsock);
 }
+
+static void handler_failed(struct request *rq)
+{
+    wsock_close_failed(rq->user.thing, false);
+}
+
+const struct reply_kind reply_websocket_kind = {
+    .field = "ws",
+    .type = LUA_TNONE,
+    .reply = reply_websocket,
+    .on_failed = handler_failed,
+    .on_ended = wsock_leave,
+    .go_on = wsock_arrive,
+};

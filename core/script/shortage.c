@@ -4,7 +4,6 @@
 
 #include "base/list.h"
 #include "script/call.h"
-#include "script/generation.h"
 #include "script/vm.h"
 
 #include <string.h>
@@ -76,8 +75,8 @@ static void on_look(struct loop_job *job)
     if (vm->memory < limit - limit / 4)
         return;
     vm->shortage.found_ms = loop_now_ms(vm->loop);
-    if (vm->generation)
-        generation_tell_shortage(vm->generation);
+    if (vm->shortage.on_certain)
+        vm->shortage.on_certain(vm);
 }
 
 bool shortage_is_certain(struct vm *vm)

@@ -20,6 +20,7 @@ struct shortage {
     uint64_t found_ms; /* when it was last certain, 0: never */
     size_t relaxed;    /* bytes that it has beyond its limit */
     struct loop_job look_job;
+    void (*on_certain)(struct vm *vm); /* called again and again; may be NULL */
 };
 
 void shortage_init(struct shortage *shortage);

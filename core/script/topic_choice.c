@@ -1,8 +1,7 @@
 /* What somebody subscribes to: topics and names of topics, opened together. */
+#include "live/feed.h"
 #include "script/bind_topic.h"
 #include "script/vm.h"
-
-#include "live/feed.h"
 
 #include <errno.h>
 #include <lauxlib.h>

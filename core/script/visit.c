@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "script/bind_request.h"
+#include "script/binding.h"
 #include "script/call.h"
 #include "script/live_reply.h"
 #include "script/reply_head.h"
@@ -158,9 +159,11 @@ static int core_watch_visits(lua_State *L)
     return 0;
 }
 
-int bind_visit(lua_State *L)
+static int bind_visit(lua_State *L)
 {
     lua_pushcfunction(L, core_watch_visits);
     lua_setfield(L, -2, "watch_visits");
     return 0;
 }
+
+BINDING(bind_visit)

@@ -20,7 +20,6 @@ int visit_take(lua_State *L, int index);
 int visit_take_of(lua_State *L, int index);
 /* The client has been served, or has left: those who watch are told, in a task of their own. */
 void visit_end(struct vm *vm, int visits);
-int bind_visit(lua_State *L); /* adds core.watch_visits */
 
 /* Another state serves: the visits go over to it. What they hold is plain data, or they end now.
  * The WebSocket's handle there, 0 for others. */

@@ -4,7 +4,6 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/scarce.h"
-#include "script/app.h"
 #include "script/call.h"
 #include "script/coroutine.h"
 #include "script/guard.h"
@@ -140,7 +139,6 @@ void vm_free(struct vm *vm)
     lua_close(vm->L);
     watchdog_leave(&vm->watch);
     watchdog_deinit(vm);
-    app_free(vm->app);
     slots_deinit(&vm->task_slots);
     slots_deinit(&vm->sockets);
     slots_deinit(&vm->databases);

@@ -48,10 +48,9 @@ struct vm {
     struct slots databases;        /* pools of SQLite and leases of theirs, for handles */
     uint32_t requests;             /* that its handlers have */
     uint32_t websockets;           /* that its handlers have */
-    uint32_t packings;             /* bodies that are compressed in slices */
     bool is_hurried;               /* its time is over */
     bool is_cut;                   /* every task ends now, so nobody shall start another */
-    struct app *app;               /* what serves requests, NULL before core.serve */
+    struct app *app; /* what serves requests, NULL before core.serve; its generation frees it */
     struct generation *generation; /* who owns this vm; opaque here */
     struct vm_options options;
     struct slots task_slots; /* every live task, for handles */

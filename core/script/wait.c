@@ -1,10 +1,9 @@
 /* Waiting: one record per task, armed by a binding, ended by exactly one of wake, timeout and
  * cancel. How a park leaves the coroutine that asks for it, through every coroutine it is nested
  * in, up to the scheduler. */
-#include "script/task.h"
-
 #include "script/origin.h"
 #include "script/stop.h"
+#include "script/task.h"
 #include "script/vm.h"
 
 #include <lauxlib.h>

@@ -5,7 +5,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "http/session.h"
-#include "script/handover.h"
+#include "script/app.h"
 #include "script/task.h"
 #include "script/vm.h"
 
@@ -236,8 +236,8 @@ static void start_callbacks(struct wsock *wsock, bool is_later)
 
 void wsock_leave(struct request *rq, const struct task *task, int status)
 {
-    struct wsock *wsock = rq->user.wsock;
-    rq->user.wsock = NULL;
+    struct wsock *wsock = rq->user.thing;
+    rq->user.kind = rq->user.thing = NULL;
     if (status != LUA_OK)
         wsock_close_failed(wsock, task->is_cancelled);
     else if (!wsock->has_callbacks)
@@ -388,7 +388,7 @@ struct wsock *wsock_open(struct vm *vm, struct request *rq, const struct wsock_p
         wsock_free(wsock);
         return NULL;
     }
-    handover_renumber(&wsock->ws.guest, vm);
+    app_renumber_guest(&wsock->ws.guest, vm);
     return wsock;
 }
 

@@ -13,6 +13,7 @@
 #include <lua.h>
 #include <stdbool.h>
 
+struct reply_kind;
 struct task;
 struct vm;
 struct wait;
@@ -122,9 +123,8 @@ bool wsock_move(struct wsock *wsock, const struct bytes *handoff);
 /* In the handler's task, when the handler has returned: asks for what it hands over, after which
  * handler.c lets the request go on in the next generation. */
 int wsock_depart(lua_State *L, struct wsock *wsock);
-/* There: a task that runs the new handler, with its two arguments pushed, or NULL: it was closed.
- */
-struct task *wsock_arrive(struct request *rq);
+/* There: a task that runs the new handler, with its arguments pushed, or NULL: it was closed. */
+struct task *wsock_arrive(struct request *rq, int *argc);
 
 /* Subscribes; `slow` < 0: the topic's own policy. Takes the visits (0: none). False: topics and
  * subscriptions take as much memory as they may, and nothing was done. */
@@ -138,10 +138,8 @@ void wsub_resume_all(struct wsock *wsock);
 
 /* The userdata; what it points to may be set later. */
 slot_handle *wsock_push(lua_State *L, slot_handle handle);
-int reply_websocket(lua_State *L, struct request *rq, int index); /* the response object has a field
-                                                                     `ws` */
+extern const struct reply_kind reply_websocket_kind; /* field `ws` */
 /* A task's body: goes on with the WebSocket's new handler. Stack: request, wsock. */
 int reply_websocket_again(lua_State *L);
-int bind_websocket(lua_State *L);
 
 #endif

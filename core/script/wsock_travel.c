@@ -167,9 +167,9 @@ int wsock_depart(lua_State *L, struct wsock *wsock)
     return handoff_returned(L, LUA_OK, (lua_KContext)wsock);
 }
 
-struct task *wsock_arrive(struct request *rq)
+struct task *wsock_arrive(struct request *rq, int *argc)
 {
-    struct wsock *wsock = rq->user.wsock;
+    struct wsock *wsock = rq->user.thing;
     struct bytes *handoff = rq->user.handoff;
     struct task *task = NULL;
     rq->user.handoff = NULL;
@@ -177,7 +177,7 @@ struct task *wsock_arrive(struct request *rq)
         task = task_new(wsock->vm, "websocket");
     handoff_free(handoff);
     if (!task) {
-        rq->user.wsock = NULL;
+        rq->user.kind = rq->user.thing = NULL;
         wsock_close(wsock, CLOSE_RELOAD, "reload");
         wsock_task_ended(wsock);
         return NULL;
@@ -186,5 +186,6 @@ struct task *wsock_arrive(struct request *rq)
     lua_pushcfunction(task->co, reply_websocket_again);
     lua_pushlightuserdata(task->co, rq);
     lua_pushlightuserdata(task->co, wsock);
+    *argc = 2;
     return task;
 }

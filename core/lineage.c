@@ -2,8 +2,8 @@
 #include "lineage.h"
 
 #include "base/list.h"
-#include "script/vm.h"
 #include "script/shortage.h"
+#include "script/vm.h"
 #include "script/watchdog.h"
 
 #include <assert.h>
@@ -30,7 +30,7 @@ void lineage_watch(struct lineage *lineage)
     pthread_mutex_unlock(&lineage->watch_lock);
 }
 
-void lineage_write_busy(struct lineage *lineage, char name[WATCHDOG_NAME_SIZE])
+void lineage_write_busy(struct lineage *lineage, char name[WATCH_NAME_SIZE])
 {
     name[0] = '\0';
     pthread_mutex_lock(&lineage->watch_lock);

@@ -75,6 +75,6 @@ bool lineage_is_settled(const struct lineage *lineage); /* there are no others *
 
 void lineage_watch(struct lineage *lineage); /* any thread, every WATCHDOG_TICK_MS */
 /* Any thread: what runs there now and is late, see watchdog_write_late. */
-void lineage_write_busy(struct lineage *lineage, char name[WATCHDOG_NAME_SIZE]);
+void lineage_write_busy(struct lineage *lineage, char name[WATCH_NAME_SIZE]);
 
 #endif

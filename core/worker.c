@@ -11,6 +11,7 @@
 #include "http/session.h"
 #include "lineage.h"
 #include "live/feed.h"
+#include "live/outlet.h"
 #include "net/crypto.h"
 #include "net/listener.h"
 #include "script/handler.h"

@@ -1,9 +1,10 @@
 /* One HTTP/1 request: see request.h. */
 #include "http/request.h"
 
+#include "base/quota.h"
 #include "base/text.h"
 #include "http/gzip.h"
-#include "http/server.h"
+#include "http/limits.h"
 
 #include <string.h>
 
@@ -67,7 +68,7 @@ void request_keep(struct request *rq)
 
 static struct quota *input_of(const struct request *rq)
 {
-    return rq->server->loop->input;
+    return rq->limits->input;
 }
 
 int request_add_body(struct request *rq, const void *data, size_t len)

@@ -5,7 +5,6 @@
 #include "base/tally.h"
 #include "http/parser.h"
 #include "http/session_state.h"
-#include "http/websocket.h"
 
 #include <assert.h>
 #include <string.h>
@@ -41,6 +40,7 @@ void http_server_init(struct http_server *server, struct loop *loop,
     memset(server, 0, sizeof(*server));
     server->loop = loop;
     server->limits = *limits;
+    server->limits.input = loop->input;
     server->events = *events;
     server->owner = owner;
     list_init(&server->idle);
@@ -60,7 +60,8 @@ void http_server_deinit(struct http_server *server)
         mem_free(rq);
     }
     slots_deinit(&server->requests);
-    ws_pool_free(server->ws_pool);
+    if (server->shared)
+        server->shared->free(server->shared);
     bytes_deinit(&server->head);
 }
 

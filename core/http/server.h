@@ -26,6 +26,11 @@ struct http_events {
                                    */
 };
 
+/* The first member of what lasts as long as the server. */
+struct http_shared {
+    void (*free)(struct http_shared *shared);
+};
+
 struct http_server {
     struct loop *loop;
     struct http_limits limits;
@@ -44,8 +49,8 @@ struct http_server {
     uint32_t free_count;
     uint32_t last_id;
     struct date_cache date;
-    struct bytes head;       /* the answer head that is being written */
-    struct ws_pool *ws_pool; /* what its WebSockets share, NULL until there is one */
+    struct bytes head;          /* the answer head that is being written */
+    struct http_shared *shared; /* what guests of a kind share, NULL until they do */
     bool is_draining;
     void (*on_empty)(struct http_server *server); /* draining and the last session has gone */
     uint64_t total_requests;

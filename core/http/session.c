@@ -426,6 +426,7 @@ void http_server_set_limits(struct http_server *server, const struct http_limits
     uint64_t now_ms = loop_now_ms(server->loop);
     uint32_t old_ms = server->limits.idle_ms;
     server->limits = *limits;
+    server->limits.input = server->loop->input;
     list_each (link, &server->idle) {
         struct session *session = container_of(link, struct session, link);
         uint64_t due_ms = session->deadline.due_ms - old_ms + limits->idle_ms;

@@ -107,9 +107,4 @@ struct blob *ws_frame_new(const void *data, size_t len, bool is_text);
 /* Compressed without context takeover; NULL when that would not be smaller. */
 struct blob *ws_frame_deflated_new(const void *data, size_t len, bool is_text);
 
-/* ---- all of a server's ---- */
-
-struct ws_pool;                          /* what they share */
-void ws_pool_free(struct ws_pool *pool); /* for http_server_deinit */
-
 #endif

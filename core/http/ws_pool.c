@@ -8,17 +8,9 @@
 
 #define SPARE_FRAMES 16 /* kept for the next to come, 4.5 KiB each */
 
-struct ws_pool *ws_pool_of(struct http_server *server)
+static void pool_free(struct http_shared *shared)
 {
-    if (!server->ws_pool)
-        server->ws_pool = mem_calloc(sizeof(*server->ws_pool));
-    return server->ws_pool;
-}
-
-void ws_pool_free(struct ws_pool *pool)
-{
-    if (!pool)
-        return;
+    struct ws_pool *pool = container_of(shared, struct ws_pool, shared);
     assert(pool->borrowed == 0);
     while (pool->frames) {
         struct ws_frame *frame = pool->frames;
@@ -34,6 +26,16 @@ void ws_pool_free(struct ws_pool *pool)
     bytes_deinit(&pool->inflated);
     bytes_deinit(&pool->deflated);
     mem_free(pool);
+}
+
+struct ws_pool *ws_pool_of(struct http_server *server)
+{
+    if (!server->shared) {
+        struct ws_pool *pool = mem_calloc(sizeof(*pool));
+        pool->shared.free = pool_free;
+        server->shared = &pool->shared;
+    }
+    return container_of(server->shared, struct ws_pool, shared);
 }
 
 static bool are_equal(const struct ws_options *a, const struct ws_options *b)

@@ -39,6 +39,7 @@ struct ws_pong {
 
 /* What the WebSockets of a server share. Made at its first one. */
 struct ws_pool {
+    struct http_shared shared;
     struct ws_frame *frames; /* that nobody is reading with */
     uint32_t frame_count;
     uint32_t borrowed;
@@ -54,7 +55,7 @@ static inline struct conn *conn_of(const struct websocket *ws)
 }
 static inline struct ws_pool *pool_of(const struct websocket *ws)
 {
-    return ws->guest.session->server->ws_pool;
+    return container_of(ws->guest.session->server->shared, struct ws_pool, shared);
 }
 
 /* ws_pool.c: */

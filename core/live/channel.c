@@ -2,7 +2,7 @@
 #include "live/channel.h"
 
 #include "base/alloc.h"
-#include "live/outlet.h"
+#include "live/outlet_state.h"
 
 #include <assert.h>
 

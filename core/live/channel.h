@@ -4,6 +4,8 @@
 #ifndef LIVE_CHANNEL_H
 #define LIVE_CHANNEL_H
 
+#include "base/list.h"
+#include "live/feed.h"
 #include "live/topic_state.h"
 
 struct channel {

@@ -1,5 +1,5 @@
 /* Cursors as text. There is one way to write each, so that equal cursors are equal texts. */
-#include "live/topic.h"
+#include "live/cursor.h"
 
 #include "base/text.h"
 

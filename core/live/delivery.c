@@ -1,6 +1,8 @@
 /* Delivery: what one feed gets when it is its turn. Each callback may close the feed and free it;
  * outlet->serving tells, as feed_close clears it. */
-#include "live/outlet.h"
+#include "live/delivery.h"
+
+#include "live/outlet_state.h"
 
 #include <assert.h>
 
@@ -198,14 +200,14 @@ static bool is_over(const struct feed *feed)
     return true;
 }
 
-void feed_serve(struct feed *feed, uint64_t head)
+void delivery_serve(struct feed *feed, uint64_t head)
 {
     if (feed->cursor < head && !(feed->count == 1 ? serve_one : serve_several)(feed, head))
         return;
     if (feed->is_blocked)
         return;
     if (feed->cursor < head) {
-        line_push(&feed_outlet(feed)->line, feed);
+        line_push(&feed_outlet(feed)->line, &feed->queued);
         return;
     }
     feed->is_behind = false;

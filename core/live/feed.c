@@ -1,9 +1,9 @@
 /* Feeds: opening, closing, resuming. A feed belongs to whoever has it as a member; while it is open
  * it is listed in the channels of its topics. */
-#include "live/outlet.h"
-
 #include "base/alloc.h"
 #include "base/tally.h"
+#include "live/hub.h"
+#include "live/outlet_state.h"
 
 #include <assert.h>
 
@@ -88,7 +88,7 @@ void feed_open(struct feed *feed, struct outlet *outlet, const struct feed_event
     tally_add(TALLY_FEED, 1);
     hub_take(outlet->hub, cost_of(feed));
     if (enter_all(feed, outlet, topics, count)) {
-        line_push(&outlet->line, feed);
+        line_push(&outlet->line, &feed->queued);
         outlet_defer(outlet);
     }
 }
@@ -106,7 +106,7 @@ void feed_close(struct feed *feed)
     if (!feed_is_open(feed))
         return;
     struct outlet *outlet = feed_outlet(feed);
-    line_leave(&outlet->line, feed);
+    line_leave(&outlet->line, &feed->queued);
     if (outlet->serving == feed)
         outlet->serving = NULL;
     if (feed->count == 1) {
@@ -137,7 +137,7 @@ void feed_resume(struct feed *feed)
     else
         for (int i = 0; i < feed->count; i++)
             channel_unblock(feed->in.seats[i].channel, feed);
-    line_push(&outlet->line, feed);
+    line_push(&outlet->line, &feed->queued);
     outlet_defer(outlet);
 }
 

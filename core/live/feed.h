@@ -1,9 +1,10 @@
 /* A feed: one subscriber's place in one or more topics. It is a cursor, not a queue: the topics'
- * logs are the queue. An outlet is a worker's side of all topics: it delivers, once per loop turn,
- * to the feeds of that worker. */
+ * logs are the queue. Its outlet delivers to it. */
 #ifndef LIVE_FEED_H
 #define LIVE_FEED_H
 
+#include "live/batch.h"
+#include "live/line.h"
 #include "live/topic.h"
 #include "net/loop.h"
 
@@ -13,24 +14,6 @@ struct channel;
 struct seat;
 
 enum feed_kind { FEED_POLL, FEED_SSE, FEED_WS, FEED_READER };
-
-/* Messages of a batch in one encoding, one behind the other. */
-struct joined {
-    struct bytes bytes; /* len 0: not made yet */
-    size_t *ends;       /* where each message ends in it; NULL: never made */
-};
-
-/* Messages for a feed, in order of seq. Feeds at the same cursor get the same batch, so what one of
- * them joins for sending serves the others. Valid during on_messages. */
-struct batch {
-    struct message **messages;
-    int count;
-    uint64_t head; /* the cursor of a feed that has taken all */
-    struct joined joined[ENCODINGS];
-};
-/* The whole batch in one encoding; NULL: out of memory. */
-const struct joined *batch_joined(struct batch *batch, enum message_encoding which,
-                                  message_encode_fn make);
 
 struct feed_events {
     /* Takes messages; how many were taken, from the first on. Fewer than batch->count: the feed is
@@ -54,22 +37,16 @@ struct feed {
         struct channel *channel; /* one topic: where it is listed */
         struct seat *seats;      /* several: where in each, owned */
     } in;
-    uint32_t place;  /* index in the channel's array (one topic) */
-    uint32_t queued; /* its number in the outlet's line, 0: it does not wait there */
-    int owner_ref;   /* for its owner: it fills what would be padding. feed_open leaves it alone */
-    uint8_t count;   /* of topics, 0: not open */
-    uint8_t kind;    /* enum feed_kind */
-    uint8_t slow;    /* enum slow_policy */
+    uint32_t place;           /* index in the channel's array (one topic) */
+    struct line_place queued; /* in the outlet's line */
+    int owner_ref; /* for its owner: it fills what would be padding. feed_open leaves it alone */
+    uint8_t count; /* of topics, 0: not open */
+    uint8_t kind;  /* enum feed_kind */
+    uint8_t slow;  /* enum slow_policy */
     bool is_blocked : 1;
     bool is_behind : 1; /* was blocked, or fell out of the log, and has not caught up yet */
     bool was_away : 1;  /* opened behind what is left: that is a gap, not slowness */
 };
-
-struct outlet *outlet_new(struct hub *hub, struct loop *loop);
-/* On the loop's thread, before loop_deinit and not from a feed's callback; no feed may be open.
- * Others may publish meanwhile. */
-void outlet_free(struct outlet *outlet);
-struct hub *outlet_hub(const struct outlet *outlet);
 
 /* On the loop's thread. Subscribes to `count` topics (1 to FEED_TOPICS, held while open; one that
  * is named twice counts once) from behind `cursor`, or from now on when that is beyond hub_head.

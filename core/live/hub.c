@@ -3,6 +3,7 @@
 #include "live/topic_state.h"
 
 #include "base/alloc.h"
+#include "base/list.h"
 #include "base/log.h"
 
 #include <assert.h>

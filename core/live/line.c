@@ -12,7 +12,7 @@ void line_init(struct line *line)
 
 void line_deinit(struct line *line)
 {
-    mem_free(line->feeds);
+    mem_free(line->places);
     line_init(line);
 }
 
@@ -21,47 +21,47 @@ static void make_room(struct line *line)
 {
     uint32_t end = 0;
     for (uint32_t i = line->first; i < line->end; i++) {
-        if (line->feeds[i] == NULL)
+        if (line->places[i] == NULL)
             continue;
-        line->feeds[end++] = line->feeds[i];
-        line->feeds[i]->queued = end;
+        line->places[end++] = line->places[i];
+        line->places[i]->number = end;
     }
     line->first = 0;
     line->end = end;
     if (end < line->cap / 2)
         return;
     line->cap = line->cap ? line->cap * 2 : LINE_FIRST;
-    line->feeds = mem_realloc(line->feeds, line->cap * sizeof(struct feed *));
+    line->places = mem_realloc(line->places, line->cap * sizeof(struct line_place *));
 }
 
-void line_push(struct line *line, struct feed *feed)
+void line_push(struct line *line, struct line_place *place)
 {
-    if (feed->queued)
+    if (place->number)
         return;
     if (line->end == line->cap)
         make_room(line);
-    line->feeds[line->end++] = feed;
-    feed->queued = line->end; /* its index + 1 */
+    line->places[line->end++] = place;
+    place->number = line->end; /* its index + 1 */
     line->count++;
 }
 
-void line_leave(struct line *line, struct feed *feed)
+void line_leave(struct line *line, struct line_place *place)
 {
-    if (feed->queued == 0)
+    if (place->number == 0)
         return;
-    line->feeds[feed->queued - 1] = NULL;
-    feed->queued = 0;
+    line->places[place->number - 1] = NULL;
+    place->number = 0;
     if (--line->count == 0)
         line->first = line->end = 0;
 }
 
-struct feed *line_shift(struct line *line)
+struct line_place *line_shift(struct line *line)
 {
     while (line->first < line->end) {
-        struct feed *feed = line->feeds[line->first++];
-        if (feed) {
-            line_leave(line, feed);
-            return feed;
+        struct line_place *place = line->places[line->first++];
+        if (place) {
+            line_leave(line, place);
+            return place;
         }
     }
     return NULL;

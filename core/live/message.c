@@ -1,8 +1,9 @@
 /* Messages: one allocation each, with the texts behind the struct; freed with their encodings by
  * the last one to drop them. */
-#include "live/topic_state.h"
+#include "live/message.h"
 
 #include "base/alloc.h"
+#include "live/hub.h"
 
 #include <assert.h>
 #include <string.h>
@@ -34,32 +35,33 @@ static uint64_t encoding_cost(const struct blob *blob)
     return blob ? sizeof(*blob) + blob->len + MALLOC_COST : 0;
 }
 
-bool publication_is_too_long(const struct publication *pub)
+bool message_is_too_long(const struct publication *pub)
 {
     return pub->len >= UINT32_MAX || pub->key_len >= UINT32_MAX || pub->event_len >= UINT32_MAX ||
            pub->dedupe_len >= UINT32_MAX;
 }
 
-struct message *message_new(struct topic *topic, const struct publication *pub)
+struct message *message_new(struct hub *hub, const char *topic, size_t topic_len,
+                            const struct publication *pub)
 {
-    assert(!publication_is_too_long(pub)); /* so the sum cannot overflow */
-    size_t size = sizeof(struct message) + topic->name_len + pub->len + pub->key_len +
-                  pub->event_len + pub->dedupe_len + MESSAGE_TEXTS;
+    assert(!message_is_too_long(pub)); /* so the sum cannot overflow */
+    size_t size = sizeof(struct message) + topic_len + pub->len + pub->key_len + pub->event_len +
+                  pub->dedupe_len + MESSAGE_TEXTS;
     struct message *message = mem_try_alloc(size);
     if (message == NULL)
         return NULL;
     char *at = (char *)(message + 1);
     memset(message, 0, sizeof(*message));
     atomic_init(&message->refs, 1);
-    message->hub = topic->hub;
+    message->hub = hub;
     message->form = pub->form;
-    message->topic_len = (uint32_t)topic->name_len;
+    message->topic_len = (uint32_t)topic_len;
     message->key_len = (uint32_t)pub->key_len;
     message->event_len = (uint32_t)pub->event_len;
     message->dedupe_len = (uint32_t)pub->dedupe_len;
     message->len = (uint32_t)pub->len;
     message->data = put_text(&at, pub->data, pub->len);
-    message->topic = put_text(&at, topic->name, topic->name_len);
+    message->topic = put_text(&at, topic, topic_len);
     message->key = put_text(&at, pub->key, pub->key_len);
     message->event = put_text(&at, pub->event, pub->event_len);
     message->dedupe = put_text(&at, pub->dedupe, pub->dedupe_len);
@@ -101,4 +103,18 @@ const struct blob *message_encode(struct message *message, enum message_encoding
     }
     blob_drop(made); /* another worker was faster */
     return present;
+}
+
+uint64_t message_size(const struct message *message)
+{
+    return (uint64_t)message->len + message->key_len + message->event_len + message->dedupe_len;
+}
+
+void message_drop_all(struct message *gone)
+{
+    while (gone) {
+        struct message *next = gone->next;
+        message_drop(gone);
+        gone = next;
+    }
 }

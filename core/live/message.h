@@ -52,8 +52,22 @@ struct message {
     struct message *next; /* once it has left the log: what left with it */
 };
 
+struct publication {
+    enum message_form form;
+    const char *data, *key, *event, *dedupe; /* NULL: none */
+    size_t len, key_len, event_len, dedupe_len;
+};
+
+bool message_is_too_long(const struct publication *pub); /* for any message */
+/* One reference; NULL: out of memory. The hub is told what it takes, and what message_drop gives
+ * back. */
+struct message *message_new(struct hub *hub, const char *topic, size_t topic_len,
+                            const struct publication *pub);
+uint64_t message_size(const struct message *message); /* what the topic's own limit counts */
+uint64_t message_cost(const struct message *message); /* what it takes in memory */
 struct message *message_hold(struct message *message);
 void message_drop(struct message *message);
+void message_drop_all(struct message *first); /* it and those chained to it by `next` */
 const struct blob *message_encode(struct message *message, enum message_encoding which,
                                   message_encode_fn make); /* for message_encoded */
 /* The blob of that encoding, made by `make` the first time; NULL when `make` found no memory. It

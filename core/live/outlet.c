@@ -5,6 +5,10 @@
 
 #include "base/alloc.h"
 #include "base/tally.h"
+#include "live/delivery.h"
+#include "live/hub.h"
+#include "live/hub_state.h"
+#include "live/outlet_state.h"
 
 #include <assert.h>
 
@@ -26,6 +30,7 @@ struct outlet *outlet_new(struct hub *hub, struct loop *loop)
 {
     struct outlet *outlet = mem_calloc(sizeof(*outlet));
     outlet->hub = hub;
+    atomic_store_explicit(&hub->mark, outlet_mark, memory_order_relaxed);
     outlet->loop = loop;
     outlet->flush.run = flush;
     outlet->wake.run = on_wake;
@@ -202,9 +207,9 @@ static void serve_share(struct channel *channel, struct slice *slice)
         if (feed == NULL)
             return;
         if (feed->count > 1)
-            line_push(line, feed); /* once, however many of its topics have news */
-        else if (feed->queued == 0)
-            feed_serve(feed, channel->head); /* may close and free any feed */
+            line_push(line, &feed->queued); /* once, however many of its topics have news */
+        else if (feed->queued.number == 0)
+            delivery_serve(feed, channel->head); /* may close and free any feed */
         slice_use(slice);
     }
 }
@@ -229,16 +234,22 @@ static void serve_passes(struct outlet *outlet, struct slice *slice)
         pass_begin(channel);
 }
 
+static struct feed *shift(struct line *line)
+{
+    struct line_place *place = line_shift(line);
+    return place ? container_of(place, struct feed, queued) : NULL;
+}
+
 static void serve_line(struct outlet *outlet, struct slice *slice)
 {
     uint32_t share = outlet->line.count < SHARE_FEEDS ? outlet->line.count : SHARE_FEEDS;
     uint64_t head = hub_head(outlet->hub);
     while (share-- > 0 && !slice_is_over(slice)) {
-        struct feed *feed = line_shift(&outlet->line);
+        struct feed *feed = shift(&outlet->line);
         if (feed == NULL)
             return;
         slice_use(slice);
-        feed_serve(feed, head); /* may close and free any feed */
+        delivery_serve(feed, head); /* may close and free any feed */
     }
 }
 

@@ -1,41 +1,16 @@
-/* Inside an outlet: its channels, what is to be delivered, and the job that does it. Only core/live
- * includes this. */
+/* An outlet: a worker's side of all topics. It delivers, once per loop turn, to the feeds of that
+ * worker, which owns it. */
 #ifndef LIVE_OUTLET_H
 #define LIVE_OUTLET_H
 
-#include "live/channel.h"
-#include "live/line.h"
-#include "live/parcel.h"
+struct hub;
+struct loop;
+struct outlet;
 
-struct outlet {
-    struct hub *hub;
-    struct loop *loop;
-    struct loop_job flush;
-    pthread_t thread; /* the loop's; publishers read it once a topic knows a channel of ours */
-    bool has_thread;
-    bool is_flushing;
-    bool was_resumed;     /* `serving` asked for more while it was being served */
-    struct feed *serving; /* its callback is running; NULL once it was closed in there */
-    struct list channels; /* all */
-    struct list passes;   /* those with feeds to look at, or without any feed */
-    struct line line;     /* feeds to be served one by one: opened, resumed, or behind */
-    struct parcels parcels;
-    /* Any thread: */
-    struct channel *_Atomic dirty; /* channels that were published to, newest first */
-    struct loop_message wake;
-    atomic_bool is_posted; /* `wake` is on its way */
-    bool is_gone;          /* freed when `wake` has arrived */
-};
-
-/* There is something new for this channel. Any thread, under the topic's lock. */
-void outlet_mark(struct channel *channel);
-void outlet_know_thread(struct outlet *outlet);
-/* The outlet's own thread: there is something to do. */
-void outlet_defer(struct outlet *outlet);
-/* This channel has no feeds left: freed in the next flush, unless one comes. */
-void outlet_reap(struct channel *channel);
-
-/* Serves a feed what there is up to `head`. The feed can be closed, and freed, afterwards. */
-void feed_serve(struct feed *feed, uint64_t head);
+struct outlet *outlet_new(struct hub *hub, struct loop *loop);
+/* On the loop's thread, before loop_deinit and not from a feed's callback; no feed may be open.
+ * Others may publish meanwhile. */
+void outlet_free(struct outlet *outlet);
+struct hub *outlet_hub(const struct outlet *outlet);
 
 #endif

@@ -7,51 +7,18 @@
 #include <assert.h>
 #include <string.h>
 
-/* ---- batches ---- */
-
-const struct joined *batch_joined(struct batch *batch, enum message_encoding which,
-                                  message_encode_fn make)
-{
-    struct joined *joined = &batch->joined[which];
-    if (joined->bytes.len > 0)
-        return joined;
-    if (!joined->ends)
-        joined->ends = mem_alloc(PARCEL_MESSAGES * sizeof(*joined->ends));
-    for (int i = 0; i < batch->count; i++) {
-        const struct blob *blob = message_encoded(batch->messages[i], which, make);
-        if (blob == NULL || bytes_try_append(&joined->bytes, blob->data, blob->len)) {
-            bytes_clear(&joined->bytes);
-            return NULL;
-        }
-        joined->ends[i] = joined->bytes.len;
-    }
-    return joined;
-}
-
-static void joined_free(struct joined *joined)
-{
-    bytes_deinit(&joined->bytes);
-    mem_free(joined->ends);
-    joined->ends = NULL;
-}
-
-/* ---- parcels ---- */
-
 static void parcel_empty(struct parcel *parcel)
 {
     for (int i = 0; i < parcel->batch.count; i++)
         message_drop(parcel->messages[i]);
-    for (int i = 0; i < ENCODINGS; i++)
-        bytes_clear(&parcel->batch.joined[i].bytes);
-    parcel->batch.count = 0;
+    batch_clear(&parcel->batch);
     parcel->channel = NULL;
 }
 
 static void parcel_clear(struct parcel *parcel)
 {
     parcel_empty(parcel);
-    for (int i = 0; i < ENCODINGS; i++)
-        joined_free(&parcel->batch.joined[i]);
+    batch_deinit(&parcel->batch);
 }
 
 /* Takes over what was picked. */
@@ -77,10 +44,10 @@ static bool is_for(const struct parcel *parcel, const struct channel *channel, u
 static void parcel_read(struct parcel *parcel, const struct channel *channel, uint64_t cursor,
                         uint64_t head, bool is_conflated)
 {
-    struct pick picks[PARCEL_MESSAGES];
+    struct pick picks[BATCH_MAX];
     struct reading reading = {.from = cursor,
                               .to = head,
-                              .max = PARCEL_MESSAGES,
+                              .max = BATCH_MAX,
                               .max_bytes = PARCEL_BYTES,
                               .head = head,
                               .is_conflated = is_conflated,
@@ -155,7 +122,7 @@ void parcels_clear(struct parcels *parcels)
 /* ---- several topics ---- */
 
 struct merge {
-    struct pick picks[PARCEL_MESSAGES];
+    struct pick picks[BATCH_MAX];
     int count;
     uint64_t to; /* everything up to here is in `picks` */
 };
@@ -169,7 +136,7 @@ static int fitting(const struct pick *picks, int count, uint64_t *to)
         if (picks[i].message->seq > *to)
             return i;
         bytes += picks[i].message->len;
-        if (i == PARCEL_MESSAGES || (i > 0 && bytes > PARCEL_BYTES)) {
+        if (i == BATCH_MAX || (i > 0 && bytes > PARCEL_BYTES)) {
             *to = picks[i - 1].message->seq;
             return i;
         }
@@ -179,7 +146,7 @@ static int fitting(const struct pick *picks, int count, uint64_t *to)
 
 static void merge_in(struct merge *merge, const struct reading *reading)
 {
-    struct pick both[2 * PARCEL_MESSAGES];
+    struct pick both[2 * BATCH_MAX];
     int count = 0;
     int a = 0;
     int b = 0;
@@ -198,7 +165,7 @@ static void merge_in(struct merge *merge, const struct reading *reading)
 static void merge_seat(struct merge *merge, struct seat *seat, uint8_t number,
                        struct reading *reading)
 {
-    struct pick picks[PARCEL_MESSAGES];
+    struct pick picks[BATCH_MAX];
     reading->to = merge->to;
     reading->picks = picks;
     topic_pick(seat->channel->topic, reading);
@@ -240,7 +207,7 @@ static void merge_all(struct parcel *parcel, const struct feed *feed, uint64_t h
 {
     struct merge merge;
     struct reading reading = {.from = feed->cursor,
-                              .max = PARCEL_MESSAGES,
+                              .max = BATCH_MAX,
                               .max_bytes = PARCEL_BYTES,
                               .head = head,
                               .is_conflated = is_conflated};

@@ -6,7 +6,6 @@
 #include "live/feed.h"
 #include "live/ring.h"
 
-#define PARCEL_MESSAGES 64
 #define PARCEL_BYTES 65536 /* of payload, unless one message alone is larger */
 #define PARCELS 16
 
@@ -19,9 +18,9 @@ struct parcel {
     uint64_t behind;
     bool is_oldest; /* ... or below lo, which then is the floor: they have lost something */
     bool is_conflated;
-    struct message *messages[PARCEL_MESSAGES]; /* held */
-    uint32_t skipped[PARCEL_MESSAGES];         /* superseded ones left out before each */
-    uint8_t seats[PARCEL_MESSAGES];            /* topics they are from, when there are several */
+    struct message *messages[BATCH_MAX]; /* held */
+    uint32_t skipped[BATCH_MAX];         /* superseded ones left out before each */
+    uint8_t seats[BATCH_MAX];            /* topics they are from, when there are several */
 };
 
 struct parcels {

@@ -20,13 +20,8 @@ void ring_deinit(struct ring *ring)
 {
     struct message *gone = NULL;
     ring_trim(ring, 0, 0, &gone);
-    messages_drop(gone);
+    message_drop_all(gone);
     ring_shrink(ring);
-}
-
-uint64_t message_size(const struct message *message)
-{
-    return (uint64_t)message->len + message->key_len + message->event_len + message->dedupe_len;
 }
 
 struct message *ring_at(const struct ring *ring, uint32_t index)
@@ -75,15 +70,6 @@ void ring_expire(struct ring *ring, uint64_t now_ms, uint32_t ttl_ms, struct mes
         return;
     while (ring->count > 0 && ring_at(ring, 0)->born_ms + ttl_ms <= now_ms)
         shift(ring, gone);
-}
-
-void messages_drop(struct message *gone)
-{
-    while (gone) {
-        struct message *next = gone->next;
-        message_drop(gone);
-        gone = next;
-    }
 }
 
 void ring_shrink(struct ring *ring)

@@ -4,7 +4,7 @@
 #define LIVE_RING_H
 
 #include "live/index.h"
-#include "live/topic.h"
+#include "live/message.h"
 
 struct ring {
     struct message **slots; /* a power of two, NULL while nothing was put in */
@@ -43,16 +43,13 @@ struct reading {
 };
 
 void ring_init(struct ring *ring, const struct hash_seed *seed, uint64_t floor);
-void ring_deinit(struct ring *ring);                  /* drops what is in it */
-uint64_t message_size(const struct message *message); /* what the topic's own limit counts */
-uint64_t message_cost(const struct message *message); /* what it takes in memory */
+void ring_deinit(struct ring *ring); /* drops what is in it */
 /* What ring_trim would make free. */
 uint64_t ring_excess(const struct ring *ring, uint32_t keep, uint64_t bytes);
 
-/* These chain what leaves the ring to `gone`, for messages_drop after unlocking. */
+/* These chain what leaves the ring to `gone`, for message_drop_all after unlocking. */
 void ring_trim(struct ring *ring, uint32_t keep, uint64_t bytes, struct message **gone);
 void ring_expire(struct ring *ring, uint64_t now_ms, uint32_t ttl_ms, struct message **gone);
-void messages_drop(struct message *gone);
 
 /* Room for `message`, before or after trimming to less than `keep`: 0 or -ENOMEM. */
 int ring_reserve(struct ring *ring, const struct message *message, uint32_t keep);

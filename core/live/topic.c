@@ -4,7 +4,6 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
-#include "live/outlet.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -94,7 +93,7 @@ void topic_set_options(struct topic *topic, const struct topic_options *options,
     topic->options = wanted;
     ring_trim(&topic->ring, wanted.keep, wanted.bytes, &gone);
     pthread_mutex_unlock(&topic->lock);
-    messages_drop(gone);
+    message_drop_all(gone);
     if (!is_new && !is_same(&before, &wanted))
         log_change(topic, &before);
 }
@@ -156,17 +155,18 @@ static int append(struct topic *topic, struct message *message, struct published
 
 static void mark_channels(struct topic *topic)
 {
+    void (*mark)(struct channel *) = atomic_load_explicit(&topic->hub->mark, memory_order_relaxed);
     for (uint32_t i = 0; i < topic->channel_count; i++)
-        outlet_mark(topic->channels[i]);
+        mark(topic->channels[i]);
 }
 
 int topic_publish(struct topic *topic, const struct publication *publication,
                   struct published *result)
 {
     struct message *gone = NULL;
-    if (publication_is_too_long(publication))
+    if (message_is_too_long(publication))
         return -EMSGSIZE;
-    struct message *message = message_new(topic, publication);
+    struct message *message = message_new(topic->hub, topic->name, topic->name_len, publication);
     if (message == NULL)
         return -ENOMEM;
     pthread_mutex_lock(&topic->lock);
@@ -175,7 +175,7 @@ int topic_publish(struct topic *topic, const struct publication *publication,
     if (is_appended)
         mark_channels(topic);
     pthread_mutex_unlock(&topic->lock);
-    messages_drop(gone);
+    message_drop_all(gone);
     if (!is_appended)
         message_drop(message);
     return err;
@@ -205,7 +205,7 @@ void topic_pick(struct topic *topic, struct reading *reading)
     ring_expire(&topic->ring, topic->hub->clock(), topic->options.ttl_ms, &gone);
     ring_read(&topic->ring, reading);
     pthread_mutex_unlock(&topic->lock);
-    messages_drop(gone);
+    message_drop_all(gone);
 }
 
 int topic_read(struct topic *topic, uint64_t from, uint64_t to, struct message **messages, int max,
@@ -224,7 +224,7 @@ int topic_read(struct topic *topic, uint64_t from, uint64_t to, struct message *
         messages[count++] = message_hold(message);
     }
     pthread_mutex_unlock(&topic->lock);
-    messages_drop(gone);
+    message_drop_all(gone);
     return count;
 }
 
@@ -249,7 +249,7 @@ void topic_stats(struct topic *topic, struct topic_stats *stats)
     };
     memcpy(stats->readers, topic->readers, sizeof(stats->readers));
     pthread_mutex_unlock(&topic->lock);
-    messages_drop(gone);
+    message_drop_all(gone);
 }
 
 /* ---- for the sweep ---- */
@@ -261,7 +261,7 @@ void topic_expire(struct topic *topic, uint64_t now_ms)
     ring_expire(&topic->ring, now_ms, topic->options.ttl_ms, &gone);
     ring_shrink(&topic->ring);
     pthread_mutex_unlock(&topic->lock);
-    messages_drop(gone);
+    message_drop_all(gone);
 }
 
 bool topic_is_over(struct topic *topic, uint64_t now_ms)

@@ -1,5 +1,5 @@
 /* A topic: a process-wide named log of messages, bounded by count, bytes and age. Any worker's
- * thread may publish and read. The hub is the set of all topics; the server owns it. */
+ * thread may publish and read. */
 #ifndef LIVE_TOPIC_H
 #define LIVE_TOPIC_H
 
@@ -23,12 +23,6 @@ struct topic_options {
 };
 void topic_options_init(struct topic_options *options); /* the defaults */
 
-struct publication {
-    enum message_form form;
-    const char *data, *key, *event, *dedupe; /* NULL: none */
-    size_t len, key_len, event_len, dedupe_len;
-};
-
 struct published {
     uint64_t seq;         /* of the message; of the first one when it is a repetition (dedupe) */
     uint32_t subscribers; /* clients on all workers whose cursor will reach it */
@@ -51,31 +45,6 @@ struct topic_stats {
     struct topic_options options;
 };
 
-struct hub *hub_new(void);      /* with a random epoch, and without limits */
-void hub_free(struct hub *hub); /* no outlet and no reference to a topic may be left */
-/* Bytes that all topics together may keep, and how many topics there may be. What is there stays.
- */
-void hub_set_limits(struct hub *hub, uint64_t bytes, size_t topics);
-/* Bytes that are counted against the first of them. */
-void hub_take(struct hub *hub, uint64_t bytes);
-void hub_give(struct hub *hub, uint64_t bytes);
-bool hub_has_room(struct hub *hub); /* false: counted as a refusal, and logged */
-struct hub_use {
-    uint64_t bytes, bytes_most;
-    size_t topics, topics_most;
-};
-void hub_use(struct hub *hub, struct hub_use *use);
-uint64_t hub_epoch(const struct hub *hub);
-uint64_t hub_head(const struct hub *hub); /* the newest seq of any topic: a cursor taken now */
-/* Removes messages that have outlived their ttl, and topics without references that are empty (a
- * closed one is remembered for one ttl more). Looks at a bounded part of the topics and goes on
- * there the next time. Called now and then, from any one thread. */
-void hub_sweep(struct hub *hub, uint64_t now_ms);
-void hub_set_clock(struct hub *hub, uint64_t (*now_ms)(void)); /* for tests, before anything else;
-                                                                  monotonic */
-/* Calls fn for every topic, by name; the topic is held during the call. */
-void hub_each(struct hub *hub, void (*fn)(struct topic *topic, void *arg), void *arg);
-
 /* Finds or makes it; the caller holds a reference. `options` NULL: leaves them; a difference is
  * logged. NULL: there are as many topics as there may be. */
 struct topic *topic_open(struct hub *hub, const char *name, size_t len,
@@ -97,10 +66,5 @@ void topic_stats(struct topic *topic, struct topic_stats *stats);
  * topic's floor: when it is above `from`, messages between were lost. The number of messages. */
 int topic_read(struct topic *topic, uint64_t from, uint64_t to, struct message **messages, int max,
                uint64_t *floor);
-
-/* Cursors as text: "<epoch in hex>.<seq>". */
-#define CURSOR_SIZE 40
-size_t cursor_format(char out[CURSOR_SIZE], uint64_t epoch, uint64_t seq);
-int cursor_parse(const char *text, size_t len, uint64_t *epoch, uint64_t *seq); /* 0 or -EINVAL */
 
 #endif

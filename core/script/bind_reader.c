@@ -202,7 +202,7 @@ static int core_topic_wait(lua_State *L)
     wait->finish = wait_finish;
     wait->source = reader;
     reader->wait = wait;
-    if (reader->feed.queued && timeout_ms < SETTLE_MS)
+    if (reader->feed.queued.number && timeout_ms < SETTLE_MS)
         timeout_ms = SETTLE_MS;
     return task_park(L, timeout_ms);
 }

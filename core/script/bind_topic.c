@@ -4,7 +4,10 @@
 #include "script/bind_topic.h"
 
 #include "base/utf8.h"
+#include "live/cursor.h"
 #include "live/feed.h"
+#include "live/hub.h"
+#include "live/outlet.h"
 #include "script/binding.h"
 #include "script/duration.h"
 #include "script/json.h"

@@ -21,18 +21,18 @@ static int run(struct vm *vm, lua_State *L, int args, int handler)
     struct watch *watch = &vm->watch;
     struct task *outer = vm->current;
     lua_State *outer_running = atomic_load_explicit(&watch->running, memory_order_relaxed);
-    bool is_nested = watchdog_is_running(watch);
+    bool is_nested = watch_is_running(watch);
 
     vm->current = NULL;
     if (is_nested)
-        watchdog_switch(watch, L);
+        watch_switch(watch, L);
     else
-        watchdog_enter(watch, L);
+        watch_enter(watch, L);
     int status = lua_pcall(L, args, 0, handler);
     if (is_nested)
-        watchdog_switch(watch, outer_running);
+        watch_switch(watch, outer_running);
     else
-        watchdog_leave(watch);
+        watch_leave(watch);
     vm->current = outer;
     return status;
 }

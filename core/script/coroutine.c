@@ -139,9 +139,9 @@ static int run_coroutine(lua_State *L, lua_State *co, int args, int mode)
     bool could_park = vm->can_park;
     int results;
     vm->can_park = could_park && lua_isyieldable(L);
-    watchdog_switch(&vm->watch, co);
+    watch_switch(&vm->watch, co);
     int status = lua_resume(co, L, args, &results);
-    watchdog_switch(&vm->watch, L);
+    watch_switch(&vm->watch, L);
     vm->can_park = could_park;
 
     if (status == LUA_YIELD && park_is_marked(co))
@@ -298,9 +298,9 @@ static int own_close(lua_State *L)
     struct vm *vm = vm_of(L);
     bool could_park = vm->can_park;
     vm->can_park = false;
-    watchdog_switch(&vm->watch, co);
+    watch_switch(&vm->watch, co);
     int status = close_coroutine(co, L);
-    watchdog_switch(&vm->watch, L);
+    watch_switch(&vm->watch, L);
     vm->can_park = could_park;
 
     if (status == LUA_OK) {

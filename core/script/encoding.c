@@ -4,6 +4,8 @@
 #include "base/base64.h"
 #include "base/quote.h"
 #include "http/websocket.h"
+#include "live/cursor.h"
+#include "live/hub.h"
 #include "live/topic.h"
 
 #include <string.h>

@@ -9,9 +9,11 @@
 #include "net/threads.h"
 #include "script/core.h"
 #include "script/fault.h"
+#include "script/state.h"
 #include "script/task.h"
 #include "script/value.h"
 #include "script/vm.h"
+#include "script/watchdog.h"
 
 #include <lauxlib.h>
 #include <pthread.h>
@@ -142,7 +144,7 @@ static bool is_abandoned(struct errand *errand)
 static void run_in(struct errand *errand, struct vm *vm)
 {
     lua_State *L = vm->L;
-    watchdog_enter(&vm->watch, L);
+    watch_enter(&vm->watch, L);
     set_vm(errand, vm);
     if (!is_abandoned(errand)) {
         lua_pushcfunction(L, on_error);
@@ -152,7 +154,7 @@ static void run_in(struct errand *errand, struct vm *vm)
             keep_error(L, &errand->outcome);
     }
     set_vm(errand, NULL);
-    watchdog_leave(&vm->watch);
+    watch_leave(&vm->watch);
     lua_settop(L, 0);
 }
 
@@ -163,10 +165,10 @@ static void drop(struct errand *errand);
 static void errand_run(struct thread_job *job)
 {
     struct errand *errand = container_of(job, struct errand, job);
-    struct vm *vm = vm_new(&errand->vm_options);
+    struct vm *vm = state_new(&errand->vm_options);
     if (vm != NULL) {
         run_in(errand, vm);
-        vm_free(vm);
+        state_free(vm);
     } else {
         errand->outcome.has_failed = true;
         errand->outcome.count = 1;

@@ -4,6 +4,8 @@
 #include "http/guest.h"
 #include "http/response.h"
 #include "http/session.h"
+#include "live/cursor.h"
+#include "live/hub.h"
 #include "script/app.h"
 #include "script/duration.h"
 #include "script/encoding.h"

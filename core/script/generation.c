@@ -10,6 +10,7 @@
 #include "script/own_env.h"
 #include "script/phase.h"
 #include "script/remains.h"
+#include "script/state.h"
 #include "script/task.h"
 #include "script/task_ref.h"
 
@@ -179,7 +180,7 @@ static void tell_shortage(struct vm *vm)
 
 struct generation *generation_new(const struct generation_options *options)
 {
-    struct vm *vm = vm_new(&options->vm);
+    struct vm *vm = state_new(&options->vm);
     if (!vm)
         return NULL;
     struct generation *gen = mem_calloc(sizeof *gen);
@@ -257,7 +258,7 @@ void generation_free(struct generation *gen)
     loop_cancel_job(&gen->booted_job);
     phases_deinit(&gen->phases);
     struct app *app = gen->vm->app;
-    vm_free(gen->vm);
+    state_free(gen->vm);
     app_free(app);
     mem_free(gen->message);
     mem_free(gen);

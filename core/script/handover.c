@@ -7,6 +7,7 @@
 #include "script/app.h"
 #include "script/fault.h"
 #include "script/kept.h"
+#include "script/shortage.h"
 #include "script/task.h"
 #include "script/value.h"
 #include "script/vm.h"

@@ -3,6 +3,7 @@
 #include "script/live_reply.h"
 
 #include "http/uri.h"
+#include "live/batch.h"
 #include "script/encoding.h"
 #include "script/reply_head.h"
 #include "script/scratch.h"

@@ -4,6 +4,9 @@
 #include "http/guest.h"
 #include "http/response.h"
 #include "http/session.h"
+#include "live/cursor.h"
+#include "live/hub.h"
+#include "live/outlet.h"
 #include "script/app.h"
 #include "script/duration.h"
 #include "script/encoding.h"
@@ -149,7 +152,7 @@ static const struct feed_events poll_feed_events = {on_messages, on_gap, on_end}
 static void on_due(struct guest *guest)
 {
     struct poll *poll = container_of(guest, struct poll, guest);
-    if (poll->feed.queued) /* what is there comes first, also with timeout = 0 */
+    if (poll->feed.queued.number) /* what is there comes first, also with timeout = 0 */
         guest_set_deadline(&poll->guest, 1);
     else if (poll->guest.has_gap)
         answer_items(poll, NULL, 0, feed_cursor(&poll->feed)); /* so that nothing is missed */

@@ -3,25 +3,11 @@
 #ifndef SCRIPT_SHORTAGE_H
 #define SCRIPT_SHORTAGE_H
 
-#include "net/loop.h"
-
 #include <lua.h>
 #include <stdbool.h>
-#include <stdint.h>
 
+struct shortage;
 struct vm;
-
-struct shortage {
-    uint32_t ended_well;  /* tasks so far */
-    uint32_t well_before; /* those before the first of the failures */
-    uint32_t failures;
-    uint64_t since_ms; /* the first of them */
-    uint64_t last_ms;
-    uint64_t found_ms; /* when it was last certain, 0: never */
-    size_t relaxed;    /* bytes that it has beyond its limit */
-    struct loop_job look_job;
-    void (*on_certain)(struct vm *vm); /* called again and again; may be NULL */
-};
 
 void shortage_init(struct shortage *shortage);
 void shortage_deinit(struct shortage *shortage);

@@ -8,6 +8,7 @@
 #include "base/scarce.h"
 #include "script/call.h"
 #include "script/fault.h"
+#include "script/shortage.h"
 #include "script/stop.h"
 #include "script/vm.h"
 
@@ -272,9 +273,9 @@ static void run_slice(struct task *task, int args)
     vm->calls = vm->calls_look = 0;
     vm->calls_ns = 0;
     vm->can_park = true;
-    watchdog_enter(&vm->watch, task->co);
+    watch_enter(&vm->watch, task->co);
     int status = lua_resume(task->co, vm->L, args, &results);
-    watchdog_leave(&vm->watch);
+    watch_leave(&vm->watch);
     vm->current = NULL;
 
     if (status == LUA_OK) {
@@ -344,7 +345,7 @@ void task_make_ready(struct task *task)
 
 void task_start(struct task *task, int args)
 {
-    if (watchdog_is_running(&task->vm->watch)) {
+    if (watch_is_running(&task->vm->watch)) {
         task_start_later(task, args);
         return;
     }
@@ -440,7 +441,7 @@ static void reset_nested(struct vm *vm, lua_State *co)
     lua_State *below = lua_status(co) == LUA_YIELD && park_is_marked(co) ? park_below(co) : NULL;
     if (below != NULL)
         reset_nested(vm, below);
-    watchdog_switch(&vm->watch, co);
+    watch_switch(&vm->watch, co);
     if (reset_coroutine(co, vm->L) != LUA_OK && !task_is_cancel(co, -1))
         call_protected(vm, log_closer, co, "a <close> handler");
 }
@@ -462,9 +463,9 @@ void task_cut(struct task *task)
 
     vm->current = task;
     vm->can_park = false;
-    watchdog_enter(&vm->watch, task->co);
+    watch_enter(&vm->watch, task->co);
     reset_nested(vm, task->co);
-    watchdog_leave(&vm->watch);
+    watch_leave(&vm->watch);
     vm->current = NULL;
 
     lua_settop(task->co, 0);

@@ -144,7 +144,7 @@ bool task_is_cancel(lua_State *L, int index); /* cancelled, or stopped by the wa
 
 /* ---- between task.c, wait.c and coroutine.c ---- */
 
-void task_free_idle(struct vm *vm);           /* for vm_free */
+void task_free_idle(struct vm *vm);           /* for state_free */
 void task_make_ready(struct task *task);      /* the same for one that has waited */
 bool task_is_bottom(lua_State *co);           /* a task that has not begun lies on its stack */
 void task_begin_unwinding(struct task *task); /* the cancel error is about to be raised */

@@ -1,5 +1,8 @@
 /* What somebody subscribes to: topics and names of topics, opened together. */
+#include "live/cursor.h"
 #include "live/feed.h"
+#include "live/hub.h"
+#include "live/outlet.h"
 #include "script/bind_topic.h"
 #include "script/vm.h"
 

@@ -8,8 +8,7 @@
 #include "base/list.h"
 #include "base/slots.h"
 #include "net/loop.h"
-#include "script/shortage.h"
-#include "script/watchdog.h"
+#include "script/watch.h"
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -41,15 +40,28 @@ struct vm_options {
     struct vm *predecessor;   /* the state that serves while this one is built, or NULL */
 };
 
+/* See shortage.h. */
+struct shortage {
+    uint32_t ended_well;  /* tasks so far */
+    uint32_t well_before; /* those before the first of the failures */
+    uint32_t failures;
+    uint64_t since_ms; /* the first of them */
+    uint64_t last_ms;
+    uint64_t found_ms; /* when it was last certain, 0: never */
+    size_t relaxed;    /* bytes that it has beyond its limit */
+    struct loop_job look_job;
+    void (*on_certain)(struct vm *vm); /* called again and again; may be NULL */
+};
+
 struct vm {
     lua_State *L; /* the main thread: never runs user code outside a task or call_protected */
     struct loop *loop;
-    struct slots sockets;          /* and listeners of neap.net, connections of pg: for handles */
-    struct slots databases;        /* pools of SQLite and leases of theirs, for handles */
-    uint32_t requests;             /* that its handlers have */
-    uint32_t websockets;           /* that its handlers have */
-    bool is_hurried;               /* its time is over */
-    bool is_cut;                   /* every task ends now, so nobody shall start another */
+    struct slots sockets;   /* and listeners of neap.net, connections of pg: for handles */
+    struct slots databases; /* pools of SQLite and leases of theirs, for handles */
+    uint32_t requests;      /* that its handlers have */
+    uint32_t websockets;    /* that its handlers have */
+    bool is_hurried;        /* its time is over */
+    bool is_cut;            /* every task ends now, so nobody shall start another */
     struct app *app; /* what serves requests, NULL before core.serve; its generation frees it */
     struct generation *generation; /* who owns this vm; opaque here */
     struct vm_options options;
@@ -95,11 +107,6 @@ static inline bool vm_loses(struct vm *vm, int what)
 #define vm_loses(vm, what) false
 #endif
 
-/* On the worker's thread. NULL when out of memory. */
-struct vm *vm_new(const struct vm_options *options);
-/* Every task must have ended (task_cancel_all, then task_cut_all); nobody may call watchdog_tick
- * any more. */
-void vm_free(struct vm *vm);
 static inline struct vm *vm_of(lua_State *L)
 {
     return *(struct vm **)lua_getextraspace(L);

@@ -206,13 +206,13 @@ void watchdog_stop(struct vm *vm)
         sound_alarm(vm, ALARM_RAISE, slice, 0);
 }
 
-void watchdog_write_late(const struct watch *watch, char name[WATCHDOG_NAME_SIZE])
+void watchdog_write_late(const struct watch *watch, char name[WATCH_NAME_SIZE])
 {
     uint32_t slice = atomic_load_explicit(&watch->slice, memory_order_relaxed);
     bool has_name = atomic_load_explicit(&watch->who_slice, memory_order_acquire) == slice;
     name[0] = '\0';
     if ((slice & 1) && has_name)
-        memcpy(name, watch->who, WATCHDOG_NAME_SIZE); /* complete, and stays for this slice */
+        memcpy(name, watch->who, WATCH_NAME_SIZE); /* complete, and stays for this slice */
 }
 
 static void warn_when_deaf(struct watch *watch, uint32_t slice, uint32_t ran_ms)

@@ -1,6 +1,7 @@
 /* A WebSocket's subscriptions: feeds that the core pumps into it, raw or in envelopes. See wsock.h.
  */
 #include "base/alloc.h"
+#include "live/hub.h"
 #include "script/encoding.h"
 #include "script/live_reply.h"
 #include "script/visit.h"

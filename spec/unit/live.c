@@ -1,9 +1,11 @@
 /* Tests of core/live: each check prints `ok - sentence` or `not ok - sentence`; live_spec.lua reads
  * them. Here: what they share; `unit_live bench` measures instead. */
-#include "live.h"
-
 #include "base/log.h"
 #include "base/tally.h"
+#include "live.h"
+#include "live/hub.h"
+#include "live/outlet.h"
+
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
 /* `unit_live bench`: what publishing and delivering take, without sockets. */
 #include "live.h"
+#include "live/hub.h"
 
 #include <stdio.h>
 #include <time.h>

@@ -1,5 +1,6 @@
 /* Tests of what feeds get from one topic, and of what slow ones get. */
 #include "live.h"
+#include "live/batch.h"
 
 #include <string.h>
 

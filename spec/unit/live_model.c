@@ -2,6 +2,7 @@
  * did not get, there must be a reason: it was lost and the feed was told, or, with latest, a newer
  * one of its key came instead. */
 #include "live.h"
+#include "live/hub.h"
 
 #include <stdio.h>
 #include <string.h>

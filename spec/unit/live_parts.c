@@ -1,8 +1,10 @@
 /* Tests of what topics are made of. */
-#include "live.h"
-
 #include "base/table.h"
+#include "live.h"
+#include "live/cursor.h"
+#include "live/hub.h"
 #include "live/index.h"
+
 
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,8 @@
 /* Tests of topics used from several threads at once: every subscriber gets everything once, in one
  * order; loops come and go while others publish. */
 #include "live.h"
+#include "live/hub.h"
+#include "live/outlet.h"
 
 #include <stdatomic.h>
 #include <stdio.h>

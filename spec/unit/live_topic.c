@@ -1,5 +1,6 @@
 /* Tests of topics and the hub, without feeds. */
 #include "live.h"
+#include "live/hub.h"
 
 #include <errno.h>
 #include <stdio.h>

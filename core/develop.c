@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/quote.h"
+#include "live/shelf.h"
 #include "script/value.h"
 
 #include <errno.h>

@@ -4,6 +4,8 @@
 #ifndef DEVELOP_H
 #define DEVELOP_H
 
+#include "live/hub.h"
+#include "live/shelf.h"
 #include "live/store.h"
 #include "live/topic.h"
 #include "net/fswatch.h"

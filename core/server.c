@@ -10,6 +10,7 @@
 #include "deaf.h"
 #include "develop.h"
 #include "live/hub.h"
+#include "live/shelf.h"
 #include "live/store.h"
 #include "live/topic.h"
 #include "net/crypto.h"

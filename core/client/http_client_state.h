@@ -19,12 +19,6 @@ struct http_client {
     int held;           /* transfers that are paused */
 };
 
-/* The transfer has ended in curl; called outside of curl's callbacks. */
-void http_transfer_done(struct http_transfer *transfer, CURLcode code);
-struct http_transfer *http_transfer_of(struct list *link); /* in client->transfers */
-bool http_transfer_is_held(const struct http_transfer *transfer);
-curl_socket_t http_transfer_socket(const struct http_transfer *transfer); /* or CURL_SOCKET_BAD */
-void http_transfer_set_socket(struct http_transfer *transfer, curl_socket_t fd);
 void http_client_watch_all(struct http_client *client); /* a transfer is not held any more */
 
 #endif

@@ -8,6 +8,7 @@
 #include "client/http_client_state.h"
 #include "client/http_error.h"
 #include "client/http_setup.h"
+#include "client/http_transfer_state.h"
 #include "client/http_url.h"
 
 #include <stdio.h>

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/tally.h"
 #include "client/pg_address.h"
+#include "client/pg_client_state.h"
 #include "client/pg_result.h"
 #include "net/poller.h"
 

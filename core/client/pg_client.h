@@ -3,6 +3,7 @@
 #ifndef CLIENT_PG_CLIENT_H
 #define CLIENT_PG_CLIENT_H
 
+#include "client/pg_cancel.h"
 #include "net/loop.h"
 
 #include <stdbool.h>
@@ -58,9 +59,6 @@ void pg_notice_free(struct pg_notice *notice);
 
 /* Asks the server, from the thread pool, to stop what this connection is doing. `on_sent` is called
  * once, unless pg_cancel_forget came before; it frees itself. NULL: there is no connection. */
-struct pg_cancel;
-typedef void (*pg_cancel_fn)(void *owner, bool is_sent);
 struct pg_cancel *pg_client_cancel(struct pg_client *client, pg_cancel_fn on_sent, void *owner);
-void pg_cancel_forget(struct pg_cancel *cancel);
 
 #endif

@@ -6,9 +6,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct loop;
-struct pg_client;
-struct pg_conn;
 struct pg_result;
 
 enum pg_type { /* the server's numbers for types that Lua has, or that need care */
@@ -43,9 +40,5 @@ void pg_result_free(struct pg_result *result);
 /* A bytea in text form as bytes; free with pg_bytes_free. NULL: out of memory. */
 unsigned char *pg_bytes_read(const char *text, size_t *len);
 void pg_bytes_free(unsigned char *bytes);
-
-/* pg_client.c's, for pg_cancel.c */
-struct pg_conn *pg_client_libpq(const struct pg_client *client);
-struct loop *pg_client_loop(const struct pg_client *client);
 
 #endif

@@ -75,4 +75,13 @@ void http_server_each_request(struct http_server *server,
 void http_server_each_guest(struct http_server *server,
                             void (*visit)(struct guest *guest, void *arg), void *arg);
 
+/* From now on; a session between two requests has the new time for that. */
+void http_server_set_limits(struct http_server *server, const struct http_limits *limits);
+
+/* The end: */
+void http_server_drain(struct http_server *server, void (*on_empty)(struct http_server *server));
+void http_server_abort(struct http_server *server); /* close every connection now */
+/* Closes the session that is idle for longest and was not asked again. False: there is none. */
+bool http_server_evict(struct http_server *server);
+
 #endif

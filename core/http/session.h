@@ -9,15 +9,6 @@
 /* Serves the connected socket. 0 or an error (the fd is closed). */
 int session_open(struct http_server *server, int fd, bool is_unix);
 
-/* From now on; a session between two requests has the new time for that. */
-void http_server_set_limits(struct http_server *server, const struct http_limits *limits);
-
-/* The end: */
-void http_server_drain(struct http_server *server, void (*on_empty)(struct http_server *server));
-void http_server_abort(struct http_server *server); /* close every connection now */
-/* Closes the session that is idle for longest and was not asked again. False: there is none. */
-bool http_server_evict(struct http_server *server);
-
 /* For handlers: */
 struct conn *request_conn(struct request *rq); /* NULL: gone */
 /* Whether its client is there to get an answer that comes later. */

@@ -1,8 +1,10 @@
 /* The shelf: all stores by name, and the bytes that they take together. The server owns it. */
-#include "live/store_state.h"
+#include "live/shelf.h"
 
 #include "base/alloc.h"
 #include "base/list.h"
+#include "live/shelf_state.h"
+#include "live/store_state.h"
 
 #include <errno.h>
 #include <string.h>

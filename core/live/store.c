@@ -1,8 +1,8 @@
 /* Stores: a table behind one lock each. A store belongs to the shelf and lives as long. */
-#include "live/store_state.h"
-
 #include "base/alloc.h"
 #include "base/list.h"
+#include "live/shelf_state.h"
+#include "live/store_state.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* A store: named data shared by all workers, with expiry and a memory limit. Values are bytes whose
- * meaning is the user's. The shelf is the set of all stores; the server owns it. */
+ * meaning is the user's. They stand in the shelf. */
 #ifndef LIVE_STORE_H
 #define LIVE_STORE_H
 
@@ -9,24 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct shelf;
 struct store;
 
 struct store_value {
     const char *data;
     size_t len;
 };
-
-struct shelf *shelf_new(uint64_t memory_limit);                   /* of all stores together */
-void shelf_set_limit(struct shelf *shelf, uint64_t memory_limit); /* what is there stays */
-void shelf_free(struct shelf *shelf);
-uint64_t shelf_used(const struct shelf *shelf); /* bytes, with what managing them takes */
-/* Found or made; lives with the shelf. When the shelf is full it is one that is empty and stays so:
- * whatever is put into it is answered by -ENOSPC. */
-struct store *shelf_store(struct shelf *shelf, const char *name, size_t len);
-/* Frees entries whose time is over, of a bounded part of each store. Called now and then; sets do
- * some of it by themselves. */
-void shelf_sweep(struct shelf *shelf, uint64_t now_ms);
 
 /* All are atomic, and any thread may call them. ttl_ms 0: for ever. -ENOSPC: the shelf is full,
  * -ENOMEM: the machine is; nothing was changed then. */

@@ -19,18 +19,6 @@ struct store {
     char name[];
 };
 
-struct shelf {
-    _Atomic uint64_t limit;
-    _Atomic uint64_t used;
-    struct hash_seed seed;
-    pthread_mutex_t lock; /* guards the list */
-    struct table stores;
-    struct store *full; /* stands for those that found no room: nothing can be put into it */
-};
-
-/* Exchanges what one entry costs for what another does: 0 or -ENOSPC. Only growth is refused. */
-int shelf_charge(struct shelf *shelf, uint64_t before, uint64_t after);
-
 struct store *store_new(struct shelf *shelf, const char *name, size_t len);
 uint64_t store_cost(size_t name_len); /* of one that is empty */
 void store_free(struct store *store);

@@ -4,7 +4,9 @@
 
 #include "base/alloc.h"
 #include "base/tally.h"
+#include "net/conn_state.h"
 #include "net/outbox.h"
+#include "net/sweep.h"
 
 #include <assert.h>
 #include <errno.h>

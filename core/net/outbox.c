@@ -3,6 +3,8 @@
 #include "net/outbox.h"
 
 #include "base/alloc.h"
+#include "net/conn_state.h"
+#include "net/sendfile.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -41,13 +41,5 @@ void outbox_break(struct conn *conn, int err); /* drop all, report at the end of
 void outbox_stop(struct conn *conn); /* closing: it stays until libuv gives its write request back
                                       */
 void outbox_free(struct conn *conn);
-void file_go_on(struct conn_file *file); /* its connection has room: it is sent at the end of the
-                                            turn */
-
-void conn_gone(struct conn *conn, int err);              /* tells the owner, once */
-void conn_settled(struct conn *conn, bool owes_drained); /* the outbox has emptied */
-void conn_serve(struct conn *conn);                      /* it is its turn */
-void sweep_watch(struct conn *conn);                     /* it stopped reading */
-void sweep_forget(struct conn *conn);
 
 #endif

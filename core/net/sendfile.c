@@ -1,6 +1,8 @@
 /* Sending part of a file: sendfile(2) called directly, a slice per turn. libuv's own would poll
  * inside a thread of its pool, so a few slow clients could stop all file and DNS work. When the
  * socket is full one piece goes out as an ordinary write, whose end is our wait for room. */
+#include "net/sendfile.h"
+
 #include "net/outbox.h"
 
 #include <assert.h>

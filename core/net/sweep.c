@@ -2,6 +2,9 @@
  * socket, and behind unread bytes no end can be seen by reading. So once a second the kernel is
  * asked, 512 sockets with one poll(2), whose POLLRDHUP tells of the end whatever is still unread.
  * Runs over loop->stopped; those looked at wait in loop->swept for the next round. */
+#include "net/sweep.h"
+
+#include "net/conn_state.h"
 #include "net/outbox.h"
 
 #include <poll.h>

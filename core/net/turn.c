@@ -1,6 +1,7 @@
 /* The budget of a turn, and the queue of connections that wait for theirs: see turn.h. */
 #include "net/turn.h"
 
+#include "net/conn_state.h"
 #include "net/loop.h"
 #include "net/outbox.h"
 

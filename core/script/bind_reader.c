@@ -7,6 +7,7 @@
 #include "script/json.h"
 #include "script/owned.h"
 #include "script/task.h"
+#include "script/topic_choice.h"
 #include "script/vm.h"
 
 #include <errno.h>

@@ -8,7 +8,9 @@
 #include "script/binding.h"
 #include "script/duration.h"
 #include "script/handler.h"
+#include "script/request_body.h"
 #include "script/request_box.h"
+#include "script/request_headers.h"
 #include "script/task.h"
 #include "script/vm.h"
 

@@ -11,6 +11,5 @@ void request_push(lua_State *L, const struct request *rq);
 struct request *request_check(lua_State *L, int index); /* raises when it is over */
 void request_release(lua_State *L, struct request *rq); /* its handler is over: drops what
                                                            Lua kept with it */
-void request_wake_reader(struct request *rq);           /* body bytes came, or it ended */
 
 #endif

@@ -1,5 +1,6 @@
 /* `neap.store`: data shared by all workers. The store lives with the process, so the userdata may
  * hold its pointer. */
+#include "live/shelf.h"
 #include "live/store.h"
 #include "net/loop.h"
 #include "script/binding.h"

@@ -12,6 +12,7 @@
 #include "script/duration.h"
 #include "script/json.h"
 #include "script/owned.h"
+#include "script/topic_choice.h"
 #include "script/vm.h"
 
 #include <errno.h>

@@ -2,9 +2,11 @@
 #include "script/binding.h"
 #include "script/duration.h"
 #include "script/task.h"
+#include "script/topic_choice.h"
 #include "script/visit.h"
 #include "script/vm.h"
 #include "script/wsock.h"
+#include "script/wsub.h"
 
 #include <lauxlib.h>
 #include <string.h>

@@ -1,5 +1,7 @@
 /* Server-sent events from topics: the connection belongs to a guest with a feed; each message is
  * written as it was encoded once for everybody. */
+#include "script/events.h"
+
 #include "base/alloc.h"
 #include "http/guest.h"
 #include "http/response.h"
@@ -11,6 +13,7 @@
 #include "script/encoding.h"
 #include "script/live_reply.h"
 #include "script/reply_head.h"
+#include "script/topic_choice.h"
 #include "script/visit.h"
 #include "script/vm.h"
 

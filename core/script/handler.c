@@ -9,6 +9,7 @@
 #include "script/bind_stream.h"
 #include "script/call.h"
 #include "script/reply.h"
+#include "script/request_body.h"
 #include "script/task.h"
 #include "script/vm.h"
 

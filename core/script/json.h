@@ -25,4 +25,6 @@ int json_push_encoded(lua_State *L, int index);
 int json_push_decoded(lua_State *L, const char *text, size_t len);
 void json_push_array_metatable(lua_State *L); /* what marks a table as an array */
 
+void json_push_null(lua_State *L); /* the null of this state */
+
 #endif

@@ -16,6 +16,4 @@ struct json_error {
 int json_write(lua_State *L, int index, bool is_pretty, struct bytes *out,
                struct json_error *error);
 
-void json_push_null(lua_State *L); /* the null of this state */
-
 #endif

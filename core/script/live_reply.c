@@ -7,6 +7,7 @@
 #include "script/encoding.h"
 #include "script/reply_head.h"
 #include "script/scratch.h"
+#include "script/topic_choice.h"
 
 #include <lauxlib.h>
 #include <string.h>

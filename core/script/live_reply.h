@@ -1,20 +1,14 @@
-/* Answers that topics give: a parked long-poll and an event stream. The handler has returned; what
- * stays is a guest of the connection with a feed, and no coroutine. */
+/* What polls and event streams have in common: answers that topics give. The handler has returned;
+ * what stays is a guest of the connection with a feed, and no coroutine. */
 #ifndef SCRIPT_LIVE_REPLY_H
 #define SCRIPT_LIVE_REPLY_H
 
 #include "http/request.h"
 #include "live/feed.h"
 #include "net/conn.h"
-#include "script/bind_topic.h"
+#include "script/topic_choice.h"
 
 #include <lua.h>
-
-int reply_poll(lua_State *L, struct request *rq, int index);   /* the response object has a field
-                                                                  `poll` */
-int reply_events(lua_State *L, struct request *rq, int index); /* ... `events` */
-
-/* ---- what both use: live_reply.c ---- */
 
 /* Reads topics and cursor of the object at `index` (its field `name` and `after`) and of the
  * request: ?after=, If-None-Match, Last-Event-ID. Where the topics are on the stack, checked, for

@@ -1,5 +1,7 @@
 /* A parked long-poll: it answers with the first messages that its feed brings, with 204 when its
  * time is over, 410 when the topic is closed, 503 when the server stops. */
+#include "script/poll.h"
+
 #include "base/alloc.h"
 #include "http/guest.h"
 #include "http/response.h"
@@ -12,6 +14,7 @@
 #include "script/encoding.h"
 #include "script/live_reply.h"
 #include "script/reply_head.h"
+#include "script/topic_choice.h"
 #include "script/visit.h"
 #include "script/vm.h"
 

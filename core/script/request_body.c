@@ -1,4 +1,6 @@
 /* `req:body` and `req:read_chunk`: the task waits for bytes, and the client for the task. */
+#include "script/request_body.h"
+
 #include "script/bind_request.h"
 #include "script/duration.h"
 #include "script/handler.h"

@@ -27,12 +27,4 @@ void request_push_span(lua_State *L, const struct request *rq, struct span span)
 void request_push_cache(lua_State *L, struct request *rq); /* the table of what is made once;
                                                               creates it */
 
-/* request_headers.c: */
-void request_push_headers(lua_State *L, const struct request *rq);
-void request_make_headers_type(lua_State *L);
-
-/* request_body.c: methods of req */
-int request_body(lua_State *L);
-int request_read_chunk(lua_State *L);
-
 #endif

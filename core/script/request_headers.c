@@ -1,5 +1,7 @@
 /* `req.headers`: names in any case, made as they are asked for. And the box that it shares with
  * req. */
+#include "script/request_headers.h"
+
 #include "script/request_box.h"
 
 #include <lauxlib.h>

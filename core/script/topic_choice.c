@@ -1,4 +1,6 @@
 /* What somebody subscribes to: topics and names of topics, opened together. */
+#include "script/topic_choice.h"
+
 #include "live/cursor.h"
 #include "live/feed.h"
 #include "live/hub.h"

@@ -8,6 +8,7 @@
 #include "script/app.h"
 #include "script/task.h"
 #include "script/vm.h"
+#include "script/wsub.h"
 
 #include <lauxlib.h>
 #include <string.h>

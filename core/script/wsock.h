@@ -17,15 +17,9 @@ struct reply_kind;
 struct task;
 struct vm;
 struct wait;
+struct wsub;
 
 #define WSOCK_QUEUE_MAX 65536 /* bytes received and not taken, above which we stop reading */
-
-/* One subscription. */
-struct wsub {
-    struct feed feed; /* its owner_ref: the visits, see visit.h */
-    struct wsock *wsock;
-    struct wsub *next; /* in wsock->subs */
-};
 
 /* A message received and not taken; the last one's `next` is the first. */
 struct wsock_message {
@@ -125,16 +119,6 @@ bool wsock_move(struct wsock *wsock, const struct bytes *handoff);
 int wsock_depart(lua_State *L, struct wsock *wsock);
 /* There: a task that runs the new handler, with its arguments pushed, or NULL: it was closed. */
 struct task *wsock_arrive(struct request *rq, int *argc);
-
-/* Subscribes; `slow` < 0: the topic's own policy. Takes the visits (0: none). False: topics and
- * subscriptions take as much memory as they may, and nothing was done. */
-bool wsub_open(struct wsock *wsock, const struct topic_choice *choice, bool is_envelope, int slow,
-               int visits);
-bool wsub_close(struct wsock *wsock, const struct topic *topic); /* false: there is no such
-                                                                    subscription */
-void wsub_close_all(struct wsock *wsock);
-void wsub_move_all(struct wsock *wsock, struct vm *to); /* from wsock->vm */
-void wsub_resume_all(struct wsock *wsock);
 
 /* The userdata; what it points to may be set later. */
 slot_handle *wsock_push(lua_State *L, slot_handle handle);

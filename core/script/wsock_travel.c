@@ -11,6 +11,7 @@
 #include "script/value.h"
 #include "script/vm.h"
 #include "script/wsock.h"
+#include "script/wsub.h"
 
 #include <lauxlib.h>
 

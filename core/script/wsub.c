@@ -1,9 +1,12 @@
 /* A WebSocket's subscriptions: feeds that the core pumps into it, raw or in envelopes. See wsock.h.
  */
+#include "script/wsub.h"
+
 #include "base/alloc.h"
 #include "live/hub.h"
 #include "script/encoding.h"
 #include "script/live_reply.h"
+#include "script/topic_choice.h"
 #include "script/visit.h"
 #include "script/vm.h"
 #include "script/wsock.h"

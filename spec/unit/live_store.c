@@ -1,6 +1,7 @@
 /* Tests of stores. */
-#include "live/store.h"
 #include "live.h"
+#include "live/shelf.h"
+#include "live/store.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -9,12 +9,16 @@ local function room(name, from, stems)
   end
 end
 
+room("base", "base/", "alloc=mem")
+room("net", "net/", "error=net")
+room("http", "http/", "server=http_server")
+
 room("ws", "http/", [[websocket=ws ws_deflate ws_frame ws_handshake ws_message ws_offer ws_pool ws_send ws_state]])
 
-room("value", "script/", "json json_read json_write value place duration owned scratch")
+room("value", "script/", "binding json json_read json_write value place duration=units owned scratch")
 
 room("task", "script/", [[
-  vm call task wait coroutine errand crew guard fault stop watchdog library own_env stdlib task_ref origin core shortage
+  state watch vm call task wait coroutine errand crew guard fault stop watchdog library own_env stdlib task_ref origin core shortage
   bind_task bind_thread bind_crew bind_roster bind_waiters]])
 
 room("config", "", "config config_effective config_schema config_value renewal")
@@ -29,7 +33,7 @@ room("bind", "script/", [[
   bind_http bind_crypto bind_scrypt bind_store bind_log bind_tally bind_dir]])
 
 room("push", "script/", [[
-  poll events wsock wsock_travel wsub visit encoding live_reply reply_websocket bind_websocket bind_topic topic_choice
+  push poll events wsock wsock_travel wsub visit encoding live_reply reply_websocket bind_websocket bind_topic topic_choice
   bind_reader]])
 
 room("life", "script/", "generation phase handover kept question=inquiry remains")

@@ -59,12 +59,10 @@ local function rewrite_paths(text)
   end))
 end
 
--- #include lines of ours: the new path, and each block in order.
 local function rewrite_includes(text)
-  text = text:gsub('(#include ")([%w_/]+)(%.h")', function(head, stem, tail)
+  return (text:gsub('(#include ")([%w_/]+)(%.h")', function(head, stem, tail)
     return head .. (files[stem] or stem) .. tail
-  end)
-  return (text:gsub('(\n\n)(#include "[^\n]+\n#include "[^\n]+)', "%1%2"))
+  end))
 end
 
 local function sort_includes(text)
@@ -93,8 +91,13 @@ local function rewrite_guard(path, text)
   return (text:gsub("%f[%w_]" .. old .. "%f[^%w_]", (guard:upper():gsub("[/.]", "_"))))
 end
 
+-- Names of functions, but not those of files: "request_body" and not "request_body.c".
 local function rewrite_names(text)
-  return (text:gsub("%f[%w_][%a_][%w_]*%f[^%w_]", names))
+  return (text:gsub("()%f[%w_]([%a_][%w_]*)%f[^%w_]()", function(from, name, to)
+    if names[name] and not text:find("^%.[ch]%f[^%w]", to) and text:sub(from - 1, from - 1) ~= "/" then
+      return names[name]
+    end
+  end))
 end
 
 local function rewrite(path)

@@ -1,7 +1,7 @@
 /* Blobs: counted bytes that never change. The last one to drop a blob frees it. */
 #include "base/blob.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 
 #include <assert.h>
 #include <stdint.h>

@@ -3,7 +3,7 @@
  * remains, so that a queue costs no more. */
 #include "base/bytes.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 
 #include <assert.h>
 #include <errno.h>

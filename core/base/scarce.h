@@ -1,5 +1,5 @@
 /* Builds with -DTESTING=ON only: the n-th allocation of a kind fails, wherever in the process it is
- * made. Specs arm it over the control socket (core/control.c) or by core.task.fail_alloc. */
+ * made. Specs arm it over the control socket (core/top/control.c) or by core.task.fail_alloc. */
 #ifndef BASE_SCARCE_H
 #define BASE_SCARCE_H
 

@@ -2,7 +2,7 @@
  * behind them were never used, and their memory was never touched. */
 #include "base/slots.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 
 #include <assert.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* The intrusive hash table: bucket `used` is made by splitting the one that its members are in. */
 #include "base/table.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 
 #include <assert.h>
 

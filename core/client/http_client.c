@@ -1,8 +1,8 @@
 /* Joins curl to the loop: see http_client.h. Nothing here is called from inside a transfer's
  * callback, so a transfer may be removed wherever these functions call out. */
 #if NEAP_HAS_CURL
-#include "base/alloc.h"
 #include "base/die.h"
+#include "base/mem.h"
 #include "client/http_client_state.h"
 #include "client/http_transfer.h"
 #include "client/http_transfer_state.h"

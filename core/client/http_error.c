@@ -2,7 +2,7 @@
 #if NEAP_HAS_CURL
 #include "client/http_error.h"
 
-#include "net/error.h"
+#include "net/net.h"
 
 #include <curl/curl.h>
 #include <stdio.h>

@@ -81,7 +81,7 @@ static void set_pem(CURL *easy, const char *pem, CURLoption file, CURLoption blo
 /* ---- whom to trust ---- */
 
 /* Another library, or another OpenSSL than ours, could not take our store. */
-bool http_shares_trust(void)
+bool http_setup_shares_trust(void)
 {
     const curl_version_info_data *built = curl_version_info(CURLVERSION_NOW);
     const char *ours = "OpenSSL/" OPENSSL_MAJOR ".";
@@ -107,7 +107,7 @@ static void set_bundle_alone(CURL *easy)
 
 static void set_trust(CURL *easy, const struct http_options *options)
 {
-    if (options->ca || !http_shares_trust()) {
+    if (options->ca || !http_setup_shares_trust()) {
         set_bundle_alone(easy);
         set_pem(easy, options->ca, CURLOPT_CAINFO, CURLOPT_CAINFO_BLOB);
         return;

@@ -12,6 +12,6 @@ int http_setup(CURL *easy, const struct http_options *options, struct curl_slist
 
 /* Whether the certificates of the system are those of net/trust.h, to be read before the start of a
  * request to https; else curl reads some itself. */
-bool http_shares_trust(void);
+bool http_setup_shares_trust(void);
 
 #endif

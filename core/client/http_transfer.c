@@ -3,7 +3,7 @@
 #if NEAP_HAS_CURL
 #include "client/http_transfer.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 #include "base/tally.h"
 #include "client/http_client_state.h"
 #include "client/http_error.h"

@@ -4,10 +4,10 @@
 
 #ifdef NEAP_HAS_PQ
 
-#include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "net/work.h"
 
 #include <libpq-fe.h>

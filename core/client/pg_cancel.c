@@ -1,7 +1,7 @@
 /* A cancel request is a connection of its own, which libpq makes while the caller waits: work for
  * the thread pool. Its `tcp_user_timeout` (pg_address.c) limits the time. */
-#include "base/alloc.h"
 #include "base/list.h"
+#include "base/mem.h"
 #include "client/pg_client.h"
 #include "client/pg_client_state.h"
 #include "client/pg_result.h"

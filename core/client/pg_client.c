@@ -3,9 +3,9 @@
 
 #ifdef NEAP_HAS_PQ
 
-#include "base/alloc.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/tally.h"
 #include "client/pg_address.h"
 #include "client/pg_client_state.h"
@@ -335,7 +335,7 @@ bool pg_client_take_notice(struct pg_client *client, struct pg_notice *notice)
     return true;
 }
 
-void pg_notice_free(struct pg_notice *notice)
+void pg_client_free_notice(struct pg_notice *notice)
 {
     PQfreemem(notice->memory);
 }

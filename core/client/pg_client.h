@@ -52,10 +52,10 @@ enum pg_next pg_client_next(struct pg_client *client, struct pg_result **result)
 struct pg_notice {
     char *channel;
     char *payload;
-    void *memory; /* for pg_notice_free */
+    void *memory; /* for pg_client_free_notice */
 };
 bool pg_client_take_notice(struct pg_client *client, struct pg_notice *notice);
-void pg_notice_free(struct pg_notice *notice);
+void pg_client_free_notice(struct pg_notice *notice);
 
 /* Asks the server, from the thread pool, to stop what this connection is doing. `on_sent` is called
  * once, unless pg_cancel_forget came before; it frees itself. NULL: there is no connection. */

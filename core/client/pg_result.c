@@ -66,12 +66,12 @@ void pg_result_free(struct pg_result *result)
     PQclear(result);
 }
 
-unsigned char *pg_bytes_read(const char *text, size_t *len)
+unsigned char *pg_result_read_bytes(const char *text, size_t *len)
 {
     return PQunescapeBytea((const unsigned char *)text, len);
 }
 
-void pg_bytes_free(unsigned char *bytes)
+void pg_result_free_bytes(unsigned char *bytes)
 {
     PQfreemem(bytes);
 }

@@ -37,8 +37,8 @@ const char *pg_result_value(const struct pg_result *result, int row, int column,
 const char *pg_result_tag(struct pg_result *result);      /* "INSERT 0 1" */
 const char *pg_result_affected(struct pg_result *result); /* "1", "" when that makes no sense */
 void pg_result_free(struct pg_result *result);
-/* A bytea in text form as bytes; free with pg_bytes_free. NULL: out of memory. */
-unsigned char *pg_bytes_read(const char *text, size_t *len);
-void pg_bytes_free(unsigned char *bytes);
+/* A bytea in text form as bytes; free with pg_result_free_bytes. NULL: out of memory. */
+unsigned char *pg_result_read_bytes(const char *text, size_t *len);
+void pg_result_free_bytes(unsigned char *bytes);
 
 #endif

@@ -2,8 +2,8 @@
  * in a row, so a reply is never a tree in memory. */
 #include "client/redis_reader.h"
 
-#include "base/alloc.h"
 #include "base/bytes.h"
+#include "base/mem.h"
 
 #include <assert.h>
 #include <errno.h>

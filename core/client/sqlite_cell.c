@@ -11,7 +11,7 @@ static bool has_bytes(const struct cell *cell)
     return cell->type == CELL_TEXT || cell->type == CELL_BLOB;
 }
 
-int cell_write(struct bytes *out, const struct cell *cell)
+int sqlite_cell_write(struct bytes *out, const struct cell *cell)
 {
     char head[HEAD_SIZE] = {(char)cell->type};
     size_t head_len = cell->type == CELL_NULL ? 1 : HEAD_SIZE;
@@ -27,7 +27,7 @@ int cell_write(struct bytes *out, const struct cell *cell)
     return 0;
 }
 
-const char *cell_read(const char *at, struct cell *cell)
+const char *sqlite_cell_read(const char *at, struct cell *cell)
 {
     cell->type = (enum cell_type) * at;
     cell->integer = 0;

@@ -20,8 +20,8 @@ struct cell {
     const char *data; /* its bytes */
 };
 
-int cell_write(struct bytes *out, const struct cell *cell); /* 0 or -ENOMEM */
+int sqlite_cell_write(struct bytes *out, const struct cell *cell); /* 0 or -ENOMEM */
 /* `cell` points into the bytes. Returns where the next one begins. */
-const char *cell_read(const char *at, struct cell *cell);
+const char *sqlite_cell_read(const char *at, struct cell *cell);
 
 #endif

@@ -3,7 +3,7 @@
 #ifdef NEAP_HAS_SQLITE
 #include "client/sqlite_conn.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 #include "client/sqlite_conn_state.h"
 #include "client/sqlite_error.h"
 
@@ -18,7 +18,7 @@ struct sqlite_conn *sqlite_conn_new(const struct sqlite_options *options)
     conn->options = *options;
     conn->path = mem_strdup(options->path);
     conn->options.path = conn->path;
-    statements_init(&conn->cache, options->statements);
+    sqlite_statements_init(&conn->cache, options->statements);
     return conn;
 }
 
@@ -141,7 +141,7 @@ void sqlite_conn_tidy(struct sqlite_conn *conn)
 
 void sqlite_conn_free(struct sqlite_conn *conn)
 {
-    statements_deinit(&conn->cache);
+    sqlite_statements_deinit(&conn->cache);
     sqlite3_close(atomic_load(&conn->db));
     mem_free(conn->path);
     mem_free(conn);

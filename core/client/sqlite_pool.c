@@ -2,7 +2,7 @@
 #ifdef NEAP_HAS_SQLITE
 #include "client/sqlite_pool.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 #include "base/tally.h"
 
 #include <assert.h>
@@ -76,7 +76,7 @@ static void on_limit(struct deadline *deadline)
 {
     struct sqlite_lease *lease = container_of(deadline, struct sqlite_lease, limit);
     lease->is_late = true;
-    sqlite_lease_stop(lease);
+    sqlite_pool_stop_lease(lease);
 }
 
 static struct sqlite_lease *lease_new(struct sqlite_pool *pool)
@@ -211,7 +211,7 @@ static void on_call_done(struct work *work, int err)
         lease->on_done(lease); /* may release it, or start another call */
 }
 
-void sqlite_lease_start(struct sqlite_lease *lease, uint64_t limit_ms, sqlite_lease_fn on_done)
+void sqlite_pool_start_lease(struct sqlite_lease *lease, uint64_t limit_ms, sqlite_lease_fn on_done)
 {
     assert(lease->is_taken && !lease->is_running);
     lease->is_running = true;
@@ -224,7 +224,7 @@ void sqlite_lease_start(struct sqlite_lease *lease, uint64_t limit_ms, sqlite_le
     work_start(&lease->work, lease->pool->loop);
 }
 
-void sqlite_lease_stop(struct sqlite_lease *lease)
+void sqlite_pool_stop_lease(struct sqlite_lease *lease)
 {
     if (!lease->is_running)
         return;
@@ -232,12 +232,12 @@ void sqlite_lease_stop(struct sqlite_lease *lease)
     work_cancel(&lease->work);
 }
 
-void sqlite_lease_release(struct sqlite_lease *lease)
+void sqlite_pool_release_lease(struct sqlite_lease *lease)
 {
     lease->is_taken = false;
     lease->on_done = NULL;
     if (lease->is_running)
-        sqlite_lease_stop(lease); /* and then on_call_done */
+        sqlite_pool_stop_lease(lease); /* and then on_call_done */
     else
         put_back(lease);
 }

@@ -56,10 +56,11 @@ void sqlite_pool_close(struct sqlite_pool *pool);
 /* ---- a lease ---- */
 
 /* Begins the call, which has been filled in. on_done comes when it has ended; never at once. */
-void sqlite_lease_start(struct sqlite_lease *lease, uint64_t limit_ms, sqlite_lease_fn on_done);
-void sqlite_lease_stop(struct sqlite_lease *lease); /* the call ends soon: see sqlite_conn.h */
+void sqlite_pool_start_lease(struct sqlite_lease *lease, uint64_t limit_ms,
+                             sqlite_lease_fn on_done);
+void sqlite_pool_stop_lease(struct sqlite_lease *lease); /* the call ends soon: see sqlite_conn.h */
 /* Gives it back, at any time: what runs is stopped, what was begun is rolled back, and nobody is
  * told. */
-void sqlite_lease_release(struct sqlite_lease *lease);
+void sqlite_pool_release_lease(struct sqlite_lease *lease);
 
 #endif

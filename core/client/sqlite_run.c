@@ -53,7 +53,7 @@ static int bind_named(sqlite3_stmt *stmt, struct sqlite_call *call)
     int rc = SQLITE_OK;
     for (int i = 0; i < call->param_count && rc == SQLITE_OK; i++) {
         struct cell name, value;
-        at = cell_read(cell_read(at, &name), &value);
+        at = sqlite_cell_read(sqlite_cell_read(at, &name), &value);
         int index = sqlite3_bind_parameter_index(stmt, name.data);
         if (index == 0) {
             sqlite_call_fail(call, "misuse", "the statement has no parameter %s", name.data);
@@ -76,7 +76,7 @@ static int bind_positional(sqlite3_stmt *stmt, struct sqlite_call *call)
     }
     for (int i = 1; i <= wanted && rc == SQLITE_OK; i++) {
         struct cell value;
-        at = cell_read(at, &value);
+        at = sqlite_cell_read(at, &value);
         rc = bind_cell(stmt, i, &value);
     }
     return rc;
@@ -123,7 +123,7 @@ static void write_names(sqlite3_stmt *stmt, struct sqlite_call *call)
     for (int i = 0; i < call->columns; i++) {
         const char *name = sqlite3_column_name(stmt, i);
         struct cell cell = {CELL_TEXT, .len = name ? strlen(name) : 0, .data = name};
-        cell_write(&call->names, &cell);
+        sqlite_cell_write(&call->names, &cell);
     }
 }
 
@@ -135,7 +135,7 @@ static int append_row(sqlite3_stmt *stmt, struct sqlite_call *call)
     for (int i = 0; i < call->columns; i++) {
         struct cell cell;
         read_cell(stmt, i, &cell);
-        if (cell_write(&call->rows, &cell) != 0)
+        if (sqlite_cell_write(&call->rows, &cell) != 0)
             return SQLITE_NOMEM;
     }
     call->row_count++;
@@ -238,8 +238,8 @@ static void run_sql(struct sqlite_conn *conn, struct sqlite_call *call)
 {
     sqlite3_stmt *stmt;
     bool is_script;
-    int rc = statements_get(&conn->cache, atomic_load(&conn->db), call->sql.data, call->sql.len,
-                            &stmt, &is_script);
+    int rc = sqlite_statements_get(&conn->cache, atomic_load(&conn->db), call->sql.data,
+                                   call->sql.len, &stmt, &is_script);
     if (rc != SQLITE_OK) {
         fail(conn, call, rc);
         if ((rc & 0xff) == SQLITE_ERROR)

@@ -3,7 +3,7 @@
 #ifdef NEAP_HAS_SQLITE
 #include "client/sqlite_statement.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 
 #include <string.h>
 
@@ -14,7 +14,7 @@ struct statement {
     size_t len;
 };
 
-void statements_init(struct statements *cache, int most)
+void sqlite_statements_init(struct statements *cache, int most)
 {
     list_init(&cache->used);
     cache->count = 0;
@@ -30,7 +30,7 @@ static void forget(struct statements *cache, struct statement *statement)
     mem_free(statement);
 }
 
-void statements_deinit(struct statements *cache)
+void sqlite_statements_deinit(struct statements *cache)
 {
     while (cache->count > 0)
         forget(cache, container_of(cache->used.next, struct statement, link));
@@ -89,8 +89,8 @@ static int prepare(struct statements *cache, sqlite3 *db, const char *sql, size_
     return SQLITE_OK;
 }
 
-int statements_get(struct statements *cache, sqlite3 *db, const char *sql, size_t len,
-                   sqlite3_stmt **found, bool *is_script)
+int sqlite_statements_get(struct statements *cache, sqlite3 *db, const char *sql, size_t len,
+                          sqlite3_stmt **found, bool *is_script)
 {
     struct statement *statement = find(cache, sql, len);
     *found = NULL;

@@ -15,11 +15,11 @@ struct statements {
     int most;
 };
 
-void statements_init(struct statements *cache, int most);
-void statements_deinit(struct statements *cache); /* before the connection is closed */
+void sqlite_statements_init(struct statements *cache, int most);
+void sqlite_statements_deinit(struct statements *cache); /* before the connection is closed */
 /* The statement for a text that ends with a NUL. SQLITE_OK and NULL: there are several in it
  * (`is_script`), or none. It stays the cache's, and usable until the next one is asked for. */
-int statements_get(struct statements *cache, sqlite3 *db, const char *sql, size_t len,
-                   sqlite3_stmt **found, bool *is_script);
+int sqlite_statements_get(struct statements *cache, sqlite3 *db, const char *sql, size_t len,
+                          sqlite3_stmt **found, bool *is_script);
 
 #endif

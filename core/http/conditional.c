@@ -9,7 +9,8 @@
 
 /* ---- etags ---- */
 
-void etag_make(char out[ETAG_SIZE], uint64_t size, int64_t modified, uint32_t modified_ns)
+void conditional_make_etag(char out[ETAG_SIZE], uint64_t size, int64_t modified,
+                           uint32_t modified_ns)
 {
     snprintf(out, ETAG_SIZE, "\"%" PRIx64 "-%" PRIx64 "-%" PRIx32 "\"", size, (uint64_t)modified,
              modified_ns);
@@ -20,16 +21,16 @@ static bool is_weak(const char *etag, size_t len)
     return len >= 2 && etag[0] == 'W' && etag[1] == '/';
 }
 
-bool etag_equal_strong(const char *a, size_t a_len, const char *b, size_t b_len)
+bool conditional_equal_strong(const char *a, size_t a_len, const char *b, size_t b_len)
 {
     return a_len == b_len && !is_weak(a, a_len) && memcmp(a, b, a_len) == 0;
 }
 
-bool etag_equal_weak(const char *a, size_t a_len, const char *b, size_t b_len)
+bool conditional_equal_weak(const char *a, size_t a_len, const char *b, size_t b_len)
 {
     size_t a_skip = is_weak(a, a_len) ? 2 : 0;
     size_t b_skip = is_weak(b, b_len) ? 2 : 0;
-    return etag_equal_strong(a + a_skip, a_len - a_skip, b + b_skip, b_len - b_skip);
+    return conditional_equal_strong(a + a_skip, a_len - a_skip, b + b_skip, b_len - b_skip);
 }
 
 /* ---- lists of etags ---- */
@@ -85,14 +86,14 @@ static bool is_changed_since(const struct condition *since, time_t modified, boo
 static bool is_failed(const struct conditions *given, const char *etag, time_t modified)
 {
     if (given->if_match.text)
-        return !list_has(&given->if_match, etag, etag_equal_strong);
+        return !list_has(&given->if_match, etag, conditional_equal_strong);
     return is_changed_since(&given->if_unmodified_since, modified, false);
 }
 
 static bool is_known(const struct conditions *given, const char *etag, time_t modified)
 {
     if (given->if_none_match.text)
-        return list_has(&given->if_none_match, etag, etag_equal_weak);
+        return list_has(&given->if_none_match, etag, conditional_equal_weak);
     return given->is_read && !is_changed_since(&given->if_modified_since, modified, true);
 }
 

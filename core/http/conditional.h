@@ -36,8 +36,9 @@ enum conditional_outcome conditional_check(const struct conditions *conditions, 
 
 #define ETAG_SIZE 48
 /* The strong ETag of a file that is replaced, or at least touched, when it changes. */
-void etag_make(char out[ETAG_SIZE], uint64_t size, int64_t modified, uint32_t modified_ns);
-bool etag_equal_strong(const char *a, size_t a_len, const char *b, size_t b_len);
-bool etag_equal_weak(const char *a, size_t a_len, const char *b, size_t b_len);
+void conditional_make_etag(char out[ETAG_SIZE], uint64_t size, int64_t modified,
+                           uint32_t modified_ns);
+bool conditional_equal_strong(const char *a, size_t a_len, const char *b, size_t b_len);
+bool conditional_equal_weak(const char *a, size_t a_len, const char *b, size_t b_len);
 
 #endif

@@ -1,7 +1,7 @@
 /* Who has a connection while no request does: see guest.h. */
 #include "http/guest.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 #include "http/session_state.h"
 
 #include <assert.h>
@@ -29,13 +29,13 @@ void guest_enter(struct guest *guest, const struct guest_events *events, struct 
         rq->answer = ANSWER_ENDED;
     }
     session->guest = guest;
-    request_detach(rq);
+    session_detach_request(rq);
 }
 
 struct request *guest_leave(struct guest *guest)
 {
     struct session *session = guest->session;
-    struct request *rq = request_new(session->server);
+    struct request *rq = http_server_new_request(session->server);
     rq->session = session;
     rq->stage = guest->has_unread ? REQUEST_BODY : REQUEST_WHOLE;
     rq->parser.method = guest->is_head ? HTTP_HEAD : HTTP_GET;

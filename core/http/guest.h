@@ -37,10 +37,10 @@ struct guest {
 };
 
 /* Takes the connection over from a request whose handler has returned. Set a deadline, or clear the
- * request's. The request goes on without one: its request_done comes as always. */
+ * request's. The request goes on without one: its session_request_done comes as always. */
 void guest_enter(struct guest *guest, const struct guest_events *events, struct request *rq);
 /* Gives the connection back, to answer: a new request of the same kind, for response_... and then
- * request_done. The guest gets no more calls. */
+ * session_request_done. The guest gets no more calls. */
 struct request *guest_leave(struct guest *guest);
 struct conn *guest_conn(struct guest *guest);
 struct http_server *guest_server(const struct guest *guest);

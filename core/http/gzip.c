@@ -2,7 +2,7 @@
  * here. */
 #include "http/gzip.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 #include "base/text.h"
 
 #include <assert.h>
@@ -90,7 +90,7 @@ static bool is_refused(const char *params, const char *end)
     return skip_blanks(at, end) == end;
 }
 
-bool coding_is_accepted(const char *accept_encoding, size_t len, const char *coding)
+bool gzip_coding_is_accepted(const char *accept_encoding, size_t len, const char *coding)
 {
     const char *at = accept_encoding, *end = at + len;
     bool accepts_any = false;

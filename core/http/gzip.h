@@ -11,7 +11,7 @@
  * choice. */
 bool gzip_is_worthwhile(const char *content_type);
 /* Whether the value of an Accept-Encoding takes `coding` ("gzip", "br"). */
-bool coding_is_accepted(const char *accept_encoding, size_t len, const char *coding);
+bool gzip_coding_is_accepted(const char *accept_encoding, size_t len, const char *coding);
 
 /* Appends the compressed `data`. 0, or -ENOMEM, with `out` as it was. */
 int gzip_compress(const void *data, size_t len, struct bytes *out);

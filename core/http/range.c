@@ -142,7 +142,7 @@ bool range_is_allowed(const char *if_range, size_t len, const char *etag, time_t
 {
     bool is_weak = len >= 2 && memcmp(if_range, "W/", 2) == 0; /* and no Wednesday */
     if (is_weak || (len > 0 && if_range[0] == '"'))
-        return etag && etag_equal_strong(if_range, len, etag, strlen(etag));
+        return etag && conditional_equal_strong(if_range, len, etag, strlen(etag));
     time_t date;
     return date_parse(if_range, len, &date) == 0 && date == modified;
 }

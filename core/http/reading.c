@@ -3,7 +3,7 @@
  * session_feed go on with the next request. */
 #include "http/session_state.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 
 #include <string.h>
 

@@ -54,7 +54,7 @@ bool request_accepts_coding(const struct request *rq, const char *coding)
 {
     size_t len;
     const char *accept = request_header(rq, "accept-encoding", 15, &len);
-    return accept && coding_is_accepted(accept, len, coding);
+    return accept && gzip_coding_is_accepted(accept, len, coding);
 }
 
 void request_keep(struct request *rq)

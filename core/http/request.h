@@ -1,6 +1,6 @@
 /* One HTTP/1 request: its head as spans into the bytes it came in, its body as far as it has
- * arrived, and how far its answer is. It belongs to the session until request_done, and is then
- * kept for the next one. */
+ * arrived, and how far its answer is. It belongs to the session until session_request_done, and is
+ * then kept for the next one. */
 #ifndef HTTP_REQUEST_H
 #define HTTP_REQUEST_H
 
@@ -48,7 +48,7 @@ struct request_user {
     void *writer;            /* waits until bytes have left */
     bool reads_all;          /* the reader wants the whole body */
     bool awaits_drain;       /* the handler ended; what follows waits for the last byte */
-    bool keeps;              /* request_done leaves the memory to us */
+    bool keeps;              /* session_request_done leaves the memory to us */
     bool has_chunks;         /* the body was read in chunks */
     int route;               /* index of the route, 0 = the fallback, -1 = not looked for */
     int cache_ref;           /* values made once per request, 0 = none */

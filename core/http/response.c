@@ -156,7 +156,7 @@ static void append_framing(struct request *rq, uint64_t length)
 
 static void write_out(struct request *rq, const void *data, size_t len)
 {
-    struct conn *conn = request_conn(rq);
+    struct conn *conn = session_conn_of(rq);
     if (conn && len > 0)
         conn_write(conn, data, len);
 }
@@ -211,7 +211,7 @@ void response_write(struct request *rq, const void *data, size_t len)
     if (len == 0 || rq->answer != ANSWER_STARTED)
         return;
     if (rq->sent + len > rq->promised) {
-        request_cut(rq); /* more than was announced: it would be read as the next answer */
+        session_cut_off(rq); /* more than was announced: it would be read as the next answer */
         return;
     }
     rq->sent += len;
@@ -238,7 +238,7 @@ void response_end(struct request *rq)
     if (rq->answer != ANSWER_STARTED)
         return;
     if (rq->framing == FRAMING_LENGTH && rq->sent < rq->promised) {
-        request_cut(rq);
+        session_cut_off(rq);
         return;
     }
     if (rq->framing == FRAMING_CHUNKED)

@@ -3,7 +3,7 @@
  * tree. */
 #include "http/router.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 #include "http/pattern.h"
 
 #include <stdio.h>

@@ -2,8 +2,8 @@
  * that ends during a read simply lets the loop in session_feed go on with the next request. */
 #include "http/session.h"
 
-#include "base/alloc.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/tally.h"
 #include "http/response.h"
 #include "http/session_state.h"
@@ -19,20 +19,20 @@
 static void request_drop(struct request *rq)
 {
     if (!rq->user.keeps)
-        request_free(rq);
+        http_server_free_request(rq);
 }
 
-struct conn *request_conn(struct request *rq)
+struct conn *session_conn_of(struct request *rq)
 {
     return rq->session ? &rq->session->conn : NULL;
 }
 
-bool request_is_reachable(const struct request *rq)
+bool session_is_reachable(const struct request *rq)
 {
     return rq->session && !rq->is_disconnected && rq->session->conn.state == CONN_OPEN;
 }
 
-void request_detach(struct request *rq)
+void session_detach_request(struct request *rq)
 {
     request_keep(rq);
     rq->session->request = NULL;
@@ -54,7 +54,7 @@ static void request_break_body(struct request *rq)
 static void request_lose(struct request *rq)
 {
     request_break_body(rq);
-    request_detach(rq);
+    session_detach_request(rq);
     if (request_is_held(rq))
         rq->server->events.on_gone(rq);
 }
@@ -85,7 +85,7 @@ struct request *session_begin(struct session *session)
 {
     list_remove(&session->link);
     list_push(&session->server->busy, &session->link);
-    session->request = request_new(session->server);
+    session->request = http_server_new_request(session->server);
     session->request->session = session;
     return session->request;
 }
@@ -123,7 +123,8 @@ void session_next(struct session *session)
         conn_read_start(&session->conn);
 }
 
-/* The connection ends. A handler that is at work for its request keeps that until request_done. */
+/* The connection ends. A handler that is at work for its request keeps that until
+ * session_request_done. */
 static void session_abandon(struct session *session)
 {
     struct request *rq = session->request;
@@ -284,7 +285,7 @@ int session_open(struct http_server *server, int fd, bool is_unix)
 
 /* ---- for handlers ---- */
 
-void request_read_body(struct request *rq, uint64_t limit)
+void session_read_body(struct request *rq, uint64_t limit)
 {
     struct session *session = rq->session;
     rq->body_limit = limit;
@@ -327,7 +328,7 @@ static void session_discard_body(struct session *session)
     session_watch_body(session);
 }
 
-void request_cut(struct request *rq)
+void session_cut_off(struct request *rq)
 {
     struct session *session = rq->session;
     rq->answer = ANSWER_ENDED;
@@ -342,13 +343,13 @@ void request_cut(struct request *rq)
         conn_close(&session->conn);
 }
 
-void request_done(struct request *rq)
+void session_request_done(struct request *rq)
 {
     struct session *session = rq->session;
     rq->is_done = true;
     log_once(rq);
     if (session && rq->answer != ANSWER_ENDED)
-        request_cut(rq);
+        session_cut_off(rq);
     session = rq->session;
     if (!session) {
         request_drop(rq);

@@ -3,26 +3,27 @@
 #ifndef HTTP_SESSION_H
 #define HTTP_SESSION_H
 
-#include "http/server.h"
+#include "http/http_server.h"
 #include "net/conn.h"
 
 /* Serves the connected socket. 0 or an error (the fd is closed). */
 int session_open(struct http_server *server, int fd, bool is_unix);
 
 /* For handlers: */
-struct conn *request_conn(struct request *rq); /* NULL: gone */
+struct conn *session_conn_of(struct request *rq); /* NULL: gone */
 /* Whether its client is there to get an answer that comes later. */
-bool request_is_reachable(const struct request *rq);
+bool session_is_reachable(const struct request *rq);
 /* Somebody wants the body: sends the 100 that the client may wait for, and reads on. `limit` is of
  * the whole. */
-void request_read_body(struct request *rq, uint64_t limit);
+void session_read_body(struct request *rq, uint64_t limit);
 /* Breaks the connection off in the middle of an answer, so that the client sees that it is
  * incomplete. */
-void request_cut(struct request *rq);
+void session_cut_off(struct request *rq);
 /* The handler is through with the request, its answer complete or not. The request is gone after
  * this. */
-void request_done(struct request *rq);
-/* Takes the request away from its session so that it may live longer; free it with request_free. */
-void request_detach(struct request *rq);
+void session_request_done(struct request *rq);
+/* Takes the request away from its session so that it may live longer; free it with
+ * http_server_free_request. */
+void session_detach_request(struct request *rq);
 
 #endif

@@ -1,7 +1,7 @@
 /* Batches: joining messages for sending. */
 #include "live/batch.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 
 const struct joined *batch_joined(struct batch *batch, enum message_encoding which,
                                   message_encode_fn make)

@@ -1,7 +1,7 @@
 /* Channels: where feeds are listed. */
 #include "live/channel.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 #include "live/outlet_state.h"
 
 #include <assert.h>

@@ -39,13 +39,13 @@ struct seat {
 };
 
 /* Of an open feed's first topic. */
-static inline struct channel *feed_channel(const struct feed *feed)
+static inline struct channel *channel_of(const struct feed *feed)
 {
     return feed->count == 1 ? feed->in.channel : feed->in.seats[0].channel;
 }
-static inline struct outlet *feed_outlet(const struct feed *feed)
+static inline struct outlet *channel_outlet_of(const struct feed *feed)
 {
-    return feed_channel(feed)->outlet;
+    return channel_of(feed)->outlet;
 }
 
 /* The outlet's channel of the topic, made if need be, with the feed counted as a reader. Tells the

@@ -28,7 +28,7 @@ static bool is_still_open(struct outlet *outlet, const struct feed *feed)
 /* False: the feed was closed. */
 static bool tell_gap(struct feed *feed, uint64_t cursor)
 {
-    struct outlet *outlet = feed_outlet(feed);
+    struct outlet *outlet = channel_outlet_of(feed);
     feed->cursor = cursor;
     feed->was_away = false;
     outlet->serving = feed;
@@ -63,7 +63,7 @@ static void block(struct feed *feed)
 /* False: the feed was closed. */
 static bool deliver(struct feed *feed, struct parcel *parcel)
 {
-    struct outlet *outlet = feed_outlet(feed);
+    struct outlet *outlet = channel_outlet_of(feed);
     struct batch *batch = &parcel->batch;
     int taken = 0;
     if (batch->count > 0) {
@@ -102,7 +102,7 @@ static bool ends_by_loss(const struct feed *feed)
 
 static struct parcel *read_one(struct feed *feed, uint64_t head)
 {
-    struct parcels *parcels = &feed_outlet(feed)->parcels;
+    struct parcels *parcels = &channel_outlet_of(feed)->parcels;
     const struct channel *channel = feed->in.channel;
     struct parcel *parcel = parcel_for(parcels, channel, feed->cursor, head, wants_newest(feed));
     if (feed->cursor >= parcel->lo || feed->is_behind)
@@ -168,7 +168,7 @@ static uint64_t gap_cursor(const struct parcel *parcel, uint64_t floor, uint64_t
 /* False: the feed was closed. */
 static bool serve_several(struct feed *feed, uint64_t head)
 {
-    struct parcels *parcels = &feed_outlet(feed)->parcels;
+    struct parcels *parcels = &channel_outlet_of(feed)->parcels;
     struct parcel *parcel = parcel_merged(parcels, feed, head, wants_newest(feed));
     uint64_t floor = lost_floor(feed);
     if (floor == 0)
@@ -207,7 +207,7 @@ void delivery_serve(struct feed *feed, uint64_t head)
     if (feed->is_blocked)
         return;
     if (feed->cursor < head) {
-        line_push(&feed_outlet(feed)->line, &feed->queued);
+        line_push(&channel_outlet_of(feed)->line, &feed->queued);
         return;
     }
     feed->is_behind = false;

@@ -1,6 +1,6 @@
 /* Feeds: opening, closing, resuming. A feed belongs to whoever has it as a member; while it is open
  * it is listed in the channels of its topics. */
-#include "base/alloc.h"
+#include "base/mem.h"
 #include "base/tally.h"
 #include "live/hub.h"
 #include "live/outlet_state.h"
@@ -105,7 +105,7 @@ void feed_close(struct feed *feed)
 {
     if (!feed_is_open(feed))
         return;
-    struct outlet *outlet = feed_outlet(feed);
+    struct outlet *outlet = channel_outlet_of(feed);
     line_leave(&outlet->line, &feed->queued);
     if (outlet->serving == feed)
         outlet->serving = NULL;
@@ -126,7 +126,7 @@ void feed_resume(struct feed *feed)
 {
     if (!feed_is_open(feed))
         return;
-    struct outlet *outlet = feed_outlet(feed);
+    struct outlet *outlet = channel_outlet_of(feed);
     if (outlet->serving == feed)
         outlet->was_resumed = true; /* it is not blocked yet, and will not be */
     if (!feed->is_blocked)
@@ -144,13 +144,13 @@ void feed_resume(struct feed *feed)
 struct topic *feed_topic(const struct feed *feed)
 {
     assert(feed_is_open(feed));
-    return feed_channel(feed)->topic;
+    return channel_of(feed)->topic;
 }
 
 struct hub *feed_hub(const struct feed *feed)
 {
     assert(feed_is_open(feed));
-    return feed_outlet(feed)->hub;
+    return channel_outlet_of(feed)->hub;
 }
 
 /* What is up to the head is in the topics, and each tells its newest: if that was delivered, there

@@ -2,9 +2,9 @@
  * needs any more. */
 #include "live/topic_state.h"
 
-#include "base/alloc.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/mem.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
  * graves. At most half full. */
 #include "live/index.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* The line: an array that is moved to its beginning when its end is reached. */
 #include "live/line.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 
 #define LINE_FIRST 16
 

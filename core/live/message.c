@@ -2,7 +2,7 @@
  * the last one to drop them. */
 #include "live/message.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 #include "live/hub.h"
 
 #include <assert.h>

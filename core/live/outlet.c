@@ -3,7 +3,7 @@
  * in the line one by one. Both in slices, with a look at I/O between them. */
 #include "live/outlet.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 #include "base/tally.h"
 #include "live/delivery.h"
 #include "live/hub.h"

@@ -1,7 +1,7 @@
 /* Parcels: reading from the logs, and merging what several topics have. */
 #include "live/parcel.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 #include "live/channel.h"
 
 #include <assert.h>

@@ -2,7 +2,7 @@
  * found by halving. */
 #include "live/ring.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 
 #include <assert.h>
 #include <errno.h>

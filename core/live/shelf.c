@@ -1,8 +1,8 @@
 /* The shelf: all stores by name, and the bytes that they take together. The server owns it. */
 #include "live/shelf.h"
 
-#include "base/alloc.h"
 #include "base/list.h"
+#include "base/mem.h"
 #include "live/shelf_state.h"
 #include "live/store_state.h"
 

@@ -1,6 +1,6 @@
 /* Stores: a table behind one lock each. A store belongs to the shelf and lives as long. */
-#include "base/alloc.h"
 #include "base/list.h"
+#include "base/mem.h"
 #include "live/shelf_state.h"
 #include "live/store_state.h"
 

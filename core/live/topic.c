@@ -2,8 +2,8 @@
  * references, and hub_sweep removes it when there are none and its messages are gone. */
 #include "live/topic_state.h"
 
-#include "base/alloc.h"
 #include "base/log.h"
+#include "base/mem.h"
 
 #include <assert.h>
 #include <errno.h>

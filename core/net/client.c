@@ -2,7 +2,7 @@
  * takes too long is left behind. */
 #include "net/client.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 #include "net/address.h"
 #include "net/lookup.h"
 

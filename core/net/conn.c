@@ -2,7 +2,7 @@
  * finish, linger). What it writes is in outbox.c. */
 #include "net/conn.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 #include "base/tally.h"
 #include "net/conn_state.h"
 #include "net/outbox.h"

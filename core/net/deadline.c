@@ -4,7 +4,7 @@
  * store. */
 #include "net/deadline.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 
 #include <assert.h>
 

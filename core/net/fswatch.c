@@ -2,7 +2,7 @@
  * has to be watched anew, which its number on the file system shows. */
 #include "net/fswatch.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 
 #include <errno.h>
 #include <string.h>

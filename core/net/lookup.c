@@ -2,7 +2,7 @@
  * ends. */
 #include "net/lookup.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 #include "net/threads.h"
 
 #include <errno.h>

@@ -3,7 +3,7 @@
  * time limit. */
 #include "net/loop.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 #include "base/tally.h"
 #include "net/conn.h"
 

@@ -2,7 +2,7 @@
  * that takes nothing. An outbox belongs to its connection. */
 #include "net/outbox.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 #include "net/conn_state.h"
 #include "net/sendfile.h"
 
@@ -210,7 +210,7 @@ void outbox_pump(struct conn *conn)
         outbox->waiting = empty;
         outbox_fly(conn);
     } else if (outbox->file) {
-        file_go_on(outbox->file);
+        sendfile_go_on(outbox->file);
     } else {
         bool owes_drained = outbox->owes_drained;
         outbox_free(conn);

@@ -126,7 +126,7 @@ static void send_slices(struct loop_job *job)
         loop_defer_next(loop, job);
 }
 
-void file_go_on(struct conn_file *file)
+void sendfile_go_on(struct conn_file *file)
 {
     struct loop *loop = conn_loop(file->conn);
     file_queue(file);

@@ -4,7 +4,7 @@
 
 struct conn_file;
 
-void file_go_on(struct conn_file *file); /* its connection has room: it is sent at the end of the
-                                            turn */
+void sendfile_go_on(struct conn_file *file); /* its connection has room: it is sent at the end of
+                                            the turn */
 
 #endif

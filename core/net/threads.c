@@ -2,7 +2,7 @@
  * and threads_end waits for their number to be 0. */
 #include "net/threads.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 #include "base/thread.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* OpenSSL between two memory BIOs: see tls.h. */
 #include "net/tls.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 
 #include <arpa/inet.h>
 #include <openssl/err.h>

@@ -4,7 +4,7 @@
  * nobody. */
 #include "net/work.h"
 
-#include "base/alloc.h"
+#include "base/mem.h"
 #include "base/thread.h"
 
 #include <assert.h>

@@ -6,7 +6,7 @@ local primitives = core.task
 
 ---A group of tasks. Leaving the block that holds it waits for all of them.
 ---@class neap.Group
----@field package crew userdata its tasks: how many live, which failed first (core/script/crew.h)
+---@field package crew userdata its tasks: how many live, which failed first (core/task/crew.h)
 ---@field package limit number at most this many at a time
 ---@field package rest table no task outlives the block, see Rest
 local Group = {}

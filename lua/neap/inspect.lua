@@ -1,4 +1,4 @@
--- What a running application tells of itself when `neap ps` and its like ask (core/control.c). The core calls
+-- What a running application tells of itself when `neap ps` and its like ask (core/top/control.c). The core calls
 -- inspect.answer with one line in each worker; control.lua is the other end.
 local core = require "neap.core"
 local json = require "neap.json"

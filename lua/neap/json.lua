@@ -1,4 +1,4 @@
--- JSON: Lua data to text and back, with 64-bit integers kept exact. The work is done in C (core/script/json.c).
+-- JSON: Lua data to text and back, with 64-bit integers kept exact. The work is done in C (core/value/json.c).
 local core = require("neap.core").json
 
 ---@class neap.json

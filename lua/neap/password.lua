@@ -1,5 +1,5 @@
 -- Passwords as they are stored: "$scrypt$ln=14,r=8,p=5$salt$key", the form of the Password Hashing Competition. The
--- work is core/script/bind_scrypt.c's. Applications call `crypto.hash_password` and `crypto.verify_password`.
+-- work is core/bind/bind_scrypt.c's. Applications call `crypto.hash_password` and `crypto.verify_password`.
 local core = require "neap.core"
 
 local password = {}

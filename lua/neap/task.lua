@@ -1,4 +1,4 @@
--- Tasks: what a Lua user sees of the scheduler. The primitives are in core/script/bind_task.c; groups in group.lua.
+-- Tasks: what a Lua user sees of the scheduler. The primitives are in core/task/bind_task.c; groups in group.lua.
 local child = require "neap.child"
 local core = require "neap.core"
 local event = require "neap.event"

@@ -1,12 +1,12 @@
 /* Tests of core/base: each check prints `ok sentence` or `not ok sentence`; base_spec.lua reads
  * them. */
-#include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/list.h"
 #include "base/log.h"
-#include "base/slots.h"
+#include "base/mem.h"
 #include "base/quota.h"
 #include "base/scarce.h"
+#include "base/slots.h"
 #include "base/tally.h"
 #include "base/text.h"
 #include "base/utf8.h"

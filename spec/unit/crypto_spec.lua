@@ -1,4 +1,4 @@
--- Digests, randomness, comparing, base64: lua/neap/crypto.lua, core/script/bind_crypto.c.
+-- Digests, randomness, comparing, base64: lua/neap/crypto.lua, core/bind/bind_crypto.c.
 local core = require "neap.core"
 local crypto = require "neap.crypto"
 local task = require "neap.task"

@@ -1,4 +1,4 @@
--- The log as Lua sees it: lua/neap/log.lua, core/script/bind_log.c. What the C half does with lines is in base.c.
+-- The log as Lua sees it: lua/neap/log.lua, core/bind/bind_log.c. What the C half does with lines is in base.c.
 local json = require "neap.json"
 local log = require "neap.log"
 local server = require "spec.support.server"

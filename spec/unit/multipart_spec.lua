@@ -1,4 +1,4 @@
--- Multipart forms: core/http/multipart.c, disposition.c, params.c, core/script/bind_multipart.c,
+-- Multipart forms: core/http/multipart.c, disposition.c, params.c, core/web/bind_multipart.c,
 -- lua/neap/multipart.lua. Every case is fed whole, byte by byte, and cut at random places.
 local core = require "neap.core"
 local multipart = require "neap.multipart"

@@ -3,7 +3,7 @@
 #ifndef SPEC_NET_H
 #define SPEC_NET_H
 
-#include "base/alloc.h"
+#include "base/mem.h"
 #include "net/conn.h"
 #include "net/loop.h"
 

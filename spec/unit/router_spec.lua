@@ -1,4 +1,4 @@
--- The router: core/http/router.c, pattern.c, core/script/bind_router.c, lua_pattern.c.
+-- The router: core/http/router.c, pattern.c, core/web/bind_router.c, lua_pattern.c.
 local core = require "neap.core"
 
 -- A router with routes given as "GET /pattern", numbered in their order.

@@ -1,4 +1,4 @@
--- Percent-encoding and query strings: core/http/uri.c, core/script/bind_uri.c.
+-- Percent-encoding and query strings: core/http/uri.c, core/web/bind_uri.c.
 local core = require "neap.core"
 
 describe("uri_decode", function()

@@ -2,7 +2,7 @@
  * inflated. */
 #include "ws_support.h"
 
-#include "http/ws_deflate.h"
+#include "ws/ws_deflate.h"
 
 #include <errno.h>
 #include <stdio.h>

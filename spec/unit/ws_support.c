@@ -93,7 +93,7 @@ static void answer(struct request *rq)
         echo->ws = accept_one(echo, rq, protocol);
         echo->opened++;
     }
-    request_done(rq);
+    session_request_done(rq);
 }
 
 static void on_answer(struct loop_job *job)

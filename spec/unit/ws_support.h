@@ -6,7 +6,7 @@
 #include "net.h"
 
 #include "http/session.h"
-#include "http/websocket.h"
+#include "ws/ws.h"
 
 /* The server, and what its last WebSocket was told. */
 struct echo {

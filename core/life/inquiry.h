@@ -1,0 +1,16 @@
+/* A question to a running application, from `neap ps` and its like: a line of text for
+ * neap.inspect, which answers in a task of its own. */
+#ifndef LIFE_INQUIRY_H
+#define LIFE_INQUIRY_H
+
+#include <stddef.h>
+
+struct vm;
+
+/* Once, on the vm's thread, never from inside inquiry_ask. NULL: there was no answer (logged, or
+ * the task was cancelled). */
+typedef void (*inquiry_fn)(void *arg, const char *answer, size_t len);
+
+void inquiry_ask(struct vm *vm, const char *text, inquiry_fn on_answer, void *arg);
+
+#endif

@@ -1,8 +1,0 @@
-/* The text of libuv's error codes, for the floors that do not talk to libuv. */
-#ifndef NET_ERROR_H
-#define NET_ERROR_H
-
-const char *net_error(int err); /* "connection refused", "timeout", ... */
-void net_close_fd(int fd);
-
-#endif

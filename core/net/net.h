@@ -1,0 +1,8 @@
+/* The text of libuv's error codes, for the floors that do not talk to libuv. */
+#ifndef NET_NET_H
+#define NET_NET_H
+
+const char *net_error(int err); /* "connection refused", "timeout", ... */
+void net_close_fd(int fd);
+
+#endif

@@ -4,8 +4,6 @@
 
 #include "base/mem.h"
 #include "net/conn_state.h"
-#include "net/sendfile.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <linux/sockios.h>
@@ -210,7 +208,7 @@ void outbox_pump(struct conn *conn)
         outbox->waiting = empty;
         outbox_fly(conn);
     } else if (outbox->file) {
-        sendfile_go_on(outbox->file);
+        conn_file_go_on(outbox->file);
     } else {
         bool owes_drained = outbox->owes_drained;
         outbox_free(conn);

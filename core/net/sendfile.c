@@ -1,8 +1,7 @@
 /* Sending part of a file: sendfile(2) called directly, a slice per turn. libuv's own would poll
  * inside a thread of its pool, so a few slow clients could stop all file and DNS work. When the
  * socket is full one piece goes out as an ordinary write, whose end is our wait for room. */
-#include "net/sendfile.h"
-
+#include "net/conn_state.h"
 #include "net/outbox.h"
 
 #include <assert.h>
@@ -126,7 +125,7 @@ static void send_slices(struct loop_job *job)
         loop_defer_next(loop, job);
 }
 
-void sendfile_go_on(struct conn_file *file)
+void conn_file_go_on(struct conn_file *file)
 {
     struct loop *loop = conn_loop(file->conn);
     file_queue(file);

@@ -9,8 +9,8 @@
 #define base64_encoded_max(len) (((len) + 2) / 3 * 4)
 #define base64_decoded_max(len) ((len) / 4 * 3 + 3)
 
-size_t base64_encode(char *out, const void *data, size_t len, bool is_url); /* adds no NUL; returns
-                                                                               the length */
+/* Adds no NUL; returns the length. */
+size_t base64_encode(char *out, const void *data, size_t len, bool is_url);
 /* Returns the length, or -EINVAL: a foreign character, a wrong length or padding, or bits beyond
  * the last byte (so there is one text for each value). With `is_url` padding may be there or not.
  * `out` may be `text` itself. */

@@ -1,5 +1,5 @@
-/* Counted bytes that never change: written once, shared by everybody who sends them, on any thread.
- */
+/* Counted bytes that never change: written once, shared by everybody who sends them, on any
+ * thread. */
 #ifndef BASE_BLOB_H
 #define BASE_BLOB_H
 

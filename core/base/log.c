@@ -46,12 +46,12 @@ static struct log {
     struct log_style style; /* constant while running */
     /* The writer's own: */
     struct bytes batch;
-    bool is_torn;             /* stderr ends within a line: the last write failed half-way */
-    uint64_t reported;        /* of `dropped` */
-    _Atomic int state;        /* enum log_state */
-    _Atomic bool is_given_up; /* do not wait for stderr: log_stop's time is over, or there is no
-                                 writer */
-    _Atomic int lowest;       /* enum log_level */
+    bool is_torn;      /* stderr ends within a line: the last write failed half-way */
+    uint64_t reported; /* of `dropped` */
+    _Atomic int state; /* enum log_state */
+    /* Do not wait for stderr: log_stop's time is over, or there is no writer. */
+    _Atomic bool is_given_up;
+    _Atomic int lowest; /* enum log_level */
     _Atomic uint64_t dropped;
 } the_log = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
@@ -259,8 +259,8 @@ static void init_conditions(void)
 {
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC); /* a clock that jumps must not change how
-                                                          long we wait */
+    /* A clock that jumps must not change how long we wait. */
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&the_log.has_work, &attr);
     pthread_cond_init(&the_log.has_ended, &attr);
     pthread_condattr_destroy(&attr);

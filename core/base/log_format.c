@@ -103,8 +103,8 @@ static void json_field(struct bytes *out, const struct log_field *field)
 {
     bytes_append(out, ",", 1);
     json_string(out, field->name, strlen(field->name));
-    if (is_reserved_name(field->name)) { /* a key twice would hide one of them: "time" becomes
-                                            "time_" */
+    /* A key twice would hide one of them: "time" becomes "time_". */
+    if (is_reserved_name(field->name)) {
         out->len--;
         bytes_append(out, "_\"", 2);
     }

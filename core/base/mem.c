@@ -42,8 +42,8 @@ void *mem_alloc(size_t size)
 
 void *mem_calloc(size_t size)
 {
-    if (size <= SMALL_CALLOC) /* glibc's calloc does not look into the thread's cache, malloc does
-                               */
+    /* glibc's calloc does not look into the thread's cache, malloc does. */
+    if (size <= SMALL_CALLOC)
         return memset(mem_alloc(size), 0, size);
     void *ptr = scarce_hits(SCARCE_MUST) ? NULL : calloc(1, size_or_one(size));
     if (!ptr)

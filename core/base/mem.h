@@ -13,7 +13,7 @@ void *mem_try_realloc(void *ptr, size_t size);
 char *mem_strdup(const char *text);
 char *mem_strndup(const char *text, size_t len); /* adds the NUL */
 void mem_free(void *ptr);
-void mem_trim(void); /* gives the system back what is free between what is not; takes a millisecond
-                      */
+/* Gives the system back what is free between what is not; takes a millisecond. */
+void mem_trim(void);
 
 #endif

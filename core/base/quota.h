@@ -9,9 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define QUOTA_FREE                                                                \
-    4096 /* bytes that each holder has for itself; more count in steps of so many \
-          */
+/* Bytes that each holder has for itself; more count in steps of so many. */
+#define QUOTA_FREE 4096
 
 struct quota {
     const char *name; /* of its setting, for the log */

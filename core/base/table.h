@@ -2,8 +2,7 @@
  * insertion pays for the growth of a large table. The members and the comparing are the owner's:
  *
  *     for (struct table_link *link = table_chain(&table, hash); link; link = link->next)
- *         if (link->hash == hash && ...)
- */
+ *         if (link->hash == hash && ...) */
 #ifndef BASE_TABLE_H
 #define BASE_TABLE_H
 

@@ -75,8 +75,8 @@ static bool open_list(lua_State *L, struct reader_box *box, long long count)
     return true;
 }
 
-/* Takes the innermost list, complete now, and pushes it. A list with holes has its length in `n`.
- */
+/* Takes the innermost list, complete now, and pushes it. A list with holes has its length in
+ * `n`. */
 static void close_list(lua_State *L, struct reader_box *box)
 {
     const struct open_list *list = &box->lists[box->depth - 1];

@@ -170,8 +170,8 @@ static bool find_expected(lua_State *L, struct store *store, const char *key, si
     return is_expected;
 }
 
-/* cas(key, expected, value [, {ttl=}]) -> true | nil, "changed" | nil, "full"; expected nil: absent
- */
+/* cas(key, expected, value [, {ttl=}]) -> true | nil, "changed" | nil, "full"; expected nil:
+ * absent. */
 static int store_lua_cas(lua_State *L)
 {
     struct store *store = store_check(L);

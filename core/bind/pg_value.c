@@ -126,8 +126,8 @@ static void push_bytes(lua_State *L, const char *text)
     unsigned char *bytes = pg_result_read_bytes(text, &len);
     if (!bytes)
         luaL_error(L, "not enough memory");
-    lua_pushlstring(L, (const char *)bytes, len); /* raises only when memory runs out: `bytes` is
-                                                     lost */
+    /* Raises only when memory runs out: `bytes` is lost. */
+    lua_pushlstring(L, (const char *)bytes, len);
     pg_result_free_bytes(bytes);
 }
 

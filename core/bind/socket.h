@@ -1,6 +1,6 @@
 /* A socket of `neap.net`, behind the userdata that Lua has: what was received and not yet taken,
- * and the tasks that wait for it. It is freed when Lua has let it go and its connection has closed.
- */
+ * and the tasks that wait for it. It is freed when Lua has let it go and its connection has
+ * closed. */
 #ifndef BIND_SOCKET_H
 #define BIND_SOCKET_H
 
@@ -43,8 +43,8 @@ struct socket {
     bool is_closed; /* the connection is, and needs the memory no more */
 };
 
-/* Takes over the connected `fd`; it reads nothing before socket_start. On error the fd is closed.
- */
+/* Takes over the connected `fd`; it reads nothing before socket_start. On error the fd is
+ * closed. */
 int socket_open(struct socket **opened, struct vm *vm, int fd, bool is_unix);
 void socket_start(struct socket *socket);
 /* Begins with TLS, and takes `tls` over. on_secure is not called once the socket is forgotten. */
@@ -68,8 +68,8 @@ struct socket_box {
 };
 
 struct socket_box *socket_box_push(lua_State *L);
-struct socket *socket_find(lua_State *L); /* of the userdata at 1; NULL: closed; raises: another
-                                             type */
+/* Of the userdata at 1; NULL: closed; raises: another type. */
+struct socket *socket_find(lua_State *L);
 int socket_push_error(lua_State *L, const char *reason); /* nil, reason */
 
 #endif

@@ -14,8 +14,8 @@ struct http_client *http_client_new(struct loop *loop);
 void http_client_reset(struct http_client *client);
 /* The same, for good. The loop must turn once more. */
 void http_client_free(struct http_client *client);
-/* Connections to one host, and in total; further transfers wait for one, first come first served.
- */
+/* Connections to one host, and in total; further transfers wait for one, first come first
+ * served. */
 void http_client_set_maximum(struct http_client *client, long per_host, long total);
 struct http_transfer *http_client_find(const struct http_client *client, slot_handle handle);
 

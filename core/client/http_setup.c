@@ -56,8 +56,8 @@ static void set_method(CURL *easy, const struct http_options *options)
     const char *method = options->method;
     if (options->has_upload) {
         curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
-        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L); /* it cannot be sent a second time, as
-                                                              after a kept connection broke */
+        /* It cannot be sent a second time, as after a kept connection broke. */
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
     } else if (options->body || strcmp(method, "POST") == 0) {
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)options->body_len);
         curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, options->body ? options->body : "");
@@ -139,8 +139,8 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-/* QUICK_EXIT: a transfer that is ended while its name is looked up does not wait for that thread.
- */
+/* QUICK_EXIT: a transfer that is ended while its name is looked up does not wait for that
+ * thread. */
 static void set_manners(CURL *easy, const struct http_options *options)
 {
     curl_easy_setopt(easy, CURLOPT_URL, options->url);

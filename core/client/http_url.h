@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 
-const char *http_url_problem(const char *text); /* "invalid url", "unsupported protocol"; NULL: fine
-                                                 */
+/* "invalid url", "unsupported protocol"; NULL: fine. */
+const char *http_url_problem(const char *text);
 /* What `reference`, as in a Location header, means at `base`. To be freed with curl_free through
  * http_url_free; NULL: not a URL. */
 char *http_url_join(const char *base, const char *reference);

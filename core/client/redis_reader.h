@@ -31,8 +31,8 @@ struct redis_reader *redis_reader_new(size_t max_reply);
 void redis_reader_free(struct redis_reader *reader);
 /* 0, or -EPROTO: no more items come; redis_reader_error has the reason. */
 int redis_reader_feed(struct redis_reader *reader, const char *data, size_t len);
-/* 1: an item. 0: more bytes are needed. -EPROTO: these are no replies. -E2BIG: more than max_reply.
- */
+/* 1: an item. 0: more bytes are needed. -EPROTO: these are no replies. -E2BIG: more than
+ * max_reply. */
 int redis_reader_next(struct redis_reader *reader, struct redis_item *item);
 const char *redis_reader_error(const struct redis_reader *reader);
 

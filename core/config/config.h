@@ -75,11 +75,11 @@ struct config {
     struct config_list secrets;
     char *state; /* owned; the folder of the control socket */
 
-    char *file;               /* the config.lua that was read, or NULL */
-    char *environment;        /* which block of it applies besides `default` */
-    char **sources;           /* for each key of the schema, where its value came from */
-    struct setting *settings; /* the effective values for Lua, config_key_count of them; they point
-                                 into this */
+    char *file;        /* the config.lua that was read, or NULL */
+    char *environment; /* which block of it applies besides `default` */
+    char **sources;    /* for each key of the schema, where its value came from */
+    /* The effective values for Lua, config_key_count of them; they point into this. */
+    struct setting *settings;
 };
 
 enum config_type {

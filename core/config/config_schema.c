@@ -10,8 +10,8 @@
 #define GB (1024 * MB)
 #define HOUR 3600000ull
 
-static const char *const levels[] = {"debug", "info", "warn", "error", NULL}; /* as enum log_level
-                                                                               */
+/* As enum log_level. */
+static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 /* As enum header_underscores. */
 static const char *const underscores[] = {"keep", "drop", "refuse", NULL};
 static const char *const formats[] = {"auto", "pretty", "json", NULL}; /* as enum log_format */

@@ -1,6 +1,6 @@
 /* The files of an application: see sources.h. A file is read again only when its time, size or
- * number has changed, and counts as changed only when its content is another: a touch is no change.
- */
+ * number has changed, and counts as changed only when its content is another: a touch is no
+ * change. */
 #include "dev/sources.h"
 
 #include "base/list.h"

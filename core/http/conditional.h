@@ -8,8 +8,8 @@
 #include <stdint.h>
 #include <time.h>
 
-/* A header's value; `text` is NULL when the request has none. Several lines are joined with ", ".
- */
+/* A header's value; `text` is NULL when the request has none. Several lines are joined with ",
+ * ". */
 struct condition {
     const char *text;
     size_t len;

@@ -22,13 +22,13 @@ static bool request_line_is_clean(const struct request *rq)
 {
     size_t method_len;
     request_method(rq, &method_len);
-    const char *behind = request_at(rq, rq->target) + rq->target.len; /* there is a line end at
-                                                                         least */
+    /* There is a line end at least. */
+    const char *behind = request_at(rq, rq->target) + rq->target.len;
     return rq->target.offset == method_len + 1 && behind[0] == ' ' && behind[1] == 'H';
 }
 
-/* Splits "scheme://authority/path" of an absolute-form target. Returns where the path starts, or 0.
- */
+/* Splits "scheme://authority/path" of an absolute-form target. Returns where the path starts, or
+ * 0. */
 static uint32_t absolute_split(const char *text, uint32_t len, struct span *authority)
 {
     uint32_t skip = 0;
@@ -83,8 +83,8 @@ static bool port_is_valid(const char *text, size_t len)
            port <= 65535;
 }
 
-/* How long the name, or the IPv6 address in brackets, is at the start of `text`; 0: there is none.
- */
+/* How long the name, or the IPv6 address in brackets, is at the start of `text`; 0: there is
+ * none. */
 static size_t host_name_len(const char *text, size_t len)
 {
     size_t i = 0;

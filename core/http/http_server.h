@@ -14,16 +14,16 @@ struct guest;
 
 /* What the floor above is told. Each may answer, and so end, the request. */
 struct http_events {
-    void (*on_request)(struct request *rq); /* the head is there (and all of a request without body)
-                                             */
-    void (*on_body)(struct request *rq); /* body bytes, its end, or its failure (stage, body_error)
-                                          */
+    /* The head is there (and all of a request without body). */
+    void (*on_request)(struct request *rq);
+    /* Body bytes, its end, or its failure (stage, body_error). */
+    void (*on_body)(struct request *rq);
     void (*on_writable)(struct request *rq); /* what was written has left */
     void (*on_left)(struct request *rq);     /* the client has left, or ended its side: once */
     void (*on_gone)(struct request *rq);     /* it has lost its connection: once */
     void (*on_log)(struct request *rq);      /* for the access log, once per request; NULL = off */
-    void (*on_trim)(void *owner); /* a crowd has left: what can be freed should be; NULL = nothing
-                                   */
+    /* A crowd has left: what can be freed should be; NULL = nothing. */
+    void (*on_trim)(void *owner);
 };
 
 /* The first member of what lasts as long as the server. */
@@ -65,12 +65,11 @@ void http_server_enter(struct http_server *server); /* one more session */
 void http_server_leave(struct http_server *server); /* one less, freed by now */
 
 struct request *http_server_new_request(struct http_server *server); /* for a session to fill in */
-struct request *http_server_find_request(struct http_server *server, slot_handle handle); /* NULL:
-                                                                                             it is
-                                                                                             over */
-void http_server_free_request(struct request *rq);  /* no session has it any more */
-void http_server_renew_request(struct request *rq); /* gives it a new handle: those given out so far
-                                                       are dead */
+/* NULL: it is over. */
+struct request *http_server_find_request(struct http_server *server, slot_handle handle);
+void http_server_free_request(struct request *rq); /* no session has it any more */
+/* Gives it a new handle: those given out so far are dead. */
+void http_server_renew_request(struct request *rq);
 /* Calls visit for each request that is being answered. It may end that. */
 void http_server_each_request(struct http_server *server,
                               void (*visit)(struct request *rq, void *arg), void *arg);

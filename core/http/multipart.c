@@ -241,8 +241,8 @@ static int step_head(struct multipart *mp, struct input *in)
     if (err)
         return err;
     mp->state = STATE_DATA;
-    mp->matched = 2; /* this line break may also be the delimiter's own, when there is no content at
-                        all */
+    /* This line break may also be the delimiter's own, when there is no content at all. */
+    mp->matched = 2;
     mp->hidden = 2;
     return MULTIPART_PART;
 }

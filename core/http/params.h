@@ -22,8 +22,8 @@ struct param {
 /* Begins, and gives what stands before the first ";" ("form-data"). */
 void params_init(struct params *params, const char *text, size_t len, const char **word,
                  size_t *word_len);
-/* 1, 0 at the end, -EINVAL. Browsers send a lone backslash as it is, so only \" and \\ are escapes.
- */
+/* 1, 0 at the end, -EINVAL. Browsers send a lone backslash as it is, so only \" and \\ are
+ * escapes. */
 int params_next(struct params *params, struct param *param);
 
 #endif

@@ -255,8 +255,8 @@ static int unknown_method_status(const struct request *rq)
     return text_is_token(rq->head, ends ? len : len + 1) ? 501 : 400;
 }
 
-/* Whether it would be right in another version of HTTP: the preface of HTTP/2, "GET /", HTTP/1.2.
- */
+/* Whether it would be right in another version of HTTP: the preface of HTTP/2, "GET /",
+ * HTTP/1.2. */
 static bool is_other_version(const struct request *rq, enum llhttp_errno err)
 {
     int major = rq->parser.http_major;

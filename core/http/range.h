@@ -33,8 +33,8 @@ enum range_outcome range_parse(const char *value, size_t len, uint64_t size,
 bool range_is_allowed(const char *if_range, size_t len, const char *etag, time_t modified);
 
 #define RANGE_TEXT_SIZE 72
-/* Content-Range: "bytes 0-4/10", or for a 416 (`range` NULL) a star instead of "0-4". The length.
- */
+/* Content-Range: "bytes 0-4/10", or for a 416 (`range` NULL) a star instead of "0-4". The
+ * length. */
 size_t range_format(char *out, const struct range *range, uint64_t size);
 
 #endif

@@ -95,8 +95,8 @@ static bool session_is_behind(struct session *session)
     return conn_unsent(&session->conn) > CONN_HIGH_WATER;
 }
 
-/* Skips the CR LF that some clients send after a body. How many bytes, or -1 when it is not that.
- */
+/* Skips the CR LF that some clients send after a body. How many bytes, or -1 when it is not
+ * that. */
 static ssize_t session_skip_blank(struct session *session, const char *data, size_t len)
 {
     size_t skipped = 0;

@@ -161,8 +161,8 @@ void request_take_body(struct request *rq, size_t len); /* forgets its first `le
 void request_drop_body(struct request *rq);             /* forgets all that has arrived of it */
 
 /* For session.c: */
-void request_reset(struct request *rq); /* before a request begins; keeps allocations of a useful
-                                           size */
+/* Before a request begins; keeps allocations of a useful size. */
+void request_reset(struct request *rq);
 void request_deinit(struct request *rq);
 
 #endif

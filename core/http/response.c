@@ -12,9 +12,8 @@
 #include <string.h>
 #include <time.h>
 
-#define JOIN_MAX                                                                     \
-    16384 /* bodies up to this size are copied behind their head: one write for both \
-           */
+/* Bodies up to this size are copied behind their head: one write for both. */
+#define JOIN_MAX 16384
 #define UNREAD_MAX 65536 /* a longer unread body ends the connection instead of being swallowed */
 
 #define APPEND_LITERAL(bytes, text) bytes_append(bytes, text, sizeof(text) - 1)

@@ -441,8 +441,8 @@ int router_add(struct router *router, const char *method, const char *text, int 
         return -1;
     }
 
-    struct leaf *leaf = leaf_add(router, &pattern); /* adds nothing when the route turns out to be a
-                                                       tie */
+    /* Adds nothing when the route turns out to be a tie. */
+    struct leaf *leaf = leaf_add(router, &pattern);
     const struct route *twin = leaf->routes[number];
     if (twin) {
         snprintf(error, error_size, "route %s %s (%s) can never be told apart from %s %s (%s)",

@@ -56,7 +56,7 @@ void router_find(const struct router *router, const char *method, size_t method_
                  const char *path, size_t len, struct router_result *result);
 uint32_t router_method_bit(const char *method, size_t len); /* 0: none of ours */
 #define ROUTER_ALLOW_SIZE 64
-size_t router_allow(uint32_t allow, char *buf, size_t size); /* "GET, HEAD, OPTIONS"; returns the
-                                                                length */
+/* "GET, HEAD, OPTIONS"; returns the length. */
+size_t router_allow(uint32_t allow, char *buf, size_t size);
 
 #endif

@@ -21,8 +21,8 @@ struct session {
 };
 
 /* Bytes behind the request that is being answered, that a guest cannot take yet, or for which there
- * was no time in this turn. Made when there are some, so an idle connection carries a pointer only.
- */
+ * was no time in this turn. Made when there are some, so an idle connection carries a pointer
+ * only. */
 struct early {
     struct bytes bytes;
 };

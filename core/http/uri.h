@@ -41,7 +41,7 @@ struct uri_field {
 /* `buffer` holds `len` bytes, may be `text` itself and must live as long as the fields are used. */
 void uri_query_init(struct uri_query *query, const char *text, size_t len, char *buffer,
                     uint32_t max_fields);
-int uri_query_next(struct uri_query *query, struct uri_field *field); /* 1, 0 at the end, -E2BIG:
-                                                                         too many */
+/* 1, 0 at the end, -E2BIG: too many. */
+int uri_query_next(struct uri_query *query, struct uri_field *field);
 
 #endif

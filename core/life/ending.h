@@ -29,10 +29,10 @@ struct ending_times {
 struct ending {
     struct loop *loop;
     struct http_server *http;
-    generation_phase_fn on_phase_done;          /* calls ending_phase_done */
-    void (*on_notified)(struct ending *ending); /* its jobs have stopped; not when it begins with
-                                                   ending_cancel */
-    void (*on_ended)(struct ending *ending);    /* `gen` may be freed */
+    generation_phase_fn on_phase_done; /* calls ending_phase_done */
+    /* Its jobs have stopped; not when it begins with ending_cancel. */
+    void (*on_notified)(struct ending *ending);
+    void (*on_ended)(struct ending *ending); /* `gen` may be freed */
     struct ending_times times;
 
     struct generation *gen; /* NULL: none ends */

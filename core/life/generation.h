@@ -23,8 +23,8 @@ struct generation_options {
     const struct setting *settings;
     size_t setting_count;
     void (*on_stop_wanted)(struct generation *gen, int exit_code); /* core.stop was called */
-    void (*on_shortage)(struct generation *gen); /* nearly all tasks fail for lack of memory; called
-                                                    again and again. NULL: of no interest */
+    /* Nearly all tasks fail for lack of memory; called again and again. NULL: of no interest. */
+    void (*on_shortage)(struct generation *gen);
     void *owner;
 };
 
@@ -57,8 +57,8 @@ typedef void (*generation_phase_fn)(struct generation *gen, enum generation_phas
 /* On the worker's thread. What `options` points at must outlive the generation, but for the
  * settings. NULL: out of memory, or neap.core could not be made (logged). */
 struct generation *generation_new(const struct generation_options *options);
-/* Runs require("neap.boot").main(mode, ...) as a task. on_booted is called once, never from inside.
- */
+/* Runs require("neap.boot").main(mode, ...) as a task. on_booted is called once, never from
+ * inside. */
 void generation_boot(struct generation *gen, int argc, char *const *argv,
                      generation_booted_fn on_booted);
 /* Runs a phase as a task; `reason` (static) is "shutdown" or "reload". on_done is called once,
@@ -67,9 +67,9 @@ void generation_boot(struct generation *gen, int argc, char *const *argv,
  * generation that was booted needs the clean-up, also when booting failed. */
 void generation_run_phase(struct generation *gen, enum generation_phase phase, const char *reason,
                           generation_phase_fn on_done);
-void generation_cancel(struct generation *gen); /* cancels every task; each gets the grace for its
-                                                   clean-up. Without effect during the phase
-                                                   GENERATION_CLEANUP */
+/* Cancels every task; each gets the grace for its clean-up. Without effect during the phase
+ * GENERATION_CLEANUP. */
+void generation_cancel(struct generation *gen);
 void generation_cut(struct generation *gen, struct http_server *http); /* ends every task now */
 /* After generation_cut, perhaps again and again: takes requests and WebSockets away that are left,
  * which have gone one of the next turns. */

@@ -45,8 +45,8 @@ struct lineage {
     struct loop_job discard_job; /* the end of what needed no ending */
     struct loop_job build_job;   /* what must be built, now that nothing drains */
 
-    pthread_mutex_t watch_lock; /* guards `watched`: the main thread looks at states that this
-                                   thread frees */
+    /* Guards `watched`: the main thread looks at states that this thread frees. */
+    pthread_mutex_t watch_lock;
     struct vm *watched[4];
 };
 

@@ -28,8 +28,8 @@ struct feed_events {
     void (*on_end)(struct feed *feed, bool is_slow);
 };
 
-/* A member of its owner; all zero is a feed that is not open. Kept small: each subscriber has one.
- */
+/* A member of its owner; all zero is a feed that is not open. Kept small: each subscriber has
+ * one. */
 struct feed {
     const struct feed_events *events;
     uint64_t cursor; /* everything up to this seq was delivered */

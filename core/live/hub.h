@@ -11,8 +11,8 @@ struct topic;
 
 struct hub *hub_new(void);      /* with a random epoch, and without limits */
 void hub_free(struct hub *hub); /* no outlet and no reference to a topic may be left */
-/* Bytes that all topics together may keep, and how many topics there may be. What is there stays.
- */
+/* Bytes that all topics together may keep, and how many topics there may be. What is there
+ * stays. */
 void hub_set_limits(struct hub *hub, uint64_t bytes, size_t topics);
 /* Bytes that are counted against the first of them. */
 void hub_take(struct hub *hub, uint64_t bytes);
@@ -29,8 +29,8 @@ uint64_t hub_head(const struct hub *hub); /* the newest seq of any topic: a curs
  * closed one is remembered for one ttl more). Looks at a bounded part of the topics and goes on
  * there the next time. Called now and then, from any one thread. */
 void hub_sweep(struct hub *hub, uint64_t now_ms);
-void hub_set_clock(struct hub *hub, uint64_t (*now_ms)(void)); /* for tests, before anything else;
-                                                                  monotonic */
+/* For tests, before anything else; monotonic. */
+void hub_set_clock(struct hub *hub, uint64_t (*now_ms)(void));
 /* Calls fn for every topic, by name; the topic is held during the call. */
 void hub_each(struct hub *hub, void (*fn)(struct topic *topic, void *arg), void *arg);
 

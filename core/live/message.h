@@ -26,8 +26,8 @@ enum message_encoding {
 
 struct hub;
 struct message;
-typedef struct blob *(*message_encode_fn)(const struct message *message); /* a new blob, or NULL:
-                                                                             out of memory */
+/* A new blob, or NULL: out of memory. */
+typedef struct blob *(*message_encode_fn)(const struct message *message);
 
 struct message {
     atomic_uint refs;
@@ -35,8 +35,8 @@ struct message {
     struct hub *hub;  /* counts its memory */
     uint64_t born_ms; /* monotonic, for the topic's ttl */
     enum message_form form;
-    const char *topic;  /* the five texts live behind the struct, each with a NUL; "" when there is
-                           none */
+    /* The five texts live behind the struct, each with a NUL; "" when there is none. */
+    const char *topic;
     const char *key;    /* for slow="latest": newer ones with the same key replace older ones */
     const char *event;  /* SSE's event name */
     const char *dedupe; /* what makes a second one a repetition */

@@ -32,8 +32,8 @@ struct reading {
     uint64_t from, to;  /* from < seq <= to */
     int max;            /* messages */
     uint64_t max_bytes; /* of payload; the first message comes whatever its size */
-    uint64_t head;      /* when conflated: without those that have a newer one of their key up to
-                           here */
+    /* When conflated: without those that have a newer one of their key up to here. */
+    uint64_t head;
     bool is_conflated;
     struct pick *picks;
     int count;

@@ -156,8 +156,8 @@ static void exchange(struct store *store, const struct change *change, struct en
 static int put(struct store *store, const struct change *change, struct store_value value)
 {
     uint64_t cost = entry_cost(change->key_len, value.len);
-    if (store == store->shelf->full || cost > store->shelf->limit) /* also keeps the sum below from
-                                                                      overflowing */
+    /* Also keeps the sum below from overflowing. */
+    if (store == store->shelf->full || cost > store->shelf->limit)
         return -ENOSPC;
     struct entry *entry = mem_try_alloc(sizeof(*entry) + change->key_len + value.len);
     if (entry == NULL)

@@ -34,8 +34,8 @@ int store_cas(struct store *store, const char *key, size_t key_len, struct store
 typedef int (*store_change_fn)(const struct store_value *present, struct bytes *out, void *arg);
 int store_update(struct store *store, const char *key, size_t key_len, store_change_fn change,
                  void *arg, uint64_t now_ms, uint64_t ttl_ms);
-int store_delete(struct store *store, const char *key, size_t key_len, uint64_t now_ms); /* -ENOENT
-                                                                                          */
+/* -ENOENT. */
+int store_delete(struct store *store, const char *key, size_t key_len, uint64_t now_ms);
 void store_clear(struct store *store);
 /* Appends every live key as uint32 length + bytes. */
 void store_keys(struct store *store, uint64_t now_ms, struct bytes *out);

@@ -35,10 +35,10 @@ struct topic_stats {
     uint64_t published; /* messages; repetitions are none */
     uint64_t dropped;   /* messages that left the log: too many, too large, too old */
     uint64_t gaps;      /* times that a subscriber was told that it missed some */
-    uint64_t conflated; /* deliveries that slow="latest" left out because a newer one had the same
-                           key */
-    uint64_t ended;     /* subscribers that fell out of the log with slow="close" */
-    uint32_t count;     /* messages kept */
+    /* Deliveries that slow="latest" left out because a newer one had the same key. */
+    uint64_t conflated;
+    uint64_t ended; /* subscribers that fell out of the log with slow="close" */
+    uint32_t count; /* messages kept */
     uint64_t bytes;
     uint32_t subscribers;
     uint32_t readers[4]; /* by enum feed_kind */

@@ -17,8 +17,8 @@ struct topic {
     struct hub *hub;
     atomic_uint refs; /* holders and channels; a topic without any waits for hub_sweep */
     atomic_bool is_closed;
-    _Atomic uint64_t last; /* seq of the newest message that it had, or the floor that it began
-                              with */
+    /* Seq of the newest message that it had, or the floor that it began with. */
+    _Atomic uint64_t last;
     _Atomic uint64_t gaps, conflated, ended; /* see struct topic_stats */
     pthread_mutex_t lock;                    /* guards what follows */
     struct topic_options options;

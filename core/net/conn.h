@@ -77,8 +77,8 @@ struct conn {
 int conn_open(struct conn *conn, struct loop *loop, int fd, bool is_unix,
               const struct conn_events *events);
 void conn_read_start(struct conn *conn); /* idempotent */
-void conn_read_stop(struct conn *conn);  /* on_gone(UV_EOF) still comes, within a second or so,
-                                         unless is_patient */
+/* on_gone(UV_EOF) still comes, within a second or so, unless is_patient. */
+void conn_read_stop(struct conn *conn);
 /* The owner has had its share of this turn and keeps the rest of the bytes: on_turn comes when it
  * is this connection's turn again, and no on_data before. Ends with the connection. */
 void conn_await_turn(struct conn *conn);

@@ -17,8 +17,8 @@ void fswatch_init(struct fswatch *watch, struct loop *loop,
 void fswatch_close(struct fswatch *watch); /* no call comes any more */
 /* Names all folders, each by fswatch_add, between these two: those not named are forgotten. */
 void fswatch_begin(struct fswatch *watch);
-int fswatch_add(struct fswatch *watch, const char *dir); /* again: no effect, unless it is another
-                                                            one of that name by now */
+/* Again: no effect, unless it is another one of that name by now. */
+int fswatch_add(struct fswatch *watch, const char *dir);
 void fswatch_end(struct fswatch *watch);
 
 #endif

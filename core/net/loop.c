@@ -180,8 +180,8 @@ static void on_check(uv_check_t *check)
     struct loop *loop = check->loop->data;
     struct list *link;
     uint32_t turns = atomic_load_explicit(&loop->turns, memory_order_relaxed);
-    atomic_store_explicit(&loop->turns, turns + 1, memory_order_relaxed); /* nobody else writes it
-                                                                           */
+    /* Nobody else writes it. */
+    atomic_store_explicit(&loop->turns, turns + 1, memory_order_relaxed);
     if (loop_now_ms(loop) >= loop->timer_ms)
         run_deadlines(loop);
     while ((link = list_shift(&loop->later)) != NULL)

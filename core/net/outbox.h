@@ -38,8 +38,8 @@ void outbox_queue(struct conn *conn, const void *data, size_t len);
 void outbox_fly(struct conn *conn);            /* start sending `flying` */
 void outbox_pump(struct conn *conn);           /* go on with what is next; may call the owner */
 void outbox_break(struct conn *conn, int err); /* drop all, report at the end of the turn */
-void outbox_stop(struct conn *conn); /* closing: it stays until libuv gives its write request back
-                                      */
+/* Closing: it stays until libuv gives its write request back. */
+void outbox_stop(struct conn *conn);
 void outbox_free(struct conn *conn);
 
 #endif

@@ -112,8 +112,8 @@ static void send_slices(struct loop_job *job)
     turn_begin(&loop->turn, TURN_FILES);
     list_take(&batch, &loop->files);
     while ((link = list_shift(&batch)) != NULL) {
-        send_slice(container_of(link, struct conn_file, link)); /* any file can be gone after this
-                                                                 */
+        /* Any file can be gone after this. */
+        send_slice(container_of(link, struct conn_file, link));
         if (turn_ends(&loop->turn, TURN_FILES))
             break;
     }

@@ -17,8 +17,8 @@ struct signals {
 /* Watches `count` signal numbers. 0, or an error with nothing watched. */
 int signals_start(struct signals *signals, struct loop *loop, const int *numbers, int count,
                   signals_fn on_signal);
-void signals_stop(struct signals *signals); /* they are ignored from here on; `signals` must outlive
-                                               the loop */
-const char *signals_name(int number);       /* "SIGTERM" */
+/* They are ignored from here on; `signals` must outlive the loop. */
+void signals_stop(struct signals *signals);
+const char *signals_name(int number); /* "SIGTERM" */
 
 #endif

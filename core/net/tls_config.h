@@ -9,10 +9,10 @@
 
 struct tls_options {
     bool is_unverified; /* the peer's certificate is not looked at */
-    const char *ca;     /* a file or PEM text; NULL: the system's, which have
-                         been read (trust.h). And so: */
-    const char *cert;   /* our own certificate and the chain above it; NULL: none */
-    const char *key;    /* NULL: it is in `cert` */
+    /* A file or PEM text; NULL: the system's, which have been read (trust.h). And so: */
+    const char *ca;
+    const char *cert; /* our own certificate and the chain above it; NULL: none */
+    const char *key;  /* NULL: it is in `cert` */
 };
 
 /* For clients. NULL: `error` says why not. To be freed by SSL_CTX_free. */

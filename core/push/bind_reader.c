@@ -1,5 +1,5 @@
-/* A task that reads topics: t:wait. The reader is a feed that closes with the first batch it gets.
- */
+/* A task that reads topics: t:wait. The reader is a feed that closes with the first batch it
+ * gets. */
 #include "live/feed.h"
 #include "push/bind_topic.h"
 #include "push/topic_choice.h"

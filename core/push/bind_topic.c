@@ -1,6 +1,6 @@
 /* `neap.topic`: publishing, and what a topic says of itself. Reading by a task is in bind_reader.c,
- * subscribing in topic_choice.c. A userdata holds a counted reference, which the collector drops.
- */
+ * subscribing in topic_choice.c. A userdata holds a counted reference, which the collector
+ * drops. */
 #include "push/bind_topic.h"
 
 #include "base/utf8.h"

@@ -110,8 +110,8 @@ static bool kind_arg(lua_State *L, int index)
     return luaL_checkoption(L, index, "text", kinds) == 0;
 }
 
-/* Whether what is sent can still arrive. A failed write is told to the socket later in this turn.
- */
+/* Whether what is sent can still arrive. A failed write is told to the socket later in this
+ * turn. */
 static bool is_writable(const struct wsock *wsock)
 {
     return wsock && ws_is_open(&wsock->ws) && !ws_conn(&wsock->ws)->is_broken;

@@ -23,8 +23,8 @@ struct topic_choice {
 void topic_choice_check(lua_State *L, int index);
 bool topic_choice_open(lua_State *L, int index, struct topic_choice *choice);
 void topic_choice_drop(struct topic_choice *choice);
-/* Sets the cursor from text: 0, or -EINVAL. NULL: from now on. "0": from the oldest that is left.
- */
+/* Sets the cursor from text: 0, or -EINVAL. NULL: from now on. "0": from the oldest that is
+ * left. */
 int topic_choice_start(lua_State *L, struct topic_choice *choice, const char *cursor, size_t len);
 /* Whether the subscriber has to be told of a gap by us: the cursor is foreign, and no topic has
  * lost anything, so that its feed sees none. */

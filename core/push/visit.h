@@ -12,8 +12,8 @@
 struct vm;
 
 /* Parks the client of a response object with a field `poll` or `events` (poll_reply, events_reply),
- * when those who watch the topics have agreed: asking them may park, and raises when they refuse.
- */
+ * when those who watch the topics have agreed: asking them may park, and raises when they
+ * refuse. */
 int visit_reply(lua_State *L, struct request *rq, int index);
 /* Takes the visits at `index`, or those of the response object there; 0: there are none. */
 int visit_take(lua_State *L, int index);

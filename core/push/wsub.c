@@ -1,5 +1,5 @@
-/* A WebSocket's subscriptions: feeds that the core pumps into it, raw or in envelopes. See wsock.h.
- */
+/* A WebSocket's subscriptions: feeds that the core pumps into it, raw or in envelopes. See
+ * wsock.h. */
 #include "push/wsub.h"
 
 #include "base/mem.h"

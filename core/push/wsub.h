@@ -19,8 +19,8 @@ struct wsub {
  * subscriptions take as much memory as they may, and nothing was done. */
 bool wsub_open(struct wsock *wsock, const struct topic_choice *choice, bool is_envelope, int slow,
                int visits);
-bool wsub_close(struct wsock *wsock, const struct topic *topic); /* false: there is no such
-                                                                    subscription */
+/* False: there is no such subscription. */
+bool wsub_close(struct wsock *wsock, const struct topic *topic);
 void wsub_close_all(struct wsock *wsock);
 void wsub_move_all(struct wsock *wsock, struct vm *to); /* from wsock->vm */
 void wsub_resume_all(struct wsock *wsock);

@@ -121,8 +121,8 @@ static int wait_for(lua_State *L, struct crew *crew, lua_Integer fewer_than)
     return task_park(L, WAIT_FOREVER);
 }
 
-static int crew_wait(lua_State *L) /* c:wait(n) -> has one failed?; until fewer than n live, or so
-                                    */
+/* c:wait(n) -> has one failed?; until fewer than n live, or so. */
+static int crew_wait(lua_State *L)
 {
     struct crew *crew = crew_check(L, 1);
     lua_Number fewer_than = luaL_checknumber(L, 2);
@@ -154,8 +154,8 @@ static int crew_take_failure(lua_State *L) /* c:take_failure() -> t | nil; and f
     return 1;
 }
 
-static int crew_close(lua_State *L) /* c:close(): errors are logged from now on, nobody asks for
-                                       them */
+/* c:close(): errors are logged from now on, nobody asks for them. */
+static int crew_close(lua_State *L)
 {
     crew_check(L, 1)->is_closing = true;
     return 0;

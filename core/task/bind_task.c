@@ -187,8 +187,8 @@ static int task_shield(lua_State *L) /* shield(+1 | -1) */
     return 0;
 }
 
-static int task_report(lua_State *L) /* report(t): logs the error of a failed task: nobody took it
-                                      */
+/* report(t): logs the error of a failed task: nobody took it. */
+static int task_report(lua_State *L)
 {
     const struct task_ref *ref = task_ref_check(L, 1);
     if (ref->outcome != TASK_REF_FAILED)

@@ -17,8 +17,8 @@
 
 struct vm;
 
-/* Calls fn(L) with `arg` as light userdata at index 1. 0, or -1 after logging the error as `what`.
- */
+/* Calls fn(L) with `arg` as light userdata at index 1. 0, or -1 after logging the error as
+ * `what`. */
 int call_protected(struct vm *vm, lua_CFunction fn, void *arg, const char *what);
 
 #endif

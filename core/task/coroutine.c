@@ -1,6 +1,6 @@
 /* coroutine.* as scripts see it. A coroutine's body runs under a protected frame, like a task's, so
- * that its <close> handlers run, and may park, when an error (a cancel above all) goes through it.
- */
+ * that its <close> handlers run, and may park, when an error (a cancel above all) goes through
+ * it. */
 #include "task/coroutine.h"
 
 #include "task/fault.h"

@@ -14,7 +14,7 @@ struct crew *crew_check(lua_State *L, int index);
 void crew_join(struct crew *crew, struct task_ref *ref);
 /* `ref`, on top of the stack, has ended. May cancel any other task. Does not raise. */
 void crew_leave(lua_State *L, struct task_ref *ref);
-bool crew_wants_failure(const struct crew *crew); /* nobody has failed yet, and somebody would hear
-                                                     of it */
+/* Nobody has failed yet, and somebody would hear of it. */
+bool crew_wants_failure(const struct crew *crew);
 
 #endif

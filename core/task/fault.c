@@ -125,8 +125,8 @@ void fault_note_cause(lua_State *L, int index, const char *traceback)
     struct task *task = task_of(L);
     if (task == NULL || traceback == NULL)
         return;
-    char *copy = mem_strndup(traceback, clipped(strlen(traceback))); /* `traceback` may be the old
-                                                                        cause */
+    /* `traceback` may be the old cause. */
+    char *copy = mem_strndup(traceback, clipped(strlen(traceback)));
     mem_free(task->cause);
     task->cause = copy;
     task->cause_of = lua_topointer(L, index);

@@ -13,8 +13,8 @@ struct task;
 /* Message handler of every task: leaves the error value as it is, notes the traceback on the
  * running task. */
 int fault_handler(lua_State *L);
-/* Pushes the text of the error value at `index`, whatever it is. May raise only when out of memory.
- */
+/* Pushes the text of the error value at `index`, whatever it is. May raise only when out of
+ * memory. */
 void fault_push_text(lua_State *L, int index);
 /* Pushes the traceback of `co`, from `level` on, after `text` (may be NULL). As luaL_traceback
  * does, except that a runaway recursion costs no seconds. May raise (memory). */

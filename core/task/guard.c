@@ -24,8 +24,8 @@ static void pass_on_stop(lua_State *L, lua_KContext was_unwinding)
         lua_error(L);
     if (was_unwinding || !is_unwinding(L))
         return;
-    fault_log(L, task_of(L)->name, -1, NULL); /* failed in a <close> handler, and is lost otherwise
-                                               */
+    /* Failed in a <close> handler, and is lost otherwise. */
+    fault_log(L, task_of(L)->name, -1, NULL);
     task_push_cancel(L);
     lua_error(L);
 }

@@ -116,8 +116,8 @@ static int compile(struct library *library, lua_State *L, const char *path, cons
 
 static int load_text_or_code(struct library *library, lua_State *L, const char *path)
 {
-    struct stat found; /* before it is read: should it change meanwhile, it is read again next time
-                        */
+    /* Before it is read: should it change meanwhile, it is read again next time. */
+    struct stat found;
     if (!library || strncmp(path, library->dir, library->dir_len) != 0 || stat(path, &found) != 0)
         return luaL_loadfilex(L, path, "t");
     struct blob *code = take(library, path, &found);

@@ -1,6 +1,6 @@
 /* Where in the application something happens: "file:line", skipping neap's own Lua files. A
- * userdata that keeps it can be named in the log when it is collected without having been closed.
- */
+ * userdata that keeps it can be named in the log when it is collected without having been
+ * closed. */
 #ifndef TASK_ORIGIN_H
 #define TASK_ORIGIN_H
 

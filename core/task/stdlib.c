@@ -149,8 +149,8 @@ static void clean_string(lua_State *L)
 
     lua_pushliteral(L, "");
     lua_getmetatable(L, -1);
-    lua_pushliteral(L, "string"); /* a string, so that indexing what getmetatable gives stays
-                                     harmless */
+    /* A string, so that indexing what getmetatable gives stays harmless. */
+    lua_pushliteral(L, "string");
     lua_setfield(L, -2, "__metatable");
     lua_pop(L, 2);
 }

@@ -1,5 +1,5 @@
-/* The standard library as scripts see it: without what could stop, corrupt or outlive the server.
- */
+/* The standard library as scripts see it: without what could stop, corrupt or outlive the
+ * server. */
 #ifndef TASK_STDLIB_H
 #define TASK_STDLIB_H
 

@@ -11,7 +11,7 @@ struct vm;
 
 void stop_open(lua_State *L);                           /* makes both; may raise */
 void stop_push_watchdog(lua_State *L, uint32_t ran_ms); /* how long the slice ran, for its text */
-bool stop_is_cancelled(lua_State *L, int index); /* the first of the two; task_is_cancel tells
-                                                    either */
+/* The first of the two; task_is_cancel tells either. */
+bool stop_is_cancelled(lua_State *L, int index);
 
 #endif

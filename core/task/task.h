@@ -24,15 +24,15 @@ enum wait_outcome { WAIT_PENDING, WAIT_WOKEN, WAIT_TIMEOUT, WAIT_CANCELLED };
 
 /* Why a task is suspended. Exactly one of wake, timeout and cancel happens. */
 struct wait {
-    struct list link;                /* for the queue of what is waited for */
-    void (*undo)(struct wait *wait); /* forget the registration: timeout or cancel won. May be NULL
-                                      */
+    struct list link; /* for the queue of what is waited for */
+    /* Forget the registration: timeout or cancel won. May be NULL. */
+    void (*undo)(struct wait *wait);
     void (*lost)(struct wait *wait); /* woken, but cut off before `finish`. May be NULL */
-    int (*finish)(lua_State *L, struct wait *wait); /* pushes the results, in the task; may raise.
-                                                       NULL: none */
+    /* Pushes the results, in the task; may raise. NULL: none. */
+    int (*finish)(lua_State *L, struct wait *wait);
     /* The task is cancelled. true: what is under way cannot be taken back in an instant, but has
-     * been asked to stop and wakes the wait soon; `finish` says whether it happened. NULL: false.
-     */
+     * been asked to stop and wakes the wait soon; `finish` says whether it happened. NULL:
+     * false. */
     bool (*holds_on)(struct wait *wait);
     void *source;    /* what is waited for */
     intptr_t result; /* from the waker */
@@ -85,12 +85,12 @@ struct task *task_new(struct vm *vm, const char *name);
 /* Runs it now until it parks or ends: task may be gone after this. While Lua runs already:
  * task_start_later. */
 void task_start(struct task *task, int args);
-void task_start_later(struct task *task, int args); /* at the end of this turn, or as soon as there
-                                                       is time */
-void task_drop(struct task *task);                  /* instead of starting it; no hook is called */
-void task_cancel(struct task *task);                /* any state; no effect the second time */
-void task_cut(struct task *task); /* end it now (not the running one): its <close> handlers run, but
-                                     cannot wait */
+/* At the end of this turn, or as soon as there is time. */
+void task_start_later(struct task *task, int args);
+void task_drop(struct task *task);   /* instead of starting it; no hook is called */
+void task_cancel(struct task *task); /* any state; no effect the second time */
+/* End it now (not the running one): its <close> handlers run, but cannot wait. */
+void task_cut(struct task *task);
 void task_cancel_all(struct vm *vm);
 void task_cut_all(struct vm *vm); /* and those that they start meanwhile: none is left */
 const char *task_state_name(const struct task *task);        /* as `t.status` shows it */
@@ -105,11 +105,17 @@ static inline struct task *task_get(struct vm *vm, slot_handle handle) /* NULL o
 }
 
 /* Parking, in a binding:
- *     struct wait *wait = task_wait(L);       -- raises: not in a task, not yieldable here,
- * cancelled wait->undo = ...; wait->finish = ...; wait->source = ...; list_push(&thing->waiters,
- * &wait->link); return task_park(L, timeout_ms); The arguments stay on the stack for `finish`. A
- * cancelled wait raises instead of calling `finish`, which may itself end in task_wait and `return
- * task_park(...)`. Nothing may raise between task_wait and task_park. */
+ *
+ *     struct wait *wait = task_wait(L);   raises: not in a task, not yieldable here, cancelled
+ *     wait->undo = ...;
+ *     wait->finish = ...;
+ *     wait->source = ...;
+ *     list_push(&thing->waiters, &wait->link);
+ *     return task_park(L, timeout_ms);
+ *
+ * The arguments stay on the stack for `finish`. A cancelled wait raises instead of calling
+ * `finish`, which may itself end in task_wait and `return task_park(...)`. Nothing may raise
+ * between task_wait and task_park. */
 struct wait *task_wait(lua_State *L);
 int task_park(lua_State *L, uint64_t timeout_ms);
 int task_raise_cancel(lua_State *L); /* in `finish`, after holds_on: it did not happen */
@@ -136,11 +142,11 @@ int task_pause(lua_State *L, struct wait *wait);
 int task_yield(lua_State *L); /* a lua_CFunction: lets everybody else run first, I/O too */
 int task_yield_then(lua_State *L, int (*finish)(lua_State *L, struct wait *wait));
 
-/* The error object that cancels; guard.c's pcall, xpcall and coroutine.c's resume raise it again.
- */
+/* The error object that cancels; guard.c's pcall, xpcall and coroutine.c's resume raise it
+ * again. */
 void task_push_cancel(lua_State *L);
-bool task_is_cancel(lua_State *L, int index); /* cancelled, or stopped by the watchdog: not to be
-                                                 caught */
+/* Cancelled, or stopped by the watchdog: not to be caught. */
+bool task_is_cancel(lua_State *L, int index);
 
 /* ---- between task.c, wait.c and coroutine.c ---- */
 
@@ -153,8 +159,8 @@ void task_wait_end(struct wait *wait, enum wait_outcome outcome);
 /* A suspended coroutine has a mark on top of its stack when it is parked, and not merely yielded to
  * its user. */
 bool task_park_is_marked(lua_State *co);
-lua_State *task_park_below(lua_State *co); /* the nested coroutine whose park it passed on, or NULL:
-                                         it parked itself */
+/* The nested coroutine whose park it passed on, or NULL: it parked itself. */
+lua_State *task_park_below(lua_State *co);
 lua_State *task_park_innermost(lua_State *co); /* the one that parked itself, or `co` */
 /* Passes the park of `co` on to whoever resumed L. `k` finds `co` and the mark on the stack, to
  * pop. */

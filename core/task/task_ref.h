@@ -1,6 +1,6 @@
 /* What Lua holds of a task: its handle, and after its end what became of it. The collector owns
- * references; while a task that Lua spawned lives, the registry keeps the one that spawn returned.
- */
+ * references; while a task that Lua spawned lives, the registry keeps the one that spawn
+ * returned. */
 #ifndef TASK_TASK_REF_H
 #define TASK_TASK_REF_H
 
@@ -44,12 +44,11 @@ struct task_ref *task_ref_check(lua_State *L, int index);
 struct task *task_ref_task(lua_State *L, const struct task_ref *ref); /* NULL once it has ended */
 /* Replaces the function at `fn` and its arguments, all the rest of the stack, by the reference of a
  * new task, which is named by the string or after the function at `about`. `crew`: index of one
- * that it joins, or 0.
- */
+ * that it joins, or 0. */
 int task_ref_spawn(lua_State *L, int about, int fn, int crew, bool is_owned);
-void task_ref_push_self(lua_State *L, struct task *task); /* the same value for the same task,
-                                                             always */
-bool task_ref_is_spawned(const struct task *task);        /* by Lua, not by the core */
+/* The same value for the same task, always. */
+void task_ref_push_self(lua_State *L, struct task *task);
+bool task_ref_is_spawned(const struct task *task);  /* by Lua, not by the core */
 int task_ref_push_outcome(lua_State *L, int index); /* of an ended one: true, ... | false, err */
 
 #endif

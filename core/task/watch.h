@@ -30,8 +30,8 @@ struct watch {
 
 static inline void watch_count(struct watch *watch)
 {
-    uint32_t slice = atomic_load_explicit(&watch->slice, memory_order_relaxed); /* only this thread
-                                                                                   writes it */
+    /* Only this thread writes it. */
+    uint32_t slice = atomic_load_explicit(&watch->slice, memory_order_relaxed);
     atomic_store_explicit(&watch->slice, slice + 1, memory_order_relaxed);
 }
 static inline bool watch_is_running(const struct watch *watch)

@@ -64,9 +64,9 @@ static void on_hook(lua_State *L, lua_Debug *ar)
     struct vm *vm = vm_of(L);
     struct watch *watch = &vm->watch;
     (void)ar;
+    /* Coroutines made meanwhile have inherited it: they get here, too. */
     if (!WATCHDOG_POLLS)
-        lua_sethook(L, NULL, 0, 0); /* coroutines made meanwhile have inherited it: they get here,
-                                       too */
+        lua_sethook(L, NULL, 0, 0);
     if (atomic_load_explicit(&watch->alarm, memory_order_relaxed) == ALARM_NONE)
         return;
     int alarm = atomic_exchange_explicit(&watch->alarm, ALARM_NONE, memory_order_acquire);
@@ -115,8 +115,8 @@ static void take_signal(struct vm *vm)
     atomic_store_explicit(&vm->watch.is_signalled, false, memory_order_release);
 }
 
-/* Interrupts the worker anywhere. lua_sethook is the one function of Lua that may be called here.
- */
+/* Interrupts the worker anywhere. lua_sethook is the one function of Lua that may be called
+ * here. */
 static void on_signal(int number, siginfo_t *info, void *context)
 {
     (void)number;
@@ -138,8 +138,8 @@ void watchdog_init(struct vm *vm)
 {
     vm->watch.thread = pthread_self();
     if (WATCHDOG_POLLS) {
-        lua_sethook(vm->L, on_hook, LUA_MASKCOUNT, WATCHDOG_POLL_COUNT); /* every coroutine inherits
-                                                                            it */
+        /* Every coroutine inherits it. */
+        lua_sethook(vm->L, on_hook, LUA_MASKCOUNT, WATCHDOG_POLL_COUNT);
         return;
     }
     struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART};
@@ -183,9 +183,8 @@ static void interrupt(struct vm *vm)
     union sigval value = {.sival_ptr = vm};
     if (atomic_exchange_explicit(&watch->is_signalled, true, memory_order_acquire))
         return;
-    if (pthread_sigqueue(watch->thread, WATCHDOG_SIGNAL, value) != 0)
-        atomic_store_explicit(&watch->is_signalled, false, memory_order_relaxed); /* next tick, then
-                                                                                   */
+    if (pthread_sigqueue(watch->thread, WATCHDOG_SIGNAL, value) != 0) /* next tick, then */
+        atomic_store_explicit(&watch->is_signalled, false, memory_order_relaxed);
 }
 
 static void sound_alarm(struct vm *vm, enum alarm alarm, uint32_t slice, uint32_t ran_ms)

@@ -273,8 +273,8 @@ static enum cli_result parse_command(struct cli *cli, const struct command *comm
     cli->is_serving = strcmp(command->name, "run") == 0 || strcmp(command->name, "dev") == 0;
     cli->args = argv;
     for (int i = 0; argv[i]; i++) {
-        bool is_ours = command->args != ARGS_SCRIPT || cli->arg_count == 0; /* after FILE all is the
-                                                                               script's */
+        /* After FILE all is the script's. */
+        bool is_ours = command->args != ARGS_SCRIPT || cli->arg_count == 0;
         bool is_plain = argv[i][0] != '-' || is_for_lua(command, argv[i]);
         if (is_ours && is_help(argv[i])) {
             print_help(command);

@@ -115,8 +115,7 @@ static int run(const struct cli *cli, const struct config *config,
     if (cli->is_serving)
         close_input();
     if (cli->is_serving)
-        setvbuf(stdout, NULL, _IOLBF, 0); /* who watches the output of a server wants to see its
-                                             lines */
+        setvbuf(stdout, NULL, _IOLBF, 0); /* who watches a server wants to see its lines */
     push_start();
     log_start((enum log_level)config->log.level, (enum log_format)config->log.format);
     const struct server_options options = {

@@ -266,8 +266,7 @@ static void on_booted(struct worker *worker, const struct generation_result *res
         break;
     case GENERATION_CANCELLED:
         if (!server->options.cli->is_serving)
-            server->exit_code = EXIT_FAILED; /* a script that was interrupted has not done its work
-                                              */
+            server->exit_code = EXIT_FAILED; /* an interrupted script has not done its work */
         begin_cancel(server);
         break;
     }

@@ -17,8 +17,8 @@ struct sockets {
 /* 0, or -1 after saying on stderr what is wrong and what may help. Zeroed before; deinit in either
  * case. */
 int sockets_bind(struct sockets *sockets, const struct config_list *listen, int workers);
-const int *sockets_of(const struct sockets *sockets, int worker); /* one fd per address; it closes
-                                                                     them */
+/* One fd per address; it closes them. */
+const int *sockets_of(const struct sockets *sockets, int worker);
 /* "http://127.0.0.1:8080, unix:/tmp/a" */
 void sockets_describe(const struct sockets *sockets, struct bytes *text);
 void sockets_deinit(struct sockets *sockets); /* removes the files of UNIX sockets */

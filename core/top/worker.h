@@ -36,8 +36,8 @@ struct worker_events {
     /* It has done what an order of a reload asks for. `error`: whole lines, NULL: all went well. */
     void (*on_step)(struct worker *worker, enum worker_order order, const char *error);
     void (*on_stop_wanted)(struct worker *worker, int exit_code); /* by the application */
-    void (*on_shortage)(struct worker *worker); /* nearly all fails for lack of memory; again and
-                                                   again */
+    /* Nearly all fails for lack of memory; again and again. */
+    void (*on_shortage)(struct worker *worker);
     /* The last call: worker_join may follow. Not clean: a hook of the application failed. */
     void (*on_stopped)(struct worker *worker, bool is_clean);
 };
@@ -51,17 +51,17 @@ struct worker_options {
     struct quota *input;
     int argc; /* arguments of the command */
     char *const *argv;
-    const int *fds; /* sockets, one per address of config->listen, which it takes over; NULL: it
-                       does not serve */
+    /* Sockets, one per address of config->listen, which it takes over; NULL: it does not serve. */
+    const int *fds;
     struct loop *main_loop;
     const struct worker_events *events;
     void *owner;
 };
 
-struct worker *worker_start(const struct worker_options *options); /* NULL: no thread or loop
-                                                                      (logged) */
-void worker_order(struct worker *worker, enum worker_order order); /* each has an effect once,
-                                                                      but those of a reload */
+/* NULL: no thread or loop (logged). */
+struct worker *worker_start(const struct worker_options *options);
+/* Each has an effect once, but those of a reload. */
+void worker_order(struct worker *worker, enum worker_order order);
 /* WORKER_BUILD, with the settings that come into effect by WORKER_SWITCH. They must stay until all
  * workers have switched again or discarded, those of the start until it ends. */
 void worker_build(struct worker *worker, int number, const struct config *config);

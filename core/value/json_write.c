@@ -145,8 +145,8 @@ static bool fail_key(struct writer *writer, int key, const struct place *place, 
 {
     char what[100];
     lua_State *L = writer->L;
-    if (lua_type(L, key) == LUA_TSTRING) /* lua_tostring would change a number key and confuse
-                                            lua_next */
+    /* lua_tostring would change a number key and confuse lua_next. */
+    if (lua_type(L, key) == LUA_TSTRING)
         snprintf(what, sizeof what, "cannot encode key \"%.*s\" %s", PLACE_KEY_MAX,
                  lua_tostring(L, key), why);
     else if (lua_isinteger(L, key))

@@ -6,8 +6,7 @@
 #include <stdint.h>
 
 uint64_t units_check_duration(lua_State *L, int index); /* milliseconds; raises */
-uint64_t units_check_size(lua_State *L, int index); /* bytes; math.huge is "no limit" (UINT64_MAX);
-                                                     * raises
-                                                     */
+/* Bytes; math.huge is "no limit" (UINT64_MAX); raises. */
+uint64_t units_check_size(lua_State *L, int index);
 
 #endif

@@ -34,8 +34,8 @@ struct value_number {
     lua_Integer integer;
     lua_Number number;
 };
-int value_read_number(const char *data, size_t len, struct value_number *out); /* 0, or -EINVAL: it
-                                                                                  is none */
+/* 0, or -EINVAL: it is none. */
+int value_read_number(const char *data, size_t len, struct value_number *out);
 void value_write_number(const struct value_number *value, struct bytes *out);
 void value_number_add(struct value_number *value, const struct value_number *by);
 

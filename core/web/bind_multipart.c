@@ -136,8 +136,8 @@ static int parser_feed(lua_State *L)
         event = multipart_next(mp, &at, &left, &piece);
         if (event <= 0)
             break;
-        push_event(L, mp, (enum multipart_event)event, &piece); /* may raise: the parser stays
-                                                                   usable */
+        /* May raise: the parser stays usable. */
+        push_event(L, mp, (enum multipart_event)event, &piece);
         lua_rawseti(L, -2, i);
     }
     if (event < 0)

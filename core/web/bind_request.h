@@ -9,7 +9,7 @@
 
 void bind_request_push(lua_State *L, const struct request *rq);
 struct request *bind_request_check(lua_State *L, int index); /* raises when it is over */
-void bind_request_release(lua_State *L, struct request *rq); /* its handler is over: drops what
-                                                           Lua kept with it */
+/* Its handler is over: drops what Lua kept with it. */
+void bind_request_release(lua_State *L, struct request *rq);
 
 #endif

@@ -198,8 +198,8 @@ static int push_allow(lua_State *L, uint32_t allow)
     return 2;
 }
 
-/* router:find(method, path) -> id, params | nil, allow ("GET, HEAD, OPTIONS", or nil: no such path)
- */
+/* router:find(method, path) -> id, params | nil, allow ("GET, HEAD, OPTIONS", or nil: no such
+ * path). */
 static int router_find_route(lua_State *L)
 {
     size_t method_len;

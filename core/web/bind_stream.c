@@ -24,9 +24,8 @@ static struct request *stream_open(lua_State *L)
     struct request *rq = request_box_find(luaL_checkudata(L, 1, STREAM_TYPE));
     if (!rq || !rq->session || rq->is_disconnected || rq->answer != ANSWER_STARTED)
         return NULL;
-    return session_conn_of(rq)->is_broken ? NULL : rq; /* a failed write is told to the session
-                                                        * later
-                                                        */
+    /* A failed write is told to the session later. */
+    return session_conn_of(rq)->is_broken ? NULL : rq;
 }
 
 static int push_closed(lua_State *L)

@@ -11,8 +11,8 @@ struct http_events handler_events(bool logs);
 /* Whether a route of that body limit or the server's own holds: bytes. */
 uint64_t handler_body_limit(const struct request *rq);
 
-/* This state's requests wait no longer for the last byte of an answer to leave, but are over now.
- */
+/* This state's requests wait no longer for the last byte of an answer to leave, but are over
+ * now. */
 void handler_hurry(struct http_server *http, struct vm *vm);
 
 /* Whether that state has it, and has to give it back. */

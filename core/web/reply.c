@@ -206,8 +206,8 @@ static int reply_stream(lua_State *L, struct request *rq, int index)
     reply_head_field(L, index, "stream");
     bind_stream_push(L, rq);
     bind_request_push(L, rq);
-    if (!response_stream(rq, -1)) /* what may raise came before: it is answered with an error page
-                                   */
+    /* What may raise came before: it is answered with an error page. */
+    if (!response_stream(rq, -1))
         return 0;
     lua_callk(L, 2, 0, (lua_KContext)rq, stream_returned);
     return stream_returned(L, LUA_OK, (lua_KContext)rq);

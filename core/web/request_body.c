@@ -76,8 +76,8 @@ static uint64_t limit_arg(lua_State *L, int index, const struct request *rq)
     return lua_isnoneornil(L, index) ? handler_body_limit(rq) : units_check_size(L, index);
 }
 
-/* req:body([limit]) -> string | nil, "too_large" | "aborted" | "timeout" | "invalid" | "overloaded"
- */
+/* req:body([limit]) -> string | nil, "too_large" | "aborted" | "timeout" | "invalid" |
+ * "overloaded". */
 int request_body_read(lua_State *L)
 {
     struct request *rq = bind_request_check(L, 1);

@@ -13,18 +13,17 @@ struct request_box {
     struct http_server *server;
 };
 
-void request_box_push(lua_State *L, const struct request *rq, const char *type); /* pushes one of
-                                                                                    that metatable
-                                                                                  */
+/* Pushes one of that metatable. */
+void request_box_push(lua_State *L, const struct request *rq, const char *type);
 static inline struct request *request_box_find(const struct request_box *box) /* NULL: it is over */
 {
     return http_server_find_request(box->server, box->handle);
 }
-struct request *request_box_open(lua_State *L, const struct request_box *box); /* raises when it is
-                                                                                  over */
+/* Raises when it is over. */
+struct request *request_box_open(lua_State *L, const struct request_box *box);
 
 void request_box_push_span(lua_State *L, const struct request *rq, struct span span);
-void request_box_push_cache(lua_State *L, struct request *rq); /* the table of what is made once;
-                                                              creates it */
+/* The table of what is made once; creates it. */
+void request_box_push_cache(lua_State *L, struct request *rq);
 
 #endif

@@ -19,8 +19,8 @@ struct ws_offer {
     int refusal;   /* else the status: 400, 405, 426 (with Sec-WebSocket-Version: 13) */
     bool has_origin;
     bool is_same_origin; /* Origin's host and port are Host's */
-    bool can_deflate; /* permessage-deflate in a form that we take (no context takeover both ways)
-                       */
+    /* permessage-deflate in a form that we take (no context takeover both ways). */
+    bool can_deflate;
 };
 void ws_offer_read(const struct request *rq, struct ws_offer *offer);
 /* Whether the client offers that subprotocol. */
@@ -64,8 +64,8 @@ struct websocket {
     struct ws_pong *pong;       /* NULL: none is owed */
     uint32_t heard_ms;          /* when bytes came last: the low half of the loop's clock */
     uint8_t state;              /* enum ws_state */
-    uint8_t window_bits; /* the most we may compress with; 0: permessage-deflate was not agreed on
-                          */
+    /* The most we may compress with; 0: permessage-deflate was not agreed on. */
+    uint8_t window_bits;
     bool is_paused;
     bool awaits_pong; /* a ping was sent and nothing heard since */
 };
@@ -89,8 +89,8 @@ void ws_resume(struct websocket *ws);
 
 /* Compresses when that was agreed on and makes it smaller. */
 void ws_send(struct websocket *ws, const void *data, size_t len, bool is_text);
-size_t ws_unsent(const struct websocket *ws); /* above CONN_HIGH_WATER: better wait for on_drained
-                                               */
+/* Above CONN_HIGH_WATER: better wait for on_drained. */
+size_t ws_unsent(const struct websocket *ws);
 /* Sends what the kernel takes now of ready frames (see below), which lie one behind the other and
  * end at `ends`, and keeps the rest of at most one. How many were taken; when not all, on_drained
  * will come. */

@@ -31,8 +31,8 @@ static void zlib_free(void *opaque, void *ptr)
 
 /* ---- deflate ---- */
 
-/* The smallest window that reaches back over the whole message: a small one costs little to set up.
- */
+/* The smallest window that reaches back over the whole message: a small one costs little to set
+ * up. */
 static int window_for(size_t len, int max_bits)
 {
     int bits = WS_WINDOW_BITS_MIN;

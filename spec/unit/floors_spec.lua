@@ -52,7 +52,7 @@ describe("the rooms of core", function()
     local core = require "neap.core"
     for _, name in ipairs(assert(core.list_dir("core"))) do
       local is_room = rooms.sight()[(name:gsub("/$", ""))]
-      assert(is_room or name:find("%.md$"), "core/" .. name .. " is not a room: " ..
+      assert(is_room or name == "decisions/" or name:find("%.md$"), "core/" .. name .. " is not a room: " ..
         "a room has its line in spec/support/rooms.lua, core/README.md and CMakeLists.txt")
     end
   end)

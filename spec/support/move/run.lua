@@ -116,5 +116,6 @@ end
 
 move_files()
 for _, path in ipairs(lines_of("git ls-files")) do
-  if not path:find("^spec/support/move/") and not path:find("DECISIONS") then rewrite(path) end
+  if not path:find("^spec/support/move/") and not path:find("^core/DECISIONS") and
+    not path:find("^core/decisions/") then rewrite(path) end
 end

@@ -1,4 +1,4 @@
-/* A growable run of bytes: the buffer every floor uses. The storage of the struct belongs to the
+/* A growable run of bytes: the buffer every room uses. The storage of the struct belongs to the
  * caller; `data` is NULL until something is put in. */
 #ifndef BASE_BYTES_H
 #define BASE_BYTES_H

@@ -1,4 +1,4 @@
-/* Small things about text that every floor needs: comparing without case, reading numbers,
+/* Small things about text that every room needs: comparing without case, reading numbers,
  * durations and sizes strictly, and guessing what a misspelt word was meant to be. */
 #ifndef BASE_TEXT_H
 #define BASE_TEXT_H

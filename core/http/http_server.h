@@ -12,7 +12,7 @@
 
 struct guest;
 
-/* What the floor above is told. Each may answer, and so end, the request. */
+/* What the rooms above are told. Each may answer, and so end, the request. */
 struct http_events {
     /* The head is there (and all of a request without body). */
     void (*on_request)(struct request *rq);

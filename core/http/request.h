@@ -41,7 +41,7 @@ enum request_stage {
 enum answer_stage { ANSWER_NONE, ANSWER_STARTED, ANSWER_ENDED };
 enum answer_framing { FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE, FRAMING_NONE };
 
-/* What the floor above keeps with a request. */
+/* What web/ and push/ keep with a request. */
 struct request_user {
     void *task;              /* runs the handler, NULL before and after */
     void *reader;            /* waits for the body */

@@ -32,7 +32,7 @@ static struct channel *attach(struct outlet *outlet, struct topic *topic)
 }
 
 struct channel *channel_enter(struct outlet *outlet, struct topic *topic, enum feed_kind kind,
-                              uint64_t *floor)
+                              uint64_t *lost)
 {
     outlet_know_thread(outlet);
     pthread_mutex_lock(&topic->lock);
@@ -41,7 +41,7 @@ struct channel *channel_enter(struct outlet *outlet, struct topic *topic, enum f
         channel = attach(outlet, topic);
     topic->subscribers++;
     topic->readers[kind]++;
-    *floor = topic->ring.floor;
+    *lost = topic->ring.lost;
     pthread_mutex_unlock(&topic->lock);
     return channel;
 }

@@ -34,8 +34,8 @@ struct channel {
 struct seat {
     struct channel *channel;
     uint32_t place;
-    uint64_t floor; /* the topic's, as it was read last */
-    uint64_t told;  /* lost messages up to here were told of */
+    uint64_t lost; /* the topic's, as it was read last */
+    uint64_t told; /* lost messages up to here were told of */
 };
 
 /* Of an open feed's first topic. */
@@ -48,10 +48,10 @@ static inline struct outlet *channel_outlet_of(const struct feed *feed)
     return channel_of(feed)->outlet;
 }
 
-/* The outlet's channel of the topic, made if need be, with the feed counted as a reader. Tells the
- * topic's floor. */
+/* The outlet's channel of the topic, made if need be, with the feed counted as a reader. Tells
+ * what the topic has lost. */
 struct channel *channel_enter(struct outlet *outlet, struct topic *topic, enum feed_kind kind,
-                              uint64_t *floor);
+                              uint64_t *lost);
 void channel_leave(struct channel *channel, enum feed_kind kind); /* counts it out */
 void channel_detach(struct channel *channel); /* from its topic: nobody marks it any more */
 void channel_free(struct channel *channel);

@@ -132,19 +132,19 @@ static bool serve_one(struct feed *feed, uint64_t head)
 /* Messages of this topic were lost, and the feed does not know yet. */
 static bool has_lost(const struct feed *feed, const struct seat *seat)
 {
-    return seat->floor > feed->cursor && seat->floor > seat->told;
+    return seat->lost > feed->cursor && seat->lost > seat->told;
 }
 
-/* The highest floor of those topics that have lost something; 0: none has. */
-static uint64_t lost_floor(const struct feed *feed)
+/* The newest seq that one of its topics has lost without its knowledge; 0: none has. */
+static uint64_t newest_lost(const struct feed *feed)
 {
-    uint64_t floor = 0;
+    uint64_t lost = 0;
     for (int i = 0; i < feed->count; i++) {
         const struct seat *seat = &feed->in.seats[i];
-        if (has_lost(feed, seat) && seat->floor > floor)
-            floor = seat->floor;
+        if (has_lost(feed, seat) && seat->lost > lost)
+            lost = seat->lost;
     }
-    return floor;
+    return lost;
 }
 
 static void count_lost(struct feed *feed, bool ends)
@@ -154,15 +154,15 @@ static void count_lost(struct feed *feed, bool ends)
         if (!has_lost(feed, seat))
             continue;
         count(ends ? &seat->channel->topic->ended : &seat->channel->topic->gaps, 1);
-        seat->told = seat->floor;
+        seat->told = seat->lost;
     }
 }
 
 /* As far as nothing that is left, or still to be read, is skipped. */
-static uint64_t gap_cursor(const struct parcel *parcel, uint64_t floor, uint64_t head)
+static uint64_t gap_cursor(const struct parcel *parcel, uint64_t lost, uint64_t head)
 {
     uint64_t limit = parcel->batch.count > 0 ? parcel->messages[0]->seq - 1 : head;
-    return floor < limit ? floor : limit;
+    return lost < limit ? lost : limit;
 }
 
 /* False: the feed was closed. */
@@ -170,13 +170,13 @@ static bool serve_several(struct feed *feed, uint64_t head)
 {
     struct parcels *parcels = &channel_outlet_of(feed)->parcels;
     struct parcel *parcel = parcel_merged(parcels, feed, head, wants_newest(feed));
-    uint64_t floor = lost_floor(feed);
-    if (floor == 0)
+    uint64_t lost = newest_lost(feed);
+    if (lost == 0)
         return deliver(feed, parcel);
     if (feed->slow == SLOW_LATEST && !feed->is_behind) {
         feed->is_behind = true;
         parcel = parcel_merged(parcels, feed, head, true);
-        floor = lost_floor(feed);
+        lost = newest_lost(feed);
     }
     bool ends = ends_by_loss(feed);
     count_lost(feed, ends);
@@ -184,7 +184,7 @@ static bool serve_several(struct feed *feed, uint64_t head)
         end(feed, true);
         return false;
     }
-    return tell_gap(feed, gap_cursor(parcel, floor, head)) && deliver(feed, parcel);
+    return tell_gap(feed, gap_cursor(parcel, lost, head)) && deliver(feed, parcel);
 }
 
 /* ---- its turn ---- */

@@ -43,14 +43,14 @@ static enum slow_policy policy_of(struct topic *topic)
 /* Enters one topic. True: there is something for the feed already. */
 static bool enter(struct feed *feed, struct outlet *outlet, struct topic *topic, struct seat *seat)
 {
-    uint64_t floor;
-    struct channel *channel = channel_enter(outlet, topic, feed->kind, &floor);
+    uint64_t lost;
+    struct channel *channel = channel_enter(outlet, topic, feed->kind, &lost);
     if (seat)
         seat->channel = channel;
     else
         feed->in.channel = channel;
     channel_add(channel, feed);
-    if (feed->cursor < floor)
+    if (feed->cursor < lost)
         feed->was_away = true;
     return topic_last(topic) > feed->cursor || topic_is_closed(topic);
 }

@@ -50,8 +50,8 @@ struct feed {
 
 /* On the loop's thread. Subscribes to `count` topics (1 to FEED_TOPICS, held while open; one that
  * is named twice counts once) from behind `cursor`, or from now on when that is beyond hub_head.
- * What is there already is delivered at the end of this turn, never from inside. A cursor below a
- * topic's floor is a gap, whatever `slow` says. `slow` < 0: the first topic's. */
+ * What is there already is delivered at the end of this turn, never from inside. A cursor below
+ * what a topic has lost is a gap, whatever `slow` says. `slow` < 0: the first topic's. */
 #define FEED_TOPICS 255
 void feed_open(struct feed *feed, struct outlet *outlet, const struct feed_events *events,
                enum feed_kind kind, struct topic *const *topics, int count, uint64_t cursor,

@@ -203,9 +203,9 @@ void hub_each(struct hub *hub, void (*fn)(struct topic *topic, void *arg), void 
 
 static void collect(struct hub *hub, struct topic *topic)
 {
-    uint64_t *floor = &hub->collected[topic->link.hash % HUB_COLLECTED];
-    if (topic->ring.floor > *floor)
-        *floor = topic->ring.floor;
+    uint64_t *lost = &hub->collected[topic->link.hash % HUB_COLLECTED];
+    if (topic->ring.lost > *lost)
+        *lost = topic->ring.lost;
     table_remove(&hub->topics, &topic->link);
     topic_free(topic);
 }

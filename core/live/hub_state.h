@@ -26,7 +26,7 @@ struct hub {
     struct table topics;
     size_t sweep_place; /* of hub_sweep's thread, as the next */
     size_t most_used;   /* bytes, since memory was given back */
-    /* The highest floor of the topics that were removed, by hash of the name: where one with the
+    /* The newest seq lost of the topics that were removed, by hash of the name: where one with the
      * same name begins, so that old cursors are gaps. */
     uint64_t collected[HUB_COLLECTED];
     char apart[64]; /* from what follows, which is written with every message */

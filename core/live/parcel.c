@@ -58,7 +58,7 @@ static void parcel_read(struct parcel *parcel, const struct channel *channel, ui
     parcel->channel = channel;
     parcel->is_conflated = is_conflated;
     parcel->lo = reading.lo;
-    parcel->is_oldest = reading.lo == reading.floor;
+    parcel->is_oldest = reading.lo == reading.lost;
     if (is_conflated) /* from further on, what is left out would be another number */
         parcel->behind = (cursor > reading.lo ? cursor : reading.lo) + 1;
     else
@@ -169,7 +169,7 @@ static void merge_seat(struct merge *merge, struct seat *seat, uint8_t number,
     reading->to = merge->to;
     reading->picks = picks;
     topic_pick(seat->channel->topic, reading);
-    seat->floor = reading->floor;
+    seat->lost = reading->lost;
     for (int i = 0; i < reading->count; i++)
         picks[i].seat = number;
     if (reading->is_cut)
@@ -197,7 +197,7 @@ static void remember(struct parcels *parcels, const struct feed *feed, bool is_c
     parcels->several.is_conflated = is_conflated;
     for (int i = 0; i < feed->count; i++) {
         parcels->channels[i] = feed->in.seats[i].channel;
-        if (feed->in.seats[i].floor > feed->cursor)
+        if (feed->in.seats[i].lost > feed->cursor)
             parcels->count = 0;
     }
 }

@@ -16,7 +16,7 @@ struct parcel {
     const struct channel *channel; /* NULL: unused */
     uint64_t lo;                   /* for feeds with lo <= cursor < behind ... */
     uint64_t behind;
-    bool is_oldest; /* ... or below lo, which then is the floor: they have lost something */
+    bool is_oldest; /* ... or below lo, which then is the newest lost: they lack something */
     bool is_conflated;
     struct message *messages[BATCH_MAX]; /* held */
     uint32_t skipped[BATCH_MAX];         /* superseded ones left out before each */
@@ -37,7 +37,7 @@ struct parcels {
  * again. */
 struct parcel *parcel_for(struct parcels *parcels, const struct channel *channel, uint64_t cursor,
                           uint64_t head, bool is_conflated);
-/* The same for a feed of several topics, merged by seq. The seats get their topics' floors. */
+/* The same for a feed of several topics, merged by seq. The seats get what their topics lost. */
 struct parcel *parcel_merged(struct parcels *parcels, const struct feed *feed, uint64_t head,
                              bool is_conflated);
 void parcels_forget(struct parcels *parcels, const struct channel *channel); /* it has news */

@@ -9,9 +9,9 @@
 
 #define RING_FIRST 8
 
-void ring_init(struct ring *ring, const struct hash_seed *seed, uint64_t floor)
+void ring_init(struct ring *ring, const struct hash_seed *seed, uint64_t lost)
 {
-    *ring = (struct ring){.floor = floor, .seed = seed};
+    *ring = (struct ring){.lost = lost, .seed = seed};
     index_init(&ring->repeats, INDEX_DEDUPE);
     index_init(&ring->keys, INDEX_KEY);
 }
@@ -41,7 +41,7 @@ static void shift(struct ring *ring, struct message **gone)
     ring->first = (ring->first + 1) & (ring->cap - 1);
     ring->count--;
     ring->bytes -= message_size(oldest);
-    ring->floor = oldest->seq;
+    ring->lost = oldest->seq;
     ring->dropped++;
     oldest->next = *gone;
     *gone = oldest;
@@ -186,8 +186,8 @@ void ring_read(struct ring *ring, struct reading *reading)
     uint64_t bytes = 0;
     reading->count = 0;
     reading->is_cut = false;
-    reading->floor = ring->floor;
-    reading->lo = i > 0 ? ring_at(ring, i - 1)->seq : ring->floor;
+    reading->lost = ring->lost;
+    reading->lo = i > 0 ? ring_at(ring, i - 1)->seq : ring->lost;
     for (; i < ring->count && ring_at(ring, i)->seq <= reading->to; i++) {
         struct message *message = ring_at(ring, i);
         if (is_superseded(reading, message)) {

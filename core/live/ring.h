@@ -12,7 +12,7 @@ struct ring {
     uint32_t first; /* of the oldest */
     uint32_t count;
     uint64_t bytes;       /* see message_size */
-    uint64_t floor;       /* newest seq lost */
+    uint64_t lost;        /* newest seq lost */
     uint64_t dropped;     /* messages that left */
     struct index repeats; /* by dedupe id */
     struct index keys;    /* by key, once somebody reads only the newest */
@@ -37,12 +37,12 @@ struct reading {
     bool is_conflated;
     struct pick *picks;
     int count;
-    bool is_cut;    /* by max or max_bytes: there are more up to `to` */
-    uint64_t floor; /* the ring's: above `from` means that messages were lost */
-    uint64_t lo;    /* any cursor between this and the first pick reads the same */
+    bool is_cut;   /* by max or max_bytes: there are more up to `to` */
+    uint64_t lost; /* the ring's: above `from` means that some are missing */
+    uint64_t lo;   /* any cursor between this and the first pick reads the same */
 };
 
-void ring_init(struct ring *ring, const struct hash_seed *seed, uint64_t floor);
+void ring_init(struct ring *ring, const struct hash_seed *seed, uint64_t lost);
 void ring_deinit(struct ring *ring); /* drops what is in it */
 /* What ring_trim would make free. */
 uint64_t ring_excess(const struct ring *ring, uint32_t keep, uint64_t bytes);

@@ -20,15 +20,15 @@ void topic_options_init(struct topic_options *options)
         (struct topic_options){.keep = 64, .bytes = 256 * 1024, .ttl_ms = 60000, .slow = SLOW_GAP};
 }
 
-struct topic *topic_new(struct hub *hub, const char *name, size_t len, uint64_t floor)
+struct topic *topic_new(struct hub *hub, const char *name, size_t len, uint64_t lost)
 {
     struct topic *topic = mem_calloc(sizeof(*topic) + len + 1);
     topic->hub = hub;
     memcpy(topic->name, name, len);
     topic->name_len = len;
-    atomic_init(&topic->last, floor);
+    atomic_init(&topic->last, lost);
     topic_options_init(&topic->options);
-    ring_init(&topic->ring, &hub->seed, floor);
+    ring_init(&topic->ring, &hub->seed, lost);
     pthread_mutex_init(&topic->lock, NULL);
     return topic;
 }
@@ -209,14 +209,14 @@ void topic_pick(struct topic *topic, struct reading *reading)
 }
 
 int topic_read(struct topic *topic, uint64_t from, uint64_t to, struct message **messages, int max,
-               uint64_t *floor)
+               uint64_t *lost)
 {
     struct message *gone = NULL;
     int count = 0;
     pthread_mutex_lock(&topic->lock);
     struct ring *ring = &topic->ring;
     ring_expire(ring, topic->hub->clock(), topic->options.ttl_ms, &gone);
-    *floor = ring->floor;
+    *lost = ring->lost;
     for (uint32_t i = ring_find(ring, from); i < ring->count && count < max; i++) {
         struct message *message = ring_at(ring, i);
         if (message->seq > to)
@@ -236,7 +236,7 @@ void topic_stats(struct topic *topic, struct topic_stats *stats)
     ring_expire(ring, topic->hub->clock(), topic->options.ttl_ms, &gone);
     *stats = (struct topic_stats){
         .head = topic_last(topic),
-        .floor = ring->floor,
+        .lost = ring->lost,
         .published = topic->published,
         .dropped = ring->dropped,
         .gaps = atomic_load_explicit(&topic->gaps, memory_order_relaxed),

@@ -30,7 +30,7 @@ struct published {
 };
 
 struct topic_stats {
-    uint64_t head, floor; /* newest seq; newest seq that is lost (0: none) */
+    uint64_t head, lost; /* newest seq; newest seq that is lost (0: none) */
     /* Counted since the topic was made. */
     uint64_t published; /* messages; repetitions are none */
     uint64_t dropped;   /* messages that left the log: too many, too large, too old */
@@ -62,9 +62,10 @@ int topic_publish(struct topic *topic, const struct publication *publication,
 void topic_close(struct topic *topic);
 bool topic_is_closed(const struct topic *topic);
 void topic_stats(struct topic *topic, struct topic_stats *stats);
-/* Holds and copies messages with from < seq <= to, oldest first, at most `max`. `floor` gets the
- * topic's floor: when it is above `from`, messages between were lost. The number of messages. */
+/* Holds and copies messages with from < seq <= to, oldest first, at most `max`. `lost` gets the
+ * newest seq that the topic has lost: above `from`, some between are missing. The number of
+ * messages. */
 int topic_read(struct topic *topic, uint64_t from, uint64_t to, struct message **messages, int max,
-               uint64_t *floor);
+               uint64_t *lost);
 
 #endif

@@ -17,7 +17,7 @@ struct topic {
     struct hub *hub;
     atomic_uint refs; /* holders and channels; a topic without any waits for hub_sweep */
     atomic_bool is_closed;
-    /* Seq of the newest message that it had, or the floor that it began with. */
+    /* Seq of the newest message that it had, or `lost` as it began with it. */
     _Atomic uint64_t last;
     _Atomic uint64_t gaps, conflated, ended; /* see struct topic_stats */
     pthread_mutex_t lock;                    /* guards what follows */
@@ -33,7 +33,7 @@ struct topic {
     char name[];
 };
 
-struct topic *topic_new(struct hub *hub, const char *name, size_t len, uint64_t floor);
+struct topic *topic_new(struct hub *hub, const char *name, size_t len, uint64_t lost);
 void topic_free(struct topic *topic);
 void topic_set_options(struct topic *topic, const struct topic_options *options, bool is_new);
 /* Whether it can be removed: nothing in it and nobody there. Under the lock of names. */

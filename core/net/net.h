@@ -1,4 +1,4 @@
-/* The text of libuv's error codes, for the floors that do not talk to libuv. */
+/* The text of libuv's error codes, for the rooms that do not talk to libuv. */
 #ifndef NET_NET_H
 #define NET_NET_H
 

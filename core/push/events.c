@@ -160,10 +160,10 @@ static bool are_over(const struct topic_choice *choice)
 {
     for (int i = 0; i < choice->count; i++) {
         struct message *message;
-        uint64_t floor;
+        uint64_t lost;
         if (!topic_is_closed(choice->topics[i]))
             return false;
-        if (topic_read(choice->topics[i], choice->cursor, UINT64_MAX, &message, 1, &floor) > 0) {
+        if (topic_read(choice->topics[i], choice->cursor, UINT64_MAX, &message, 1, &lost) > 0) {
             message_drop(message);
             return false;
         }

@@ -47,40 +47,40 @@ static struct hub *hub_of(const struct poll *poll)
     return outlet_hub(poll->vm->options.outlet);
 }
 
-/* The place in the log that an answer leads to, as text. */
-struct place {
+/* The cursor that an answer leads to, as text. */
+struct cursor_text {
     char text[CURSOR_SIZE];
     size_t len;
 };
 
-static struct place place_of(const struct poll *poll, uint64_t seq)
+static struct cursor_text cursor_text_of(const struct poll *poll, uint64_t seq)
 {
-    struct place place;
-    place.len = cursor_format(place.text, hub_epoch(hub_of(poll)), seq);
-    return place;
+    struct cursor_text cursor;
+    cursor.len = cursor_format(cursor.text, hub_epoch(hub_of(poll)), seq);
+    return cursor;
 }
 
 #define ADD_LINES(rq, text) response_lines(rq, text, sizeof(text) - 1)
 
-static void add_place(struct request *rq, const struct place *place)
+static void add_cursor(struct request *rq, const struct cursor_text *cursor)
 {
     ADD_LINES(rq, "Topic-Cursor: ");
-    response_lines(rq, place->text, place->len);
+    response_lines(rq, cursor->text, cursor->len);
     ADD_LINES(rq, "\r\nEtag: \"");
-    response_lines(rq, place->text, place->len);
+    response_lines(rq, cursor->text, cursor->len);
     ADD_LINES(rq, "\"\r\nCache-Control: no-cache\r\n");
 }
 
 /* Leaves the connection with an answer begun; the poll is freed. Ends with response_send and
  * session_request_done. */
-static struct request *begin_answer(struct poll *poll, int status, const struct place *place)
+static struct request *begin_answer(struct poll *poll, int status, const struct cursor_text *cursor)
 {
     struct request *rq = guest_leave(&poll->guest);
     response_begin(rq, status);
     if (poll->lines)
         response_lines(rq, poll->lines, strlen(poll->lines));
     if (status < 500)
-        add_place(rq, place);
+        add_cursor(rq, cursor);
     if (poll->guest.has_gap)
         response_header(rq, "topic-gap", 9, "1", 1);
     poll_free(poll);
@@ -89,8 +89,8 @@ static struct request *begin_answer(struct poll *poll, int status, const struct 
 
 static void answer_empty(struct poll *poll, int status)
 {
-    struct place place = place_of(poll, poll->feed.cursor);
-    struct request *rq = begin_answer(poll, status, &place);
+    struct cursor_text cursor = cursor_text_of(poll, poll->feed.cursor);
+    struct request *rq = begin_answer(poll, status, &cursor);
     if (status == 503)
         response_header(rq, "retry-after", 11, "1", 1);
     response_send(rq, "", 0);
@@ -99,13 +99,13 @@ static void answer_empty(struct poll *poll, int status)
 
 /* 200 {"cursor":"...","items":[...]} */
 static void answer_items(struct poll *poll, struct message *const *messages, int count,
-                         uint64_t cursor)
+                         uint64_t seq)
 {
-    struct place place = place_of(poll, cursor);
+    struct cursor_text cursor = cursor_text_of(poll, seq);
     struct bytes body = {0};
     bytes_reserve(&body, BODY_FIRST);
     bytes_append_text(&body, "{\"cursor\":\"");
-    bytes_append(&body, place.text, place.len);
+    bytes_append(&body, cursor.text, cursor.len);
     bytes_append_text(&body, "\",\"items\":[");
     for (int i = 0; i < count; i++) {
         const struct blob *item =
@@ -115,7 +115,7 @@ static void answer_items(struct poll *poll, struct message *const *messages, int
         bytes_append(&body, item->data, item->len);
     }
     bytes_append_text(&body, "]}");
-    struct request *rq = begin_answer(poll, 200, &place);
+    struct request *rq = begin_answer(poll, 200, &cursor);
     response_type(rq, "application/json");
     response_send(rq, body.data, body.len);
     bytes_deinit(&body);

@@ -109,11 +109,11 @@ int topic_choice_start(lua_State *L, struct topic_choice *choice, const char *cu
 bool topic_choice_owes_gap(const struct topic_choice *choice)
 {
     for (int i = 0; choice->is_foreign && i < choice->count; i++) {
-        uint64_t floor = 0;
+        uint64_t lost = 0;
         struct message *message;
-        if (topic_read(choice->topics[i], 0, UINT64_MAX, &message, 1, &floor) > 0)
+        if (topic_read(choice->topics[i], 0, UINT64_MAX, &message, 1, &lost) > 0)
             message_drop(message);
-        if (floor > 0)
+        if (lost > 0)
             return false;
     }
     return choice->is_foreign;

@@ -54,16 +54,16 @@ static bool is_subscribed(const struct watched *watched, uint64_t seq)
     return false;
 }
 
-static uint64_t floor_of(int topic)
+static uint64_t lost_of(int topic)
 {
     struct topic_stats stats;
     topic_stats(model.topics[topic], &stats);
-    return stats.floor;
+    return stats.lost;
 }
 
 static bool is_lost(uint64_t seq)
 {
-    return seq <= floor_of(model.records[seq].topic);
+    return seq <= lost_of(model.records[seq].topic);
 }
 
 static bool is_superseded(uint64_t seq)
@@ -125,7 +125,7 @@ static void on_gap(struct feed *feed, uint64_t cursor)
     expect(is_true, "a gap is told where nothing was lost, or twice");
     for (int i = 0; i < watched->topic_count; i++) {
         uint64_t *told = &watched->told[watched->topics[i]];
-        *told = watched->topic_count == 1 ? cursor : floor_of(watched->topics[i]);
+        *told = watched->topic_count == 1 ? cursor : lost_of(watched->topics[i]);
     }
     account_to(watched, cursor);
 }

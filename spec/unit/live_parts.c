@@ -109,9 +109,9 @@ static void test_message(void)
                                       .dedupe_len = 4};
     struct published published;
     struct message *message;
-    uint64_t floor;
+    uint64_t lost;
     topic_publish(topic, &publication, &published);
-    topic_read(topic, 0, UINT64_MAX, &message, 1, &floor);
+    topic_read(topic, 0, UINT64_MAX, &message, 1, &lost);
     check(message->seq == 1 && message->hub == hub && message->form == MESSAGE_BINARY &&
               message->len == 3 && memcmp(message->data, "a\0b", 4) == 0 &&
               strcmp(message->topic, "news") == 0 && strcmp(message->key, "k") == 0 &&

@@ -7,10 +7,10 @@
 #include <string.h>
 
 /* How many messages are there from behind `from`; their seqs are in `seqs`. */
-static int read_all(struct topic *topic, uint64_t from, uint64_t seqs[256], uint64_t *floor)
+static int read_all(struct topic *topic, uint64_t from, uint64_t seqs[256], uint64_t *lost)
 {
     struct message *messages[256];
-    int count = topic_read(topic, from, UINT64_MAX, messages, 256, floor);
+    int count = topic_read(topic, from, UINT64_MAX, messages, 256, lost);
     for (int i = 0; i < count; i++) {
         seqs[i] = messages[i]->seq;
         message_drop(messages[i]);
@@ -24,21 +24,21 @@ static void test_bounds(void)
     struct topic_options options;
     struct topic_stats stats;
     uint64_t seqs[256];
-    uint64_t floor;
+    uint64_t lost;
     topic_options_init(&options);
     options.keep = 3;
     options.bytes = 10;
     struct topic *topic = topic_open(hub, "t", 1, &options);
     for (int i = 0; i < 5; i++)
         publish(topic, "x");
-    check(read_all(topic, 0, seqs, &floor) == 3 && seqs[0] == 3 && seqs[2] == 5 && floor == 2,
-          "topic: keeps the newest messages, its floor is the newest lost one");
+    check(read_all(topic, 0, seqs, &lost) == 3 && seqs[0] == 3 && seqs[2] == 5 && lost == 2,
+          "topic: keeps the newest messages, and knows the newest one lost");
     publish(topic, "12345678");
-    check(read_all(topic, 4, seqs, &floor) == 2 && floor == 3,
+    check(read_all(topic, 4, seqs, &lost) == 2 && lost == 3,
           "topic: reading begins behind a cursor");
     publish(topic, "123");
     topic_stats(topic, &stats);
-    check(stats.count == 1 && stats.bytes == 3 && stats.floor == 6 && stats.head == 7 &&
+    check(stats.count == 1 && stats.bytes == 3 && stats.lost == 6 && stats.head == 7 &&
               stats.published == 7 && stats.dropped == 6,
           "topic: is bounded by bytes, and counts what was dropped");
     struct publication large = {.data = "12345678901", .len = 11};
@@ -49,7 +49,7 @@ static void test_bounds(void)
     options.keep = 1;
     publish(topic, "a");
     topic_drop(topic_open(hub, "t", 1, &options));
-    check(read_all(topic, 0, seqs, &floor) == 1 && floor == 7,
+    check(read_all(topic, 0, seqs, &lost) == 1 && lost == 7,
           "topic: smaller bounds are in force at once");
     topic_drop(topic_open(hub, "t", 1, NULL));
     topic_stats(topic, &stats);
@@ -67,12 +67,12 @@ static void test_growth(void)
     struct topic *topic = topic_with(hub, "t", 100000, SLOW_GAP);
     struct topic_stats stats;
     uint64_t seqs[256];
-    uint64_t floor;
+    uint64_t lost;
     for (int i = 0; i < 150000; i++)
         publish(topic, "x");
     topic_stats(topic, &stats);
-    check(stats.count == 100000 && stats.floor == 50000, "topic: may keep 100,000 messages");
-    check(read_all(topic, 77777, seqs, &floor) == 256 && seqs[0] == 77778 && seqs[255] == 78033,
+    check(stats.count == 100000 && stats.lost == 50000, "topic: may keep 100,000 messages");
+    check(read_all(topic, 77777, seqs, &lost) == 256 && seqs[0] == 77778 && seqs[255] == 78033,
           "topic: finds the place of a cursor among them");
     topic_drop(topic);
     hub_free(hub);
@@ -128,7 +128,7 @@ static void test_age(void)
     struct topic_options options;
     struct topic_stats stats;
     uint64_t seqs[256];
-    uint64_t floor;
+    uint64_t lost;
     bool is_repeated;
     hub_set_clock(hub, test_clock);
     topic_options_init(&options);
@@ -138,7 +138,7 @@ static void test_age(void)
     clock_ms += 60;
     publish(topic, "y");
     clock_ms += 40;
-    check(read_all(topic, 0, seqs, &floor) == 1 && seqs[0] == 2 && floor == first,
+    check(read_all(topic, 0, seqs, &lost) == 1 && seqs[0] == 2 && lost == first,
           "ttl: what is too old is not read any more");
     check(publish_once(topic, "one", &is_repeated) != first && !is_repeated,
           "ttl: an id that is too old is no repetition");
@@ -175,7 +175,7 @@ static void test_sweep(void)
     struct place place;
     struct reader reader = {.takes = 0};
     struct topic_options options;
-    uint64_t floor;
+    uint64_t lost;
     uint64_t seqs[256];
     place_open(&place);
     hub_set_clock(place.hub, test_clock);
@@ -200,7 +200,7 @@ static void test_sweep(void)
     hub_sweep(place.hub, clock_ms + 100);
     check(topics_are(place.hub, "held read "), "sweep: messages outlive their ttl not at all");
     idle = topic_open(place.hub, "idle", 4, &options);
-    check(read_all(idle, 0, seqs, &floor) == 0 && floor == 1,
+    check(read_all(idle, 0, seqs, &lost) == 0 && lost == 1,
           "sweep: to a topic that comes back, old cursors are gaps");
     topic_drop(idle);
     topic_drop(held);

@@ -1,4 +1,4 @@
-/* A question to a running application, from `neap ps` and its like: a line of text for
+/* An inquiry: what `neap ps` and its like want to know of a running application. A line of text for
  * neap.inspect, which answers in a task of its own. */
 #ifndef LIFE_INQUIRY_H
 #define LIFE_INQUIRY_H

@@ -1,4 +1,4 @@
-/* The place of a call, and the log line about what was leaked there: see origin.h. */
+/* Origins of calls, and the log line about what was leaked there: see origin.h. */
 #include "task/origin.h"
 
 #include "base/log.h"

@@ -1,6 +1,6 @@
-/* The control socket: see control.h. An inquiry is one connection. Its line goes to every worker as
- * an `ask`, a message that travels there and back, so an inquiry is freed when its connection is
- * closed and all its asks are home. */
+/* The control socket: see control.h. A caller is one connection. Its line is an inquiry, which goes
+ * to every worker as an `ask`, a message that travels there and back; so a caller is freed when its
+ * connection is closed and all its asks are home. */
 #include "top/control.h"
 
 #include "base/log.h"
@@ -20,7 +20,7 @@
 #define LINE_MAX_BYTES 4096
 #define ANSWER_MS 3000 /* a worker that is busy for longer is said to be */
 
-struct inquiry {
+struct caller {
     struct conn conn;
     struct control *control;
     struct list link;
@@ -35,80 +35,80 @@ struct inquiry {
 struct ask {
     struct loop_message message;
     struct loop *home;
-    struct inquiry *inquiry;
-    const char *text; /* the inquiry's line */
-    int open;         /* questions under way */
+    struct caller *caller;
+    const char *text; /* the caller's line */
+    int open;         /* inquiries under way there */
     struct bytes answer;
 };
 
 /* ---- the answer ---- */
 
-static void free_if_over(struct inquiry *inquiry)
+static void free_if_over(struct caller *caller)
 {
-    if (!inquiry->is_closed || inquiry->away > 0)
+    if (!caller->is_closed || caller->away > 0)
         return;
-    bytes_deinit(&inquiry->in);
-    bytes_deinit(&inquiry->out);
-    mem_free(inquiry);
+    bytes_deinit(&caller->in);
+    bytes_deinit(&caller->out);
+    mem_free(caller);
 }
 
 /* A member of the answer. */
-static void add_text(struct inquiry *inquiry, const char *name, const char *text, size_t len)
+static void add_text(struct caller *caller, const char *name, const char *text, size_t len)
 {
-    bytes_printf(&inquiry->out, ",\"%s\":", name);
-    if (quote_json(&inquiry->out, text, len) < 0)
-        bytes_append_text(&inquiry->out, "\"see the log\"");
+    bytes_printf(&caller->out, ",\"%s\":", name);
+    if (quote_json(&caller->out, text, len) < 0)
+        bytes_append_text(&caller->out, "\"see the log\"");
 }
 
-static void send_answer(struct inquiry *inquiry, const char *error, const struct bytes *notes)
+static void send_answer(struct caller *caller, const char *error, const struct bytes *notes)
 {
-    if (inquiry->is_answered)
+    if (caller->is_answered)
         return;
-    inquiry->is_answered = true;
-    loop_clear_deadline(inquiry->control->loop, &inquiry->limit);
-    bytes_append_text(&inquiry->out, "]");
+    caller->is_answered = true;
+    loop_clear_deadline(caller->control->loop, &caller->limit);
+    bytes_append_text(&caller->out, "]");
     if (error)
-        add_text(inquiry, "error", error, strlen(error));
+        add_text(caller, "error", error, strlen(error));
     if (notes && notes->len > 0)
-        add_text(inquiry, "notes", notes->data, notes->len);
-    bytes_append_text(&inquiry->out, "}\n");
-    conn_write(&inquiry->conn, inquiry->out.data, inquiry->out.len);
-    conn_finish(&inquiry->conn);
+        add_text(caller, "notes", notes->data, notes->len);
+    bytes_append_text(&caller->out, "}\n");
+    conn_write(&caller->conn, caller->out.data, caller->out.len);
+    conn_finish(&caller->conn);
 }
 
-void *control_owner_of(struct inquiry *inquiry)
+void *control_owner_of(struct caller *caller)
 {
-    return inquiry->control->owner;
+    return caller->control->owner;
 }
 
-void control_answer(struct inquiry *inquiry, const char *error, const struct bytes *notes)
+void control_answer(struct caller *caller, const char *error, const struct bytes *notes)
 {
-    inquiry->away--;
-    if (inquiry->is_closed)
-        free_if_over(inquiry);
+    caller->away--;
+    if (caller->is_closed)
+        free_if_over(caller);
     else
-        send_answer(inquiry, error, notes);
+        send_answer(caller, error, notes);
 }
 
 /* With what is known without asking a worker. */
-static void send_answers(struct inquiry *inquiry, const char *error)
+static void send_answers(struct caller *caller, const char *error)
 {
-    struct control *control = inquiry->control;
+    struct control *control = caller->control;
     struct bytes notes;
     bytes_init(&notes);
-    if (strcmp(inquiry->in.data, "ps") == 0)
+    if (strcmp(caller->in.data, "ps") == 0)
         control->events->describe(control->owner, &notes);
-    send_answer(inquiry, error, &notes);
+    send_answer(caller, error, &notes);
     bytes_deinit(&notes);
 }
 
 static void on_limit(struct deadline *deadline)
 {
-    struct inquiry *inquiry = container_of(deadline, struct inquiry, limit);
+    struct caller *caller = container_of(deadline, struct caller, limit);
     char text[80];
-    snprintf(text, sizeof text, "%d of %d workers do not answer, see the log", inquiry->away,
-             inquiry->asked);
-    send_answers(inquiry, text);
+    snprintf(text, sizeof text, "%d of %d workers do not answer, see the log", caller->away,
+             caller->asked);
+    send_answers(caller, text);
 }
 
 /* ---- asking the workers ---- */
@@ -117,20 +117,20 @@ static void on_limit(struct deadline *deadline)
 static void on_answered(struct loop *loop, struct loop_message *message)
 {
     struct ask *ask = container_of(message, struct ask, message);
-    struct inquiry *inquiry = ask->inquiry;
+    struct caller *caller = ask->caller;
     (void)loop;
-    inquiry->away--;
-    if (!inquiry->is_answered && ask->answer.len > 0) {
-        if (inquiry->out.data[inquiry->out.len - 1] != '[')
-            bytes_append_text(&inquiry->out, ",");
-        bytes_append(&inquiry->out, ask->answer.data, ask->answer.len);
+    caller->away--;
+    if (!caller->is_answered && ask->answer.len > 0) {
+        if (caller->out.data[caller->out.len - 1] != '[')
+            bytes_append_text(&caller->out, ",");
+        bytes_append(&caller->out, ask->answer.data, ask->answer.len);
     }
     bytes_deinit(&ask->answer);
     mem_free(ask);
-    if (inquiry->is_closed)
-        free_if_over(inquiry);
-    else if (inquiry->away == 0)
-        send_answers(inquiry, NULL);
+    if (caller->is_closed)
+        free_if_over(caller);
+    else if (caller->away == 0)
+        send_answers(caller, NULL);
 }
 
 static void on_answer(void *arg, const char *answer, size_t len)
@@ -165,59 +165,59 @@ static void on_asked(struct loop *loop, struct loop_message *message)
     on_answer(ask, NULL, 0);
 }
 
-static void ask_workers(struct inquiry *inquiry)
+static void ask_workers(struct caller *caller)
 {
-    struct control *control = inquiry->control;
+    struct control *control = caller->control;
     struct worker *worker;
     int place = 0;
     while ((worker = control->events->next_worker(control->owner, &place))) {
         struct ask *ask = mem_calloc(sizeof *ask);
         *ask = (struct ask){.message.run = on_asked,
                             .home = control->loop,
-                            .inquiry = inquiry,
-                            .text = inquiry->in.data};
-        inquiry->asked++;
-        inquiry->away++;
+                            .caller = caller,
+                            .text = caller->in.data};
+        caller->asked++;
+        caller->away++;
         loop_post(worker_loop(worker), &ask->message);
     }
-    loop_set_deadline(control->loop, &inquiry->limit, ANSWER_MS);
-    if (inquiry->away == 0)
-        send_answers(inquiry, NULL);
+    loop_set_deadline(control->loop, &caller->limit, ANSWER_MS);
+    if (caller->away == 0)
+        send_answers(caller, NULL);
 }
 
 #ifdef NEAP_TESTING
 /* "scarce lua 7": Lua's 7th allocation from now fails. Answers how many the one that was armed
  * before had still to wait for. */
-static bool arm(struct inquiry *inquiry)
+static bool arm(struct caller *caller)
 {
     static const char *const kinds[SCARCE_KINDS] = {"lua", "try", "must"};
     char word[8];
     long n;
     int kind = 0;
-    if (sscanf(inquiry->in.data, "scarce %7s %ld", word, &n) != 2)
+    if (sscanf(caller->in.data, "scarce %7s %ld", word, &n) != 2)
         return false;
     while (kind < SCARCE_KINDS - 1 && strcmp(word, kinds[kind]) != 0)
         kind++;
-    bytes_printf(&inquiry->out, "%ld", scarce_arm(kind, n));
-    send_answer(inquiry, NULL, NULL);
+    bytes_printf(&caller->out, "%ld", scarce_arm(kind, n));
+    send_answer(caller, NULL, NULL);
     return true;
 }
 #else
-#define arm(inquiry) false
+#define arm(caller) false
 #endif
 
 /* The line is complete, and ends with a NUL. */
-static void begin(struct inquiry *inquiry)
+static void begin(struct caller *caller)
 {
-    struct control *control = inquiry->control;
-    bytes_printf(&inquiry->out, "{%s,\"answers\":[", control->about);
-    if (strcmp(inquiry->in.data, "hello") == 0) {
-        send_answer(inquiry, NULL, NULL);
-    } else if (strcmp(inquiry->in.data, "reload") == 0) {
-        inquiry->away++;
-        control->events->reload(control->owner, inquiry);
-    } else if (!arm(inquiry)) {
-        ask_workers(inquiry);
+    struct control *control = caller->control;
+    bytes_printf(&caller->out, "{%s,\"answers\":[", control->about);
+    if (strcmp(caller->in.data, "hello") == 0) {
+        send_answer(caller, NULL, NULL);
+    } else if (strcmp(caller->in.data, "reload") == 0) {
+        caller->away++;
+        control->events->reload(control->owner, caller);
+    } else if (!arm(caller)) {
+        ask_workers(caller);
     }
 }
 
@@ -225,22 +225,22 @@ static void begin(struct inquiry *inquiry)
 
 static void on_data(struct conn *conn, const char *data, size_t len)
 {
-    struct inquiry *inquiry = container_of(conn, struct inquiry, conn);
+    struct caller *caller = container_of(conn, struct caller, conn);
     const char *end = memchr(data, '\n', len);
-    bytes_append(&inquiry->in, data, end ? (size_t)(end - data) : len);
-    if (inquiry->in.len > LINE_MAX_BYTES) {
+    bytes_append(&caller->in, data, end ? (size_t)(end - data) : len);
+    if (caller->in.len > LINE_MAX_BYTES) {
         conn_close(conn);
     } else if (end) {
         conn_read_stop(conn);
-        bytes_append(&inquiry->in, "", 1);
-        begin(inquiry);
+        bytes_append(&caller->in, "", 1);
+        begin(caller);
     }
 }
 
 static void on_gone(struct conn *conn, int err)
 {
-    struct inquiry *inquiry = container_of(conn, struct inquiry, conn);
-    if (err != UV_EOF || inquiry->out.len == 0) /* who has asked may end his side, and listens */
+    struct caller *caller = container_of(conn, struct caller, conn);
+    if (err != UV_EOF || caller->out.len == 0) /* who has asked may end his side, and listens */
         conn_close(conn);
 }
 
@@ -251,11 +251,11 @@ static void on_drained(struct conn *conn)
 
 static void on_closed(struct conn *conn)
 {
-    struct inquiry *inquiry = container_of(conn, struct inquiry, conn);
-    inquiry->is_answered = inquiry->is_closed = true;
-    loop_clear_deadline(inquiry->control->loop, &inquiry->limit);
-    list_remove(&inquiry->link);
-    free_if_over(inquiry);
+    struct caller *caller = container_of(conn, struct caller, conn);
+    caller->is_answered = caller->is_closed = true;
+    loop_clear_deadline(caller->control->loop, &caller->limit);
+    list_remove(&caller->link);
+    free_if_over(caller);
 }
 
 static const struct conn_events conn_events = {
@@ -268,17 +268,17 @@ static const struct conn_events conn_events = {
 static void on_accept(struct listener *listener, int fd)
 {
     struct control *control = listener->owner;
-    struct inquiry *inquiry = mem_calloc(sizeof *inquiry);
-    inquiry->control = control;
-    bytes_init(&inquiry->in);
-    bytes_init(&inquiry->out);
-    deadline_init(&inquiry->limit, on_limit);
-    if (conn_open(&inquiry->conn, control->loop, fd, true, &conn_events)) {
-        mem_free(inquiry);
+    struct caller *caller = mem_calloc(sizeof *caller);
+    caller->control = control;
+    bytes_init(&caller->in);
+    bytes_init(&caller->out);
+    deadline_init(&caller->limit, on_limit);
+    if (conn_open(&caller->conn, control->loop, fd, true, &conn_events)) {
+        mem_free(caller);
         return;
     }
-    list_push(&control->inquiries, &inquiry->link);
-    conn_read_start(&inquiry->conn);
+    list_push(&control->callers, &caller->link);
+    conn_read_start(&caller->conn);
 }
 
 /* ---- life ---- */
@@ -335,7 +335,7 @@ void control_open(struct control *control, struct loop *loop, const char *dir,
 {
     char why[300];
     control->loop = loop;
-    list_init(&control->inquiries);
+    list_init(&control->callers);
     control->listener.on_accept = on_accept;
     control->listener.owner = control;
     if (prepare_dir(dir, why, sizeof why) == 0 && listen_at(control, dir, why, sizeof why) == 0) {
@@ -354,7 +354,7 @@ void control_close(struct control *control)
     control->is_open = false;
     listener_stop(&control->listener, NULL);
     listener_unlink(&control->address);
-    list_each (link, &control->inquiries)
-        conn_close(&container_of(link, struct inquiry, link)->conn); /* they leave the list later */
+    list_each (link, &control->callers)
+        conn_close(&container_of(link, struct caller, link)->conn); /* they leave the list later */
     mem_free(control->about);
 }

@@ -8,7 +8,7 @@
 #include "net/listener.h"
 
 struct worker;
-struct inquiry;
+struct caller; /* who has connected, to ask one thing */
 
 /* What the server does for it. */
 struct control_events {
@@ -17,7 +17,7 @@ struct control_events {
     /* Appends lines about the server itself, which `neap ps` shows. */
     void (*describe)(void *owner, struct bytes *notes);
     /* Reloads, then calls control_answer. */
-    void (*reload)(void *owner, struct inquiry *inquiry);
+    void (*reload)(void *owner, struct caller *caller);
 };
 
 struct control {
@@ -26,7 +26,7 @@ struct control {
     struct address address;
     const struct control_events *events;
     void *owner;
-    struct list inquiries;
+    struct list callers;
     char *about; /* owned; members of a JSON object that describe this server */
     bool is_open;
 };
@@ -37,8 +37,8 @@ void control_open(struct control *control, struct loop *loop, const char *dir,
                   const char *listening);
 void control_close(struct control *control); /* before loop_deinit */
 
-void *control_owner_of(struct inquiry *inquiry); /* of its control */
+void *control_owner_of(struct caller *caller); /* of its control */
 /* `error` or NULL; `notes`: lines that are worth knowing, if any. */
-void control_answer(struct inquiry *inquiry, const char *error, const struct bytes *notes);
+void control_answer(struct caller *caller, const char *error, const struct bytes *notes);
 
 #endif

@@ -458,8 +458,8 @@ static struct worker *next_worker(void *owner, int *place)
 
 static void on_reloaded(void *arg, int generation, const char *error)
 {
-    struct inquiry *inquiry = arg;
-    const struct server *server = control_owner_of(inquiry);
+    struct caller *caller = arg;
+    const struct server *server = control_owner_of(caller);
     struct bytes notes;
     (void)generation;
     bytes_init(&notes);
@@ -467,14 +467,14 @@ static void on_reloaded(void *arg, int generation, const char *error)
         bytes_printf(&notes, "generation %d goes on serving\n", server->reload.serving);
     else
         bytes_append(&notes, server->renewal.notes.data, server->renewal.notes.len);
-    control_answer(inquiry, error, &notes);
+    control_answer(caller, error, &notes);
     bytes_deinit(&notes);
 }
 
-static void on_reload(void *owner, struct inquiry *inquiry)
+static void on_reload(void *owner, struct caller *caller)
 {
     log_info("neap reload: loading the application anew");
-    server_reload(owner, on_reloaded, inquiry);
+    server_reload(owner, on_reloaded, caller);
 }
 
 static void on_describe(void *owner, struct bytes *notes)

@@ -38,12 +38,17 @@ struct http_server {
     void *owner;      /* who answers requests that begin now */
     struct list idle; /* sessions between requests, oldest first */
     struct list busy;
-    uint32_t count;          /* sessions */
-    struct session *feeding; /* whose bytes are being read below us, or NULL */
-    size_t unfed;            /* bytes it still has behind what it is looking at */
-    uint32_t crowd;          /* the most there were since memory was last given back */
-    uint32_t staying;        /* sessions when the trim was last looked at */
-    struct deadline trim;    /* gives it back, some time after a crowd has left */
+    uint32_t count; /* sessions */
+    /* While session_feed (reading.c) runs, for one session at a time: whose bytes it is, and how
+     * many are behind what the parser has taken. Else NULL and 0. What the parser finds is dealt
+     * with above it on the C stack: handlers, answers, the end of a request. Whoever ends one there
+     * starts no reading, as session_feed goes on by itself; and a connection that closes while
+     * bytes are unfed has to linger. What is not fed at its end is the session's `early`. */
+    struct session *feeding;
+    size_t unfed;
+    uint32_t crowd;       /* the most there were since memory was last given back */
+    uint32_t staying;     /* sessions when the trim was last looked at */
+    struct deadline trim; /* gives it back, some time after a crowd has left */
     struct slots requests;
     struct request *free_requests[64];
     uint32_t free_count;

@@ -102,7 +102,11 @@ struct request {
     bool has_upgrade;
     bool is_disconnected; /* the client left */
     bool is_discarding;   /* nobody will read the body */
-    bool is_wanted;       /* somebody is reading the body */
+    /* Of interest while the body is arriving: somebody waits for it, from session_read_body until
+     * he is woken, has got a chunk, or waits no more (request_body.c). Meanwhile reading goes on
+     * above the high water mark, and a refusal (408, 413) is told to him by body_error; to others
+     * it is as if the client had left. */
+    bool is_wanted;
     bool is_logged;
     bool is_done; /* the handler is through: only the rest of the body is awaited */
 

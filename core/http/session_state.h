@@ -1,5 +1,6 @@
-/* What session.c (the life of a session), reading.c (what comes in) and server.c (who leaves when
- * there is no room) share. Nobody else includes this. */
+/* What session.c (the life of a session), reading.c (what comes in), guest.c (who has it meanwhile)
+ * and http_server.c (who leaves when there is no room) share. Of others only ws/ws_state.h includes
+ * this. */
 #ifndef HTTP_SESSION_STATE_H
 #define HTTP_SESSION_STATE_H
 

@@ -1,8 +1,15 @@
 /* The loop of one worker: libuv's loop, the deadlines behind one timer, the work to do at the end
  * of a turn, and a door for other threads (loop_post, the only function they may call).
  *
- * One turn: wait for I/O, its callbacks, due deadlines, jobs, connections that queue, closed
- * handles, jobs again. What it may cost: turn.h. */
+ * One turn, by libuv's phases:
+ *   poll     sleeps, unless there is more to do at once; then callbacks of I/O as epoll has them,
+ *            and what other threads have posted
+ *   check    due deadlines; the jobs of loop_defer_next so far, then all jobs until none is left
+ *            (or 64 times over); the connections that queue for their turn; jobs again
+ *   closing  callbacks of closed handles: here the memory of connections goes
+ *   timers   nothing: our timer only ends the sleep
+ *   prepare  jobs again, those that closing has made; the budget of the turn begins anew
+ * So a job deferred anywhere runs before the loop sleeps. What a turn may cost: turn.h. */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H
 

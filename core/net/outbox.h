@@ -6,6 +6,15 @@
 
 #include "net/conn.h"
 
+/* Bytes leave in this order: `flying`, `waiting`, the file, `after`. Outside of outbox.c and
+ * sendfile.c, but for a file's `done`, this holds:
+ * - One that is not broken is busy (outbox_is_busy). What empties it frees it, and tells on_drained
+ *   when bytes of the owner had waited.
+ * - Nobody sends past libuv while it is busy, but the file when it is the file's turn.
+ * - `waiting` has bytes only while is_flying. While there is a file it gets no more: these go to
+ *   `after`, which has bytes only then, and becomes `waiting` when the file has ended.
+ * - `flying` has bytes only while is_flying, or when it is broken.
+ * - `kept` is the length of all three together. */
 struct conn_outbox {
     struct conn *conn;
     uv_write_t request;     /* sends `flying`; at most one at a time */

@@ -45,7 +45,20 @@ enum wsock_kept {
     WSOCK_KEPT        /* how many */
 };
 
-/* Kept small, as what it is made of: an idle one has nothing but this and its subscriptions. */
+/* Kept small, as what it is made of: an idle one has nothing but this and its subscriptions.
+ *
+ * Where its life is, by `end`, `task` and ws_is_open:
+ *   no end, a task, open         at work: the handler, `open`, or callbacks for what was received
+ *   no end, no task, open        idle, with callbacks or as a feed; a message starts a task
+ *   no end, a task, not open     we have begun to close it; what comes from there on is dropped
+ *   no end, no task, not open    nobody is left but us: on_close will come
+ *   an end, a task               closed; the task goes on, and the callback `close` may follow
+ *   an end, no task              freed, in the call that led here
+ * on_close sets `end`, once. It is freed by its task's end, on_close or wsock_take, no others.
+ *
+ * When another generation serves (wsock_is_left_behind): with callbacks it moves, at once when it
+ * is idle, else when its task has ended; a handler with ws:on_handoff departs and arrives there;
+ * another handler stays, and is closed with 1012 when its task is cancelled. */
 struct wsock {
     struct websocket ws;
     struct vm *vm;

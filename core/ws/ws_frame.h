@@ -1,5 +1,5 @@
 /* Frames of a WebSocket (RFC 6455, section 5): reading one on wslay's frame API, and the heads of
- * those that we send. Private to the WebSocket side of core/http. */
+ * those that we send. Private to core/ws. */
 #ifndef WS_WS_FRAME_H
 #define WS_WS_FRAME_H
 

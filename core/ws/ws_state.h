@@ -1,5 +1,14 @@
-/* What the files of the WebSocket side share: websocket.c (its life), ws_message.c (what comes in)
- * and ws_send.c (what goes out). Nobody else includes this. */
+/* What the files of this room share; nobody else includes this. A map of the room:
+ *
+ *   ws_handshake.c  what a client asks for, and the 101; ws_offer.c reads its offers to compress
+ *   ws.c            the life: ws_accept, waiting and going on, pings, both ways to close, on_close
+ *   ws_message.c    in: ws_read takes bytes to frames and messages, by the rules and limits
+ *   ws_frame.c      one frame, by wslay: ws_frame_read for ws_message.c, heads for ws_send.c
+ *   ws_deflate.c    a message compressed or inflated, by zlib
+ *   ws_send.c       out: messages, control frames, frames that were made for many
+ *   ws_pool.c       what all sockets of a server share: kinds, frames, zlib's state, buffers
+ *
+ * The session calls ws.c as its guest, ws.c calls its owner (push/wsock.c) by struct ws_events. */
 #ifndef WS_WS_STATE_H
 #define WS_WS_STATE_H
 
@@ -65,7 +74,7 @@ const struct ws_kind *ws_pool_kind(struct ws_pool *pool, const struct ws_options
 struct ws_frame *ws_frame_borrow(struct ws_pool *pool);
 void ws_frame_return(struct ws_frame *frame);
 
-/* websocket.c: */
+/* ws.c: */
 /* Whether what the peer sends has to wait: for the application, or because it does not take what we
  * send. */
 bool ws_must_wait(struct websocket *ws);

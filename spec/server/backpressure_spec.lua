@@ -1,5 +1,5 @@
--- Who is faster has to wait (THREATS.md, S3): a stream for its reader, an upload for its handler, and nobody else for
--- either.
+-- Who is faster has to wait (core/THREATS.md, S3): a stream for its reader, an upload for its handler, and nobody else
+-- for either.
 local http = require "spec.support.http"
 local server = require "spec.support.server"
 local task = require "neap.task"

@@ -1,4 +1,4 @@
--- A gigabyte in and out, in constant memory, also to clients that hardly read (THREATS.md, S3).
+-- A gigabyte in and out, in constant memory, also to clients that hardly read (core/THREATS.md, S3).
 local command = require "spec.support.command"
 local memory = require "spec.support.memory"
 local server = require "spec.support.server"

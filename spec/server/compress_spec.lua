@@ -1,5 +1,5 @@
 -- Compressed answers: when they are worth it, and only for who asks. Compressed requests are taken as they are
--- (THREATS.md, B1).
+-- (core/THREATS.md, B1).
 local ask = require "spec.support.ask"
 local server = require "spec.support.server"
 

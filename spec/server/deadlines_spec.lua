@@ -1,4 +1,4 @@
--- Slow clients (THREATS.md, S1): every deadline is a total or a rate, so that a byte now and then resets nothing.
+-- Slow clients (core/THREATS.md, S1): every deadline is a total or a rate, so that a byte now and then resets nothing.
 local http = require "spec.support.http"
 local server = require "spec.support.server"
 local task = require "neap.task"

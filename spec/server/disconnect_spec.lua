@@ -1,5 +1,5 @@
--- A client that leaves (DESIGN.md, "HTTP"): noticed at once, also while a handler is parked and while nothing is read.
--- GET and HEAD handlers are cancelled, the others go on, and a route can say otherwise.
+-- A client that leaves (core/THREATS.md, S4): noticed at once, also while a handler is parked and while nothing is
+-- read. GET and HEAD handlers are cancelled, the others go on, and a route can say otherwise.
 local http = require "spec.support.http"
 local server = require "spec.support.server"
 local task = require "neap.task"

@@ -1,4 +1,4 @@
--- What a client waits for before it goes on (THREATS.md, H8, H9): 100 Continue, and another protocol.
+-- What a client waits for before it goes on (core/THREATS.md, H8, H9): 100 Continue, and another protocol.
 local http = require "spec.support.http"
 local server = require "spec.support.server"
 

@@ -1,4 +1,4 @@
--- Files on their way to clients that are slow, that leave, and while the files change (THREATS.md, F5 and the
+-- Files on their way to clients that are slow, that leave, and while the files change (core/THREATS.md, F5 and the
 -- table of faults).
 local ask = require "spec.support.ask"
 local server = require "spec.support.server"

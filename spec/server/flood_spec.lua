@@ -1,4 +1,4 @@
--- More connections than there are descriptors (THREATS.md, S2): idle ones make room, others wait, and it passes.
+-- More connections than there are descriptors (core/THREATS.md, S2): idle ones make room, others wait, and it passes.
 local http = require "spec.support.http"
 local server = require "spec.support.server"
 

@@ -1,5 +1,6 @@
--- Where a message ends, and nothing else (THREATS.md, H1 to H3): every byte that two servers could read differently is
--- refused, so that nothing can be smuggled behind it. Each case is sent whole, byte by byte and at random cuts.
+-- Where a message ends, and nothing else (core/THREATS.md, H1 to H3): every byte that two servers could read
+-- differently is refused, so that nothing can be smuggled behind it. Each case is sent whole, byte by byte and at
+-- random cuts.
 local http = require "spec.support.http"
 local server = require "spec.support.server"
 

@@ -1,6 +1,6 @@
--- Who has a connection when its client is gone: whatever of it falls due in the very turn of the loop in which the reset
--- is seen finds nobody any more. `GONE_TRIES=1000` makes so many clients leave in each test, which is for builds with
--- sanitizers.
+-- Who has a connection when its client is gone: whatever of it falls due in the very turn of the loop in which the
+-- reset is seen finds nobody any more. `GONE_TRIES=1000` makes so many clients leave in each test, which is for builds
+-- with sanitizers.
 local http = require "spec.support.http"
 local live = require "spec.support.live"
 local server = require "spec.support.server"
@@ -75,7 +75,7 @@ local APP = live.app [[
   end)
   app:get("/requests", function() return tostring(requests) end)]]
 
--- The times of DESIGN.md, but for a write stall of 4 s that is looked at each second.
+-- The default times, but for a write stall of 4 s that is looked at each second.
 local ENV = {NEAP_TIMEOUTS_WRITE = "4s", NEAP_TIMEOUTS_HEADER = "5s", NEAP_TIMEOUTS_BODY_WINDOW = "5s"}
 
 local function get(path, lines)

@@ -1,4 +1,4 @@
--- For whom a request is (THREATS.md, H5): exactly one Host that can be one, the same as in an absolute target.
+-- For whom a request is (core/THREATS.md, H5): exactly one Host that can be one, the same as in an absolute target.
 local http = require "spec.support.http"
 local server = require "spec.support.server"
 

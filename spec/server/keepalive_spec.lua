@@ -1,5 +1,5 @@
--- Which connections go on after an answer (THREATS.md, H8): 1.1 unless somebody says otherwise, 1.0 when it asks, and
--- none behind a body that nobody wanted to read.
+-- Which connections go on after an answer (core/THREATS.md, H8): 1.1 unless somebody says otherwise, 1.0 when it asks,
+-- and none behind a body that nobody wanted to read.
 local http = require "spec.support.http"
 local server = require "spec.support.server"
 

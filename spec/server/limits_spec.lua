@@ -1,4 +1,4 @@
--- How much a request may bring (THREATS.md, H4, H6, H7, H8): each limit is refused with its own status when it is
+-- How much a request may bring (core/THREATS.md, H4, H6, H7, H8): each limit is refused with its own status when it is
 -- passed by one, and is no obstacle at its very value.
 local http = require "spec.support.http"
 local server = require "spec.support.server"

@@ -1,4 +1,4 @@
--- What connections cost: little while they are idle, nothing once they are gone (DESIGN.md, 10).
+-- What connections cost: little while they are idle (decision 66), nothing once they are gone (decision 61).
 local core = require "neap.core"
 local memory = require "spec.support.memory"
 local server = require "spec.support.server"

@@ -1,4 +1,4 @@
--- Multipart forms in a real server: streamed, saved, limited, cut short (THREATS.md, B2).
+-- Multipart forms in a real server: streamed, saved, limited, cut short (core/THREATS.md, B2).
 local ask = require "spec.support.ask"
 local command = require "spec.support.command"
 local core = require "neap.core"

@@ -1,4 +1,4 @@
--- What all connections together make us keep (THREATS.md, S3): answers that are not taken, bodies that do not end.
+-- What all connections together make us keep (core/THREATS.md, S3): answers that are not taken, bodies that do not end.
 -- Each is held by a limit of its own; others are served meanwhile, and all is well again when the crowd has left.
 local http = require "spec.support.http"
 local server = require "spec.support.server"

@@ -1,5 +1,5 @@
--- Request lines and header lines that are no HTTP/1.1 (THREATS.md, H2, H6, H12): refused with the right status and a
--- closed connection, in whatever pieces they come.
+-- Request lines and header lines that are no HTTP/1.1 (core/THREATS.md, H2, H6, H12): refused with the right status and
+-- a closed connection, in whatever pieces they come.
 local http = require "spec.support.http"
 local server = require "spec.support.server"
 

@@ -1,5 +1,5 @@
--- Requests that do not wait for the answer before (THREATS.md, H8, S3): answered in order, one at a time, in little
--- memory.
+-- Requests that do not wait for the answer before (core/THREATS.md, H8, S3): answered in order, one at a time, in
+-- little memory.
 local http = require "spec.support.http"
 local server = require "spec.support.server"
 local task = require "neap.task"

@@ -1,4 +1,4 @@
--- Ranges and conditions of files (THREATS.md, F3; RFC 9110, 13 and 14).
+-- Ranges and conditions of files (core/THREATS.md, F3; RFC 9110, 13 and 14).
 local ask = require "spec.support.ask"
 local server = require "spec.support.server"
 

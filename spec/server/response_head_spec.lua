@@ -1,5 +1,6 @@
--- What a script can put into an answer (THREATS.md, H10, H11): nothing that ends a header line early, and nothing that
--- says something else about the length than what is sent. It is an error, answered with 500, never cleaned up silently.
+-- What a script can put into an answer (core/THREATS.md, H10, H11): nothing that ends a header line early, and nothing
+-- that says something else about the length than what is sent. It is an error, answered with 500, never cleaned up
+-- silently.
 local http = require "spec.support.http"
 local server = require "spec.support.server"
 

@@ -1,4 +1,4 @@
--- app:static on a real disk: which files a client can get, and which not (THREATS.md, F1, F2 and
+-- app:static on a real disk: which files a client can get, and which not (core/THREATS.md, F1, F2 and
 -- F4).
 local ask = require "spec.support.ask"
 local server = require "spec.support.server"

@@ -1,4 +1,5 @@
--- Trailers (THREATS.md, H13) are kept apart from the headers, and what would change the request is refused in them.
+-- Trailers (core/THREATS.md, H13) are kept apart from the headers, and what would change the request is refused in
+-- them.
 local http = require "spec.support.http"
 local server = require "spec.support.server"
 

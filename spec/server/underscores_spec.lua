@@ -1,5 +1,5 @@
--- Names with underscores (THREATS.md, H12): what sits behind a server may take content_length for Content-Length. Here
--- they are names of their own, and headers.underscores drops them or refuses the request.
+-- Names with underscores (core/THREATS.md, H12): what sits behind a server may take content_length for Content-Length.
+-- Here they are names of their own, and headers.underscores drops them or refuses the request.
 local http = require "spec.support.http"
 local server = require "spec.support.server"
 

@@ -1,5 +1,5 @@
 -- Request bodies as handlers read them: whole, in chunks, as forms; their limits, and what becomes of those that
--- do not come whole (THREATS.md, B2 and B3).
+-- do not come whole (core/THREATS.md, B2 and B3).
 local ask = require "spec.support.ask"
 local command = require "spec.support.command"
 local http = require "spec.support.http"

@@ -1,4 +1,4 @@
--- WebSockets through the real server: the rules of RFC 6455 and 7692, the handshake (THREATS.md, W5 and W6), both
+-- WebSockets through the real server: the rules of RFC 6455 and 7692, the handshake (core/THREATS.md, W5 and W6), both
 -- styles of handlers, and floods.
 local command = require "spec.support.command"
 local http = require "spec.support.http"

@@ -1,4 +1,4 @@
-/* The text of error codes: see error.h. */
+/* The text of error codes: see net.h. */
 #include "net/net.h"
 
 #include <unistd.h>

@@ -1,4 +1,4 @@
-/* Durations and sizes as Lua users write them: see duration.h. */
+/* Durations and sizes as Lua users write them: see units.h. */
 #include "value/units.h"
 
 #include "base/text.h"

@@ -1,4 +1,4 @@
--- Long-polls, as API.md promises them: 200, 204, 410, 503, cursors, gaps; and that a client that leaves is noticed.
+-- Long-polls, as lua/README.md promises them: 200, 204, 410, 503, cursors, gaps; and that a client that leaves is noticed.
 local http = require "spec.support.http"
 local json = require "neap.json"
 local live = require "spec.support.live"

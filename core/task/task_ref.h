@@ -21,12 +21,13 @@ enum task_ref_outcome {
     TASK_REF_FAILED
 };
 
-enum task_ref_value {                       /* user values */
-                      TASK_REF_RESULTS = 1, /* a list, or the error */
-                      TASK_REF_TRACEBACK,
-                      TASK_REF_NAME,
-                      TASK_REF_CREW, /* keeps ref->crew alive */
-                      TASK_REF_VALUES = TASK_REF_CREW
+/* User values. */
+enum task_ref_value {
+    TASK_REF_RESULTS = 1, /* a list, or the error */
+    TASK_REF_TRACEBACK,
+    TASK_REF_NAME,
+    TASK_REF_CREW, /* keeps ref->crew alive */
+    TASK_REF_VALUES = TASK_REF_CREW
 };
 
 struct task_ref {

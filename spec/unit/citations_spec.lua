@@ -2,6 +2,7 @@
 -- Decisions themselves keep the names of their time.
 local core = require "neap.core"
 local rooms = require "spec.support.rooms"
+local task = require "neap.task"
 
 local PLACES = {"core/", "lua/", "spec/", "apps/", "examples/"}
 local OTHER_FILES = {"README.md", "CMakeLists.txt", "neap", ".clang-format", ".clang-tidy", ".luacheckrc"}
@@ -12,7 +13,7 @@ local READ = {c = true, h = true, lua = true, md = true, sh = true, awk = true, 
 -- Files of an application, and of others, that are named without being ours.
 local OF_OTHERS = {}
 for path in ([[apps/shop/controllers/cart.lua apps/shop/controllers/default.lua apps/shop/init.lua apps/hello/app.lua
-  spec/app_spec.lua spec/page_spec.lua tasks.lua ltests.c ae.c anet.c sds.c sleep.c util.c]]):gmatch("%S+") do
+  spec/app_spec.lua spec/page_spec.lua tasks.lua noun_verb snake_case ltests.c ae.c anet.c sds.c sleep.c util.c]]):gmatch("%S+") do
   OF_OTHERS[path] = true
 end
 
@@ -24,9 +25,13 @@ local function read(path)
   return file:read("a")
 end
 
+local known = {}
 local function exists(path)
-  local file <close> = io.open(path, "r")
-  return file ~= nil
+  if known[path] == nil then
+    local file <close> = io.open(path, "r")
+    known[path] = file ~= nil
+  end
+  return known[path]
 end
 
 local function each_file(folder, fn)
@@ -179,7 +184,9 @@ local function check_names(here, from, said, complain)
   end
   if from:find("^core/.*%.md$") then
     for code in said:gmatch("`([^`]+)`") do
-      for name in code:gmatch("%f[%w_/.](%l[%w_]+)%f[^%w_./<]") do check(name) end
+      for name in code:gmatch("%f[%w_/.<>](%l[%w_]+_%w+)%f[^%w_./<]") do
+        if not (here.words[name] or here.nouns[name] or OF_OTHERS[name]) then complain(name) end
+      end
       local struct = code:match("^struct ([%l_]+)$")
       if struct and not here.structs[struct] then complain("struct " .. struct) end
     end
@@ -215,6 +222,7 @@ describe("a citation", function()
     local wrong = {}
     for _, path in ipairs(here.files) do
       for _, one in ipairs(missing(here, path, here.texts[path])) do wrong[#wrong + 1] = one end
+      task.yield()
     end
     assert(#wrong == 0, ("%d do not:\n%s"):format(#wrong, table.concat(wrong, "\n")))
   end)

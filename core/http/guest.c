@@ -14,7 +14,7 @@ void guest_enter(struct guest *guest, const struct guest_events *events, struct 
     *guest = (struct guest){
         .events = events,
         .session = session,
-        .route = (uint16_t)rq->user.route,
+        .route = (uint16_t)rq->route,
         .is_http10 = rq->is_http10,
         .is_head = rq->is_head,
         .has_unread = rq->stage == REQUEST_BODY,
@@ -42,7 +42,7 @@ struct request *guest_leave(struct guest *guest)
     rq->is_http10 = guest->is_http10;
     rq->is_head = guest->is_head;
     rq->wants_close = guest->wants_close;
-    rq->user.route = guest->route;
+    rq->route = guest->route;
     rq->owner = session->server->owner;
     if (guest->path) {
         bytes_append_text(&rq->decoded, guest->path);

@@ -109,9 +109,10 @@ bool http_server_evict(struct http_server *server)
 
 struct request *http_server_new_request(struct http_server *server)
 {
+    size_t user_size = server->events.user_size;
     struct request *rq = server->free_count > 0 ? server->free_requests[--server->free_count]
-                                                : mem_calloc(sizeof(struct request));
-    request_reset(rq);
+                                                : mem_calloc(sizeof(struct request) + user_size);
+    request_reset(rq, user_size);
     rq->server = server;
     rq->id = ++server->last_id;
     rq->handle = slots_put(&server->requests, rq);

@@ -14,6 +14,7 @@ struct guest;
 
 /* What the rooms above are told. Each may answer, and so end, the request. */
 struct http_events {
+    size_t user_size; /* bytes that they keep with a request */
     /* The head is there (and all of a request without body). */
     void (*on_request)(struct request *rq);
     /* Body bytes, its end, or its failure (stage, body_error). */

@@ -106,7 +106,7 @@ static void reset_bytes(struct bytes *bytes)
         bytes_clear(bytes);
 }
 
-void request_reset(struct request *rq)
+void request_reset(struct request *rq, size_t user_size)
 {
     reset_bytes(&rq->head_copy);
     reset_bytes(&rq->decoded);
@@ -118,11 +118,11 @@ void request_reset(struct request *rq)
     /* The header spans need no clearing: header_count says how many count. */
     memset(rq, 0, offsetof(struct request, headers));
     size_t rest = offsetof(struct request, header_count);
-    memset((char *)rq + rest, 0, sizeof(*rq) - rest);
+    memset((char *)rq + rest, 0, offsetof(struct request, user) + user_size - rest);
     rq->head_copy = head_copy;
     rq->decoded = decoded;
     rq->trailers = trailers;
-    rq->user.route = -1;
+    rq->route = -1;
 }
 
 void request_deinit(struct request *rq)

@@ -41,24 +41,6 @@ enum request_stage {
 enum answer_stage { ANSWER_NONE, ANSWER_STARTED, ANSWER_ENDED };
 enum answer_framing { FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE, FRAMING_NONE };
 
-/* What web/ and push/ keep with a request. */
-struct request_user {
-    void *task;              /* runs the handler, NULL before and after */
-    void *reader;            /* waits for the body */
-    void *writer;            /* waits until bytes have left */
-    bool reads_all;          /* the reader wants the whole body */
-    bool awaits_drain;       /* the handler ended; what follows waits for the last byte */
-    bool keeps;              /* session_request_done leaves the memory to us */
-    bool has_chunks;         /* the body was read in chunks */
-    int route;               /* index of the route, 0 = the fallback, -1 = not looked for */
-    int cache_ref;           /* values made once per request, 0 = none */
-    const void *kind;        /* of answer that has made something of it, or NULL, see reply.h */
-    void *thing;             /* that ... */
-    void *handoff;           /* ... and is left to another Lua state, with this; or NULL */
-    int after_ref;           /* functions to run after the last byte, 0 = none */
-    struct deadline timeout; /* of the route */
-};
-
 struct request {
     llhttp_t parser;
     struct session *session; /* NULL once the connection is gone or serves the next request */
@@ -126,7 +108,13 @@ struct request {
 
     uint16_t param_count;
     uint32_t allow; /* methods that would have matched */
-    struct request_user user;
+
+    /* Of who answers: */
+    int route;    /* which one, 0: none of them, -1: not looked for */
+    bool is_held; /* a handler has it, or what follows on it */
+    bool is_kept; /* session_request_done leaves the memory to them */
+    /* http_events.user_size bytes of theirs, zero at first. */
+    _Alignas(max_align_t) unsigned char user[];
 };
 
 static inline const char *request_at(const struct request *rq, struct span span)
@@ -136,7 +124,7 @@ static inline const char *request_at(const struct request *rq, struct span span)
 /* Whether a handler has it, so that it must not be freed. */
 static inline bool request_is_held(const struct request *rq)
 {
-    return !rq->is_done && (rq->user.task || rq->user.awaits_drain);
+    return !rq->is_done && rq->is_held;
 }
 const char *request_method(const struct request *rq, size_t *len);
 /* The decoded path. */
@@ -166,7 +154,7 @@ void request_drop_body(struct request *rq);             /* forgets all that has 
 
 /* For session.c: */
 /* Before a request begins; keeps allocations of a useful size. */
-void request_reset(struct request *rq);
+void request_reset(struct request *rq, size_t user_size);
 void request_deinit(struct request *rq);
 
 #endif

@@ -18,7 +18,7 @@
 /* The session is through with it; a handler that still needs it frees it later. */
 static void request_drop(struct request *rq)
 {
-    if (!rq->user.keeps)
+    if (!rq->is_kept)
         http_server_free_request(rq);
 }
 
@@ -355,9 +355,9 @@ void session_request_done(struct request *rq)
         request_drop(rq);
         return;
     }
-    if (rq->user.keeps)
+    if (rq->is_kept)
         request_keep(rq);
-    if (rq->user.keeps && rq->stage == REQUEST_BODY)
+    if (rq->is_kept && rq->stage == REQUEST_BODY)
         rq->wants_close = true; /* it cannot stay with the session to have its body swallowed */
     if (rq->is_disconnected) {
         session_abandon(session);

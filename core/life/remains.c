@@ -70,9 +70,9 @@ static void append_task(struct bytes *text, const struct task *task)
 static void append_request(struct bytes *text, const struct vm *vm, const struct request *rq)
 {
     const struct app *app = vm->app;
-    bool has_route = app && rq->user.route >= 0 && rq->user.route <= app->count;
+    bool has_route = app && rq->route >= 0 && rq->route <= app->count;
     bytes_printf(text, "%s (request %u), which has no task any more",
-                 has_route ? app->routes[rq->user.route].name : "unknown", (unsigned)rq->id);
+                 has_route ? app->routes[rq->route].name : "unknown", (unsigned)rq->id);
 }
 
 /* An open one has its route in the numbers of the state that serves. */

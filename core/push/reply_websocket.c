@@ -11,6 +11,7 @@
 #include "web/bind_request.h"
 #include "web/reply.h"
 #include "web/reply_head.h"
+#include "web/request_user.h"
 
 #include <lauxlib.h>
 #include <string.h>
@@ -142,7 +143,7 @@ static void plan_read(lua_State *L, const struct request *rq, int spec, struct w
  * it was made for this socket alone. */
 static void plan_spec(lua_State *L, const struct request *rq, int spec, struct wsock_plan *plan)
 {
-    plan->spec_ref = vm_of(L)->app->routes[rq->user.route].ws_ref;
+    plan->spec_ref = vm_of(L)->app->routes[rq->route].ws_ref;
     lua_rawgeti(L, LUA_REGISTRYINDEX, plan->spec_ref); /* nil for LUA_NOREF */
     plan->owns_spec = !lua_rawequal(L, -1, spec);
     lua_pop(L, 1);
@@ -175,15 +176,15 @@ static int reply_websocket(lua_State *L, struct request *rq, int index)
     if (!wsock)
         return session_is_reachable(rq) ? luaL_error(L, "not enough memory for the handshake") : 0;
     *handle = wsock->handle;
-    rq->user.kind = &reply_websocket_kind;
-    rq->user.thing = wsock;
+    request_user(rq)->kind = &reply_websocket_kind;
+    request_user(rq)->thing = wsock;
     wsock_task_begins(wsock, task_of(L));
     return run(L, wsock);
 }
 
 static void handler_failed(struct request *rq)
 {
-    wsock_close_failed(rq->user.thing, false);
+    wsock_close_failed(request_user(rq)->thing, false);
 }
 
 const struct reply_kind reply_websocket_kind = {

@@ -9,6 +9,7 @@
 #include "task/task.h"
 #include "task/vm.h"
 #include "web/app.h"
+#include "web/request_user.h"
 
 #include <lauxlib.h>
 #include <string.h>
@@ -237,8 +238,8 @@ static void start_callbacks(struct wsock *wsock, bool is_later)
 
 void wsock_leave(struct request *rq, const struct task *task, int status)
 {
-    struct wsock *wsock = rq->user.thing;
-    rq->user.kind = rq->user.thing = NULL;
+    struct wsock *wsock = request_user(rq)->thing;
+    request_user(rq)->kind = request_user(rq)->thing = NULL;
     if (status != LUA_OK)
         wsock_close_failed(wsock, task->is_cancelled);
     else if (!wsock->has_callbacks)

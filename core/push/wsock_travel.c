@@ -12,6 +12,7 @@
 #include "task/vm.h"
 #include "value/value.h"
 #include "web/app.h"
+#include "web/request_user.h"
 
 #include <lauxlib.h>
 
@@ -151,7 +152,8 @@ static int handoff_returned(lua_State *L, int status, lua_KContext context)
         return 0;
     struct bytes *handoff = mem_calloc(sizeof(*handoff));
     if (value_write_named(L, -1, "ws.handoff", handoff, error) == 0) {
-        rq->user.handoff = handoff; /* handler.c takes it from there, now that Lua is through */
+        request_user(rq)->handoff =
+            handoff; /* handler.c takes it from there, now that Lua is through */
         return 0;
     }
     handoff_free(handoff); /* as far as it came */
@@ -170,15 +172,15 @@ int wsock_depart(lua_State *L, struct wsock *wsock)
 
 struct task *wsock_arrive(struct request *rq, int *argc)
 {
-    struct wsock *wsock = rq->user.thing;
-    struct bytes *handoff = rq->user.handoff;
+    struct wsock *wsock = request_user(rq)->thing;
+    struct bytes *handoff = request_user(rq)->handoff;
     struct task *task = NULL;
-    rq->user.handoff = NULL;
+    request_user(rq)->handoff = NULL;
     if (!wsock->end && wsock_move(wsock, handoff))
         task = task_new(wsock->vm, "websocket");
     handoff_free(handoff);
     if (!task) {
-        rq->user.kind = rq->user.thing = NULL;
+        request_user(rq)->kind = request_user(rq)->thing = NULL;
         wsock_close(wsock, CLOSE_RELOAD, "reload");
         wsock_task_ended(wsock);
         return NULL;

@@ -13,6 +13,7 @@
 #include "web/request_body.h"
 #include "web/request_box.h"
 #include "web/request_headers.h"
+#include "web/request_user.h"
 
 #include <lauxlib.h>
 #include <string.h>
@@ -31,12 +32,12 @@ struct request *bind_request_check(lua_State *L, int index)
 
 void bind_request_release(lua_State *L, struct request *rq)
 {
-    if (rq->user.cache_ref)
-        luaL_unref(L, LUA_REGISTRYINDEX, rq->user.cache_ref);
-    if (rq->user.after_ref)
-        luaL_unref(L, LUA_REGISTRYINDEX, rq->user.after_ref);
-    rq->user.cache_ref = 0;
-    rq->user.after_ref = 0;
+    if (request_user(rq)->cache_ref)
+        luaL_unref(L, LUA_REGISTRYINDEX, request_user(rq)->cache_ref);
+    if (request_user(rq)->after_ref)
+        luaL_unref(L, LUA_REGISTRYINDEX, request_user(rq)->after_ref);
+    request_user(rq)->cache_ref = 0;
+    request_user(rq)->after_ref = 0;
     vm_of(L)->requests--;
 }
 
@@ -109,7 +110,7 @@ static void push_id(lua_State *L, const struct request *rq)
 static void push_allow(lua_State *L, const struct request *rq)
 {
     char text[128];
-    if (rq->user.route > 0 || rq->allow == 0) {
+    if (rq->route > 0 || rq->allow == 0) {
         lua_pushnil(L);
         return;
     }
@@ -140,8 +141,8 @@ static void push_trailers(lua_State *L, const struct request *rq)
 static void push_route(lua_State *L, const struct request *rq)
 {
     struct app *app = vm_of(L)->app;
-    if (rq->user.route > 0 && rq->user.route <= app->count)
-        lua_pushstring(L, app->routes[rq->user.route].name);
+    if (rq->route > 0 && rq->route <= app->count)
+        lua_pushstring(L, app->routes[rq->route].name);
     else
         lua_pushnil(L);
 }
@@ -182,13 +183,13 @@ static bool push_field(lua_State *L, struct request *rq, enum field field)
 /* Pushes the table of what was made once; creates it. */
 void request_box_push_cache(lua_State *L, struct request *rq)
 {
-    if (rq->user.cache_ref) {
-        lua_rawgeti(L, LUA_REGISTRYINDEX, rq->user.cache_ref);
+    if (request_user(rq)->cache_ref) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, request_user(rq)->cache_ref);
         return;
     }
     lua_newtable(L);
     lua_pushvalue(L, -1);
-    rq->user.cache_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    request_user(rq)->cache_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 /* Keeps the value on top under the key at 2. */
@@ -211,8 +212,8 @@ static int request_index(lua_State *L)
     if (type == LUA_TFUNCTION)
         return 1;
     struct request *rq = bind_request_check(L, 1);
-    if (rq->user.cache_ref) {
-        lua_rawgeti(L, LUA_REGISTRYINDEX, rq->user.cache_ref);
+    if (request_user(rq)->cache_ref) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, request_user(rq)->cache_ref);
         lua_pushvalue(L, 2);
         if (lua_rawget(L, -2) != LUA_TNIL)
             return 1;
@@ -270,13 +271,13 @@ static int request_after(lua_State *L)
 {
     struct request *rq = bind_request_check(L, 1);
     luaL_checktype(L, 2, LUA_TFUNCTION);
-    if (!rq->user.task)
+    if (!request_user(rq)->task)
         return luaL_error(L, "req:after: the handler has ended");
-    if (!rq->user.after_ref) {
+    if (!request_user(rq)->after_ref) {
         lua_newtable(L);
-        rq->user.after_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+        request_user(rq)->after_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     }
-    lua_rawgeti(L, LUA_REGISTRYINDEX, rq->user.after_ref);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, request_user(rq)->after_ref);
     lua_pushvalue(L, 2);
     lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
     return 0;

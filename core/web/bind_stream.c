@@ -6,6 +6,7 @@
 #include "task/task.h"
 #include "value/binding.h"
 #include "web/request_box.h"
+#include "web/request_user.h"
 
 #include <lauxlib.h>
 
@@ -46,7 +47,7 @@ static int push_written(lua_State *L)
 static void writer_undo(struct wait *wait)
 {
     struct request *rq = wait->source;
-    rq->user.writer = NULL;
+    request_user(rq)->writer = NULL;
 }
 
 static int writer_finish(lua_State *L, struct wait *wait)
@@ -57,10 +58,10 @@ static int writer_finish(lua_State *L, struct wait *wait)
 
 void bind_stream_wake_writer(struct request *rq)
 {
-    struct wait *wait = rq->user.writer;
+    struct wait *wait = request_user(rq)->writer;
     if (!wait)
         return;
-    rq->user.writer = NULL;
+    request_user(rq)->writer = NULL;
     task_wake_wait(wait, 0);
 }
 
@@ -83,13 +84,13 @@ static bool is_behind(struct request *rq, size_t most)
 static int park_writer(lua_State *L, struct request *rq,
                        int (*finish)(lua_State *L, struct wait *wait))
 {
-    if (rq->user.writer)
+    if (request_user(rq)->writer)
         return luaL_error(L, "another task is writing to this stream");
     struct wait *wait = task_wait(L);
     wait->undo = writer_undo;
     wait->finish = finish;
     wait->source = rq;
-    rq->user.writer = wait;
+    request_user(rq)->writer = wait;
     return task_park(L, WAIT_FOREVER);
 }
 

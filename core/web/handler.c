@@ -12,6 +12,7 @@
 #include "web/bind_stream.h"
 #include "web/reply.h"
 #include "web/request_body.h"
+#include "web/request_user.h"
 
 #include <lauxlib.h>
 #include <string.h>
@@ -26,10 +27,10 @@ static struct vm *request_vm(const struct request *rq)
 
 static struct route *request_route(const struct request *rq)
 {
-    if (!rq->owner || rq->user.route < 0)
+    if (!rq->owner || rq->route < 0)
         return NULL;
     struct app *app = request_vm(rq)->app;
-    return app && rq->user.route <= app->count ? &app->routes[rq->user.route] : NULL;
+    return app && rq->route <= app->count ? &app->routes[rq->route] : NULL;
 }
 
 uint64_t handler_body_limit(const struct request *rq)
@@ -58,7 +59,7 @@ static void find_route(struct request *rq, const struct app *app)
     const char *method = request_method(rq, &method_len);
     const char *path = request_path(rq, &path_len);
     router_find(app->router, method, method_len, path, path_len, &found);
-    rq->user.route = found.route > 0 ? found.route : 0;
+    rq->route = found.route > 0 ? found.route : 0;
     rq->allow = found.allow;
     if (found.route > 0)
         copy_params(rq, &found, path);
@@ -103,7 +104,7 @@ static int handler_failed(lua_State *L, struct task *task)
 {
     struct request *rq = task->owner;
     struct app *app = task->vm->app;
-    const struct reply_kind *kind = rq->user.kind;
+    const struct reply_kind *kind = request_user(rq)->kind;
     if (kind)
         kind->on_failed(rq);
     lua_settop(L, 2);
@@ -176,7 +177,7 @@ static void after_start(struct request *rq)
     task->on_end = after_ended;
     task->owner = rq;
     lua_pushcfunction(task->co, after_main);
-    lua_rawgeti(task->co, LUA_REGISTRYINDEX, rq->user.after_ref);
+    lua_rawgeti(task->co, LUA_REGISTRYINDEX, request_user(rq)->after_ref);
     task_start_later(task, 1);
 }
 
@@ -186,7 +187,7 @@ static void handler_finish(struct request *rq)
     if (vm_loses(request_vm(rq), VM_LOSES_REQUEST))
         return;
     struct conn *conn = session_conn_of(rq);
-    if (rq->user.after_ref == 0) {
+    if (request_user(rq)->after_ref == 0) {
         bind_request_release(request_vm(rq)->L, rq);
         session_request_done(rq);
         return;
@@ -194,11 +195,11 @@ static void handler_finish(struct request *rq)
     if (conn && rq->answer == ANSWER_ENDED) {
         conn_flush(conn);
         if (conn_unsent(conn) > 0 && !request_vm(rq)->is_hurried) {
-            rq->user.awaits_drain = true; /* handler_on_writable comes back here */
+            request_user(rq)->awaits_drain = rq->is_held = true; /* see handler_on_writable */
             return;
         }
     }
-    rq->user.keeps = true;
+    rq->is_kept = true;
     session_request_done(rq);
     after_start(rq);
 }
@@ -208,7 +209,7 @@ static void handler_finish(struct request *rq)
 static void handler_go_on(struct request *rq)
 {
     struct vm *vm = rq->server->owner;
-    const struct reply_kind *kind = rq->user.kind;
+    const struct reply_kind *kind = request_user(rq)->kind;
     int argc;
     bind_request_release(request_vm(rq)->L, rq);
     http_server_renew_request(rq); /* the state that it leaves cannot touch it any more */
@@ -224,7 +225,8 @@ static void handler_go_on(struct request *rq)
     task->answers_errors = true;
     task->on_end = handler_ended;
     task->owner = rq;
-    rq->user.task = task;
+    request_user(rq)->task = task;
+    rq->is_held = true;
     task_start_later(task, argc);
 }
 
@@ -232,16 +234,17 @@ static void handler_go_on(struct request *rq)
 static void handler_ended(struct task *task, int status)
 {
     struct request *rq = task->owner;
-    rq->user.task = NULL;
-    if (deadline_is_set(&rq->user.timeout))
-        loop_clear_deadline(task->vm->loop, &rq->user.timeout);
+    request_user(rq)->task = NULL;
+    rq->is_held = false;
+    if (deadline_is_set(&request_user(rq)->timeout))
+        loop_clear_deadline(task->vm->loop, &request_user(rq)->timeout);
     request_body_wake_reader(rq);
     bind_stream_wake_writer(rq);
-    if (rq->user.handoff) {
+    if (request_user(rq)->handoff) {
         handler_go_on(rq);
         return;
     }
-    const struct reply_kind *kind = rq->user.kind;
+    const struct reply_kind *kind = request_user(rq)->kind;
     if (kind)
         kind->on_ended(rq, task, status);
     if (rq->answer == ANSWER_NONE && rq->session && !rq->is_disconnected) {
@@ -255,11 +258,11 @@ static void handler_ended(struct task *task, int status)
 
 static void handler_on_timeout(struct deadline *deadline)
 {
-    struct request *rq = container_of(deadline, struct request, user.timeout);
+    struct request *rq = request_user_request(container_of(deadline, struct request_user, timeout));
     if (rq->answer == ANSWER_NONE)
         response_plain(rq, 503);
-    if (rq->user.task)
-        task_cancel(rq->user.task);
+    if (request_user(rq)->task)
+        task_cancel(request_user(rq)->task);
 }
 
 static uint64_t now_ns(void)
@@ -288,7 +291,7 @@ static void handler_on_request(struct request *rq)
         return;
     }
     find_route(rq, vm->app);
-    const struct route *route = &vm->app->routes[rq->user.route];
+    const struct route *route = &vm->app->routes[rq->route];
     struct task *task = task_new(vm, route->name);
     if (!task) {
         refuse(rq);
@@ -300,11 +303,12 @@ static void handler_on_request(struct request *rq)
     task->on_error = handler_failed;
     task->answers_errors = true;
     task->on_end = handler_ended;
-    rq->user.task = task;
+    request_user(rq)->task = task;
+    rq->is_held = true;
     vm->requests++;
     if (route->timeout_ms) {
-        deadline_init(&rq->user.timeout, handler_on_timeout);
-        loop_set_deadline(vm->loop, &rq->user.timeout, route->timeout_ms);
+        deadline_init(&request_user(rq)->timeout, handler_on_timeout);
+        loop_set_deadline(vm->loop, &request_user(rq)->timeout, route->timeout_ms);
     }
     lua_pushcfunction(task->co, handler_main);
     lua_pushlightuserdata(task->co, rq);
@@ -314,8 +318,8 @@ static void handler_on_request(struct request *rq)
 static void handler_on_writable(struct request *rq)
 {
     bind_stream_wake_writer(rq);
-    if (rq->user.awaits_drain) {
-        rq->user.awaits_drain = false;
+    if (request_user(rq)->awaits_drain) {
+        request_user(rq)->awaits_drain = rq->is_held = false;
         handler_finish(rq);
     }
 }
@@ -333,8 +337,8 @@ static bool is_cancelled_by_leaving(const struct request *rq)
 static void handler_on_left(struct request *rq)
 {
     /* First, so that it is not woken to go on before it is cancelled. */
-    if (rq->user.task && is_cancelled_by_leaving(rq))
-        task_cancel(rq->user.task);
+    if (request_user(rq)->task && is_cancelled_by_leaving(rq))
+        task_cancel(request_user(rq)->task);
     request_body_wake_reader(rq);
     bind_stream_wake_writer(rq);
 }
@@ -361,11 +365,11 @@ void handler_hurry(struct http_server *http, struct vm *vm)
 void handler_take(struct request *rq)
 {
     bool has_left_session = rq->is_done;
-    if (deadline_is_set(&rq->user.timeout))
-        loop_clear_deadline(rq->server->loop, &rq->user.timeout);
+    if (deadline_is_set(&request_user(rq)->timeout))
+        loop_clear_deadline(rq->server->loop, &request_user(rq)->timeout);
     bind_request_release(request_vm(rq)->L, rq);
-    rq->user.task = NULL;
-    rq->user.awaits_drain = rq->user.keeps = false;
+    request_user(rq)->task = NULL;
+    request_user(rq)->awaits_drain = rq->is_held = rq->is_kept = false;
     rq->wants_close = true;
     if (has_left_session)
         http_server_free_request(rq);
@@ -397,7 +401,7 @@ static void handler_on_log(struct request *rq)
          1},
         {"route", route ? route->name : "", route ? strlen(route->name) : 0, 0},
     };
-    log_line(LOG_INFO, line, (size_t)len, fields, route && rq->user.route > 0 ? 4 : 3);
+    log_line(LOG_INFO, line, (size_t)len, fields, route && rq->route > 0 ? 4 : 3);
 }
 
 static int collect(lua_State *L)
@@ -417,6 +421,7 @@ static void handler_on_trim(void *owner)
 struct http_events handler_events(bool logs)
 {
     return (struct http_events){
+        .user_size = sizeof(struct request_user),
         .on_request = handler_on_request,
         .on_body = request_body_wake_reader,
         .on_writable = handler_on_writable,

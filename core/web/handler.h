@@ -18,7 +18,7 @@ void handler_hurry(struct http_server *http, struct vm *vm);
 /* Whether that state has it, and has to give it back. */
 static inline bool handler_has(const struct vm *vm, const struct request *rq)
 {
-    return rq->owner == vm && (!rq->is_done || rq->user.keeps);
+    return rq->owner == vm && (!rq->is_done || rq->is_kept);
 }
 /* Gives it back, for a state in which no task is left that could: its connection is closed. */
 void handler_take(struct request *rq);

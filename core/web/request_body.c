@@ -6,6 +6,7 @@
 #include "web/bind_request.h"
 #include "web/handler.h"
 #include "web/request_box.h"
+#include "web/request_user.h"
 
 #include <lauxlib.h>
 
@@ -21,7 +22,7 @@ static int push_body_error(lua_State *L, const struct request *rq)
 static void reader_undo(struct wait *wait)
 {
     struct request *rq = wait->source;
-    rq->user.reader = NULL;
+    request_user(rq)->reader = NULL;
     rq->is_wanted = false;
 }
 
@@ -29,24 +30,24 @@ static void reader_undo(struct wait *wait)
 static int park_reader(lua_State *L, struct request *rq, bool reads_all,
                        int (*finish)(lua_State *L, struct wait *wait))
 {
-    if (rq->user.reader)
+    if (request_user(rq)->reader)
         return luaL_error(L, "another task is reading this body");
     struct wait *wait = task_wait(L);
     wait->undo = reader_undo;
     wait->finish = finish;
     wait->source = rq;
-    rq->user.reader = wait;
-    rq->user.reads_all = reads_all;
+    request_user(rq)->reader = wait;
+    request_user(rq)->reads_all = reads_all;
     return task_park(L, WAIT_FOREVER);
 }
 
 void request_body_wake_reader(struct request *rq)
 {
-    struct wait *wait = rq->user.reader;
-    bool is_over = rq->stage != REQUEST_BODY || !rq->user.task;
-    if (!wait || (!is_over && (rq->user.reads_all || rq->body.len == 0)))
+    struct wait *wait = request_user(rq)->reader;
+    bool is_over = rq->stage != REQUEST_BODY || !request_user(rq)->task;
+    if (!wait || (!is_over && (request_user(rq)->reads_all || rq->body.len == 0)))
         return;
-    rq->user.reader = NULL;
+    request_user(rq)->reader = NULL;
     rq->is_wanted = false;
     task_wake_wait(wait, 0);
 }
@@ -82,13 +83,13 @@ int request_body_read(lua_State *L)
 {
     struct request *rq = bind_request_check(L, 1);
     uint64_t limit = limit_arg(L, 2, rq);
-    if (rq->user.cache_ref) {
+    if (request_user(rq)->cache_ref) {
         request_box_push_cache(L, rq);
         if (lua_getfield(L, -1, "\1body") == LUA_TSTRING)
             return 1;
         lua_pop(L, 2);
     }
-    if (rq->user.has_chunks)
+    if (request_user(rq)->has_chunks)
         return luaL_error(L, "a part of this body was already read in chunks");
     session_read_body(rq, limit);
     if (rq->stage != REQUEST_BODY)
@@ -129,7 +130,7 @@ int request_body_read_chunk(lua_State *L)
     if (rq->body.len > 0 &&
         task_had_enough(L, rq->body.len < (size_t)most ? rq->body.len : (size_t)most))
         return task_yield_then(L, chunk_again);
-    rq->user.has_chunks = true;
+    request_user(rq)->has_chunks = true;
     session_read_body(rq, handler_body_limit(rq));
     if (rq->body.len > 0 || rq->stage != REQUEST_BODY) {
         rq->is_wanted = false;

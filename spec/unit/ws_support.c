@@ -99,7 +99,7 @@ static void answer(struct request *rq)
 static void on_answer(struct loop_job *job)
 {
     struct echo *echo = container_of(job, struct echo, answer);
-    echo->waiting->user.task = NULL;
+    echo->waiting->is_held = false;
     answer(echo->waiting);
 }
 
@@ -110,7 +110,7 @@ static void on_request(struct request *rq)
         answer(rq);
         return;
     }
-    rq->user.task = echo; /* as if a handler were parked */
+    rq->is_held = true; /* as if a handler were parked */
     echo->waiting = rq;
     loop_defer_next(&echo->loop, &echo->answer);
 }

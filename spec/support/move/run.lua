@@ -8,6 +8,7 @@
 package.path = "spec/support/move/?.lua;" .. package.path
 local files = require "files"
 local names = require "names"
+local statics = require "statics"
 
 local function lines_of(command)
   local list = {}
@@ -92,7 +93,7 @@ local function rewrite_guard(path, text)
 end
 
 -- Names of functions, but not those of files: "request_body" and not "request_body.c".
-local function rewrite_names(text)
+local function rewrite_names(text, names)
   return (text:gsub("()%f[%w_]([%a_][%w_]*)%f[^%w_]()", function(from, name, to)
     if names[name] and not text:find("^%.[ch]%f[^%w]", to) and text:sub(from - 1, from - 1) ~= "/" then
       return names[name]
@@ -107,9 +108,10 @@ local function rewrite(path)
   if is_c then text = rewrite_includes(text) end
   text = rewrite_paths(text)
   if is_c then
-    text = rewrite_guard(path, rewrite_names(sort_includes(text)))
+    text = rewrite_guard(path, rewrite_names(sort_includes(text), names))
+    text = rewrite_names(text, statics[path:match("^core/(.*)$")] or {})
   elseif path:find("%.md$") then
-    text = text:gsub("`([^`\n]+)`", function(code) return "`" .. rewrite_names(code) .. "`" end)
+    text = text:gsub("`([^`\n]+)`", function(code) return "`" .. rewrite_names(code, names) .. "`" end)
   end
   if text ~= old then write(path, text) end
 end

@@ -154,7 +154,7 @@ static void report_drops(void)
     bytes_deinit(&line);
 }
 
-static uint64_t now_ms(void)
+static uint64_t log_now_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -179,7 +179,7 @@ static void queue_report(const struct log_report *report)
 static void wait_for_work(void)
 {
     struct log_report report;
-    while (log_limit_report(&the_log.limit, now_ms(), false, &report))
+    while (log_limit_report(&the_log.limit, log_now_ms(), false, &report))
         queue_report(&report);
     if (the_log.queue.len > 0)
         return;
@@ -197,7 +197,7 @@ static void wait_for_work(void)
 static void queue_last_reports(void)
 {
     struct log_report report;
-    while (log_limit_report(&the_log.limit, now_ms(), true, &report))
+    while (log_limit_report(&the_log.limit, log_now_ms(), true, &report))
         queue_report(&report);
 }
 
@@ -395,7 +395,7 @@ static bool may_say(enum log_level level, const char *text, size_t len)
     bool may = atomic_load(&the_log.state) != LOG_RUNNING;
     if (!may) {
         bool is_first = the_log.limit.held == 0;
-        may = log_limit_pass(&the_log.limit, level, text, len, now_ms(), &before);
+        may = log_limit_pass(&the_log.limit, level, text, len, log_now_ms(), &before);
         if (before.count > 0)
             queue_report(&before);
         if (is_first && !may)

@@ -46,7 +46,7 @@ static uint64_t key_of(enum log_level level, const char *text, size_t len)
 }
 
 /* A bucket that holds `burst` and is filled at `rate` a second, as the moment when it is full. */
-static bool take(struct log_place *place, uint64_t now_ms, uint64_t burst, uint64_t rate)
+static bool log_limit_take(struct log_place *place, uint64_t now_ms, uint64_t burst, uint64_t rate)
 {
     uint64_t each_ms = 1000 / rate;
     uint64_t full_ms = place->full_ms > now_ms ? place->full_ms : now_ms;
@@ -92,11 +92,11 @@ bool log_limit_pass(struct log_limit *limit, enum log_level level, const char *t
             make_report(limit, place, now_ms, before);
         *place = (struct log_place){.key = key};
     }
-    if (!take(place, now_ms, LOG_BURST, LOG_RATE)) {
+    if (!log_limit_take(place, now_ms, LOG_BURST, LOG_RATE)) {
         hold_back(limit, place, level, text, len, now_ms);
         return false;
     }
-    if (!take(&limit->all, now_ms, LOG_BURST_ALL, LOG_RATE_ALL)) {
+    if (!log_limit_take(&limit->all, now_ms, LOG_BURST_ALL, LOG_RATE_ALL)) {
         hold_back(limit, &limit->all, level, text, len, now_ms);
         return false;
     }

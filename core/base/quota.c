@@ -78,7 +78,7 @@ size_t quota_most(const struct quota *quota)
     return atomic_load_explicit(&quota->most, memory_order_relaxed);
 }
 
-static uint64_t now_ms(void)
+static uint64_t quota_now_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -89,7 +89,7 @@ void quota_refuse(struct quota *quota)
 {
     uint64_t count = atomic_fetch_add_explicit(&quota->refused, 1, memory_order_relaxed) + 1;
     uint64_t quiet_ms = atomic_load_explicit(&quota->quiet_until_ms, memory_order_relaxed);
-    uint64_t ms = now_ms();
+    uint64_t ms = quota_now_ms();
     if (ms < quiet_ms ||
         !atomic_compare_exchange_strong_explicit(&quota->quiet_until_ms, &quiet_ms, ms + QUIET_MS,
                                                  memory_order_relaxed, memory_order_relaxed))

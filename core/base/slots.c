@@ -26,7 +26,7 @@ void slots_deinit(struct slots *slots)
     slots_init(slots);
 }
 
-static void grow(struct slots *slots)
+static void slots_grow(struct slots *slots)
 {
     uint32_t cap = slots->cap ? slots->cap * 2 : SLOTS_FIRST_CAP;
     assert(cap <= SLOTS_MAX);
@@ -43,7 +43,7 @@ static uint32_t take_free(struct slots *slots)
         return index;
     }
     if (slots->used == slots->cap)
-        grow(slots);
+        slots_grow(slots);
     index = slots->used++;
     slots->slots[index] = (struct slot){.generation = 1};
     return index;

@@ -45,7 +45,7 @@ static void split(struct table *table)
     }
 }
 
-static void grow(struct table *table)
+static void table_grow(struct table *table)
 {
     if (table->used == table->cap) {
         void *moved = mem_try_realloc(table->buckets, table->cap * 2 * sizeof(*table->buckets));
@@ -62,7 +62,7 @@ void table_add(struct table *table, struct table_link *link, uint64_t hash)
     if (table->used == 0)
         table_start(table);
     if (table->count++ >= table->used)
-        grow(table);
+        table_grow(table);
     struct table_link **bucket = &table->buckets[table_place(table, hash)];
     link->hash = hash;
     link->next = *bucket;

@@ -40,7 +40,7 @@ bool text_is_token(const char *text, size_t len)
     return len > 0;
 }
 
-static bool is_blank(char byte)
+static bool text_is_blank(char byte)
 {
     return byte == ' ' || byte == '\t';
 }
@@ -53,9 +53,9 @@ bool text_list_has(const char *list, size_t len, const char *token)
         const char *comma = memchr(list, ',', (size_t)(end - list));
         const char *next = comma ? comma + 1 : end;
         const char *last = comma ? comma : end;
-        while (list < last && is_blank(*list))
+        while (list < last && text_is_blank(*list))
             list++;
-        while (last > list && is_blank(last[-1]))
+        while (last > list && text_is_blank(last[-1]))
             last--;
         if (text_equal_nocase(list, (size_t)(last - list), token, token_len))
             return true;

@@ -79,7 +79,7 @@ static struct http_transfer *transfer_find(lua_State *L)
     return *client ? http_client_find(*client, *box) : NULL;
 }
 
-static void on_change(void *owner)
+static void bind_http_on_change(void *owner)
 {
     task_wake_wait(owner, 0);
 }
@@ -99,7 +99,7 @@ static int wait_for_change(lua_State *L, struct http_transfer *transfer,
     wait->undo = waiter_undo;
     wait->finish = finish;
     wait->source = transfer;
-    http_transfer_watch(transfer, on_change, wait);
+    http_transfer_watch(transfer, bind_http_on_change, wait);
     return task_park(L, timeout_ms);
 }
 
@@ -113,7 +113,7 @@ static struct http_transfer *transfer_changed(lua_State *L, const struct wait *w
 }
 
 /* nil, error, detail */
-static int push_error(lua_State *L, const struct http_transfer *transfer)
+static int bind_http_push_error(lua_State *L, const struct http_transfer *transfer)
 {
     lua_pushnil(L);
     lua_pushstring(L, transfer ? http_transfer_error(transfer) : "closed");
@@ -138,7 +138,7 @@ static int push_answer(lua_State *L, struct http_transfer *transfer)
     bool is_whole = transfer && !http_transfer_error(transfer);
     bool has_begun = transfer && is_streamed && http_transfer_status(transfer) != 0;
     if (!is_whole && !has_begun)
-        return push_error(L, transfer);
+        return bind_http_push_error(L, transfer);
     lua_pushinteger(L, http_transfer_status(transfer));
     push_bytes(L, http_transfer_head(transfer));
     return 2;
@@ -161,7 +161,7 @@ static int transfer_body(lua_State *L)
 {
     struct http_transfer *transfer = transfer_find(L);
     if (!transfer)
-        return push_error(L, NULL);
+        return bind_http_push_error(L, NULL);
     push_bytes(L, http_transfer_body(transfer));
     return 1;
 }
@@ -173,7 +173,7 @@ static int piece_finish(lua_State *L, struct wait *wait);
 static int push_piece(lua_State *L, struct http_transfer *transfer)
 {
     if (!transfer)
-        return push_error(L, NULL);
+        return bind_http_push_error(L, NULL);
     const struct bytes *body = http_transfer_body(transfer);
     if (body->len > 0) {
         size_t len = body->len < READ_MOST ? body->len : READ_MOST;
@@ -183,7 +183,7 @@ static int push_piece(lua_State *L, struct http_transfer *transfer)
     }
     if (http_transfer_phase(transfer) != HTTP_ENDED)
         return wait_for_change(L, transfer, piece_finish, (uint64_t)luaL_checkinteger(L, 2));
-    return http_transfer_error(transfer) ? push_error(L, transfer) : 0;
+    return http_transfer_error(transfer) ? bind_http_push_error(L, transfer) : 0;
 }
 
 static int piece_finish(lua_State *L, struct wait *wait)
@@ -203,7 +203,7 @@ static int transfer_read(lua_State *L)
 
 static int sent_finish(lua_State *L, struct wait *wait);
 
-static int push_sent(lua_State *L, struct http_transfer *transfer)
+static int bind_http_push_sent(lua_State *L, struct http_transfer *transfer)
 {
     bool has_ended = !transfer || http_transfer_phase(transfer) == HTTP_ENDED;
     if (!has_ended && http_transfer_unsent(transfer) > HTTP_HIGH_WATER)
@@ -214,7 +214,7 @@ static int push_sent(lua_State *L, struct http_transfer *transfer)
 
 static int sent_finish(lua_State *L, struct wait *wait)
 {
-    return push_sent(L, transfer_changed(L, wait));
+    return bind_http_push_sent(L, transfer_changed(L, wait));
 }
 
 /* t:send(data) -> whether more is wanted; parks while much is unsent */
@@ -225,7 +225,7 @@ static int transfer_send(lua_State *L)
     const char *data = luaL_checklstring(L, 2, &len);
     if (transfer)
         http_transfer_send(transfer, data, len);
-    return push_sent(L, transfer);
+    return bind_http_push_sent(L, transfer);
 }
 
 /* t:end_upload() */
@@ -239,7 +239,7 @@ static int transfer_end_upload(lua_State *L)
 
 /* ---- life ---- */
 
-static const char *text_option(lua_State *L, const char *name)
+static const char *bind_http_text_option(lua_State *L, const char *name)
 {
     lua_getfield(L, 1, name); /* the table keeps it alive */
     const char *text = lua_tostring(L, -1);
@@ -281,17 +281,17 @@ static void options_check(lua_State *L, struct http_options *options)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     *options = (struct http_options){
-        .method = text_option(L, "method"),
-        .url = text_option(L, "url"),
+        .method = bind_http_text_option(L, "method"),
+        .url = bind_http_text_option(L, "url"),
         .has_upload = flag_option(L, "has_upload"),
         .is_streamed = flag_option(L, "is_streamed"),
         .total_ms = (uint64_t)number_option(L, "total_ms"),
         .connect_ms = (uint64_t)number_option(L, "connect_ms"),
         .limit = (size_t)number_option(L, "limit"),
         .is_unverified = flag_option(L, "is_unverified"),
-        .ca = text_option(L, "ca"),
-        .cert = text_option(L, "cert"),
-        .key = text_option(L, "key"),
+        .ca = bind_http_text_option(L, "ca"),
+        .cert = bind_http_text_option(L, "cert"),
+        .key = bind_http_text_option(L, "key"),
     };
     luaL_argcheck(L, options->method && options->url, 1, "method and url");
     lua_getfield(L, 1, "body");

@@ -34,7 +34,7 @@ struct listener_box {
 
 /* ---- life ---- */
 
-static void on_accept(struct listener *listener, int fd)
+static void bind_listener_on_accept(struct listener *listener, int fd)
 {
     struct net_listener *self = container_of(listener, struct net_listener, listener);
     struct socket *socket;
@@ -60,7 +60,7 @@ static int listen_on(struct vm *vm, const char *text, slot_handle *handle)
     struct net_listener *self = mem_calloc(sizeof(*self));
     int fd;
     self->vm = vm;
-    self->listener.on_accept = on_accept;
+    self->listener.on_accept = bind_listener_on_accept;
     list_init(&self->acceptors);
     list_init(&self->waiting);
     list_init(&self->promised);
@@ -85,7 +85,7 @@ static void close_all(struct list *sockets)
         socket_forget(container_of(link, struct socket, accepted_link), conn_close);
 }
 
-static void on_stopped(struct listener *listener)
+static void bind_listener_on_stopped(struct listener *listener)
 {
     mem_free(container_of(listener, struct net_listener, listener));
 }
@@ -101,7 +101,7 @@ static void listener_end(struct net_listener *self)
     close_all(&self->waiting);
     close_all(&self->promised);
     listener_unlink(&self->addr);
-    listener_stop(&self->listener, on_stopped);
+    listener_stop(&self->listener, bind_listener_on_stopped);
 }
 
 /* ---- what Lua sees ---- */

@@ -36,7 +36,7 @@ static void connecting_free(struct connecting *connecting)
 }
 
 /* Without an error the socket is ready. */
-static void finish(struct connecting *connecting, const char *error)
+static void bind_net_finish(struct connecting *connecting, const char *error)
 {
     if (error)
         snprintf(connecting->error, sizeof(connecting->error), "%s", error);
@@ -48,9 +48,9 @@ static void finish(struct connecting *connecting, const char *error)
     task_wake_wait(connecting->wait, 0);
 }
 
-static void on_limit(struct deadline *deadline)
+static void bind_net_on_limit(struct deadline *deadline)
 {
-    finish(container_of(deadline, struct connecting, limit), net_error(UV_ETIMEDOUT));
+    bind_net_finish(container_of(deadline, struct connecting, limit), net_error(UV_ETIMEDOUT));
 }
 
 static void on_secure(void *owner)
@@ -58,7 +58,7 @@ static void on_secure(void *owner)
     struct connecting *connecting = owner;
     struct socket *socket = connecting->socket;
     bool is_open = tls_state(socket->tls) == TLS_OPEN || tls_state(socket->tls) == TLS_ENDED;
-    finish(connecting, is_open ? NULL : socket_end_reason(socket));
+    bind_net_finish(connecting, is_open ? NULL : socket_end_reason(socket));
 }
 
 static void begin_handshake(struct connecting *connecting)
@@ -85,11 +85,11 @@ static void on_connected(struct client *client, int fd_or_err)
     if (err >= 0)
         err = socket_open(&connecting->socket, connecting->vm, fd_or_err, connecting->is_unix);
     if (err < 0)
-        finish(connecting, net_error(err));
+        bind_net_finish(connecting, net_error(err));
     else if (connecting->tls)
         begin_handshake(connecting);
     else
-        finish(connecting, NULL);
+        bind_net_finish(connecting, NULL);
 }
 
 static void connecting_undo(struct wait *wait)
@@ -130,7 +130,8 @@ static int connect_finish(lua_State *L, struct wait *wait)
     return 1;
 }
 
-static void begin(struct connecting *connecting, const char *host, uint16_t port, uint64_t limit_ms)
+static void bind_net_begin(struct connecting *connecting, const char *host, uint16_t port,
+                           uint64_t limit_ms)
 {
     connecting->due_ms = loop_now_ms(connecting->vm->loop) + limit_ms;
     client_connect(&connecting->client, connecting->vm->loop, host, port, (uint32_t)limit_ms,
@@ -158,7 +159,7 @@ static int net_connect(lua_State *L)
     struct connecting *connecting = mem_calloc(sizeof(*connecting));
     connecting->vm = vm_of(L);
     connecting->is_unix = is_unix;
-    deadline_init(&connecting->limit, on_limit);
+    deadline_init(&connecting->limit, bind_net_on_limit);
     connecting->wait = wait;
     wait->undo = connecting_undo;
     wait->lost = connecting_lose;
@@ -167,9 +168,9 @@ static int net_connect(lua_State *L)
     if (config)
         connecting->tls = tls_new(config, name, (const unsigned char *)alpn, alpn_len);
     if (config && !connecting->tls)
-        finish(connecting, "tls: this server name cannot be used");
+        bind_net_finish(connecting, "tls: this server name cannot be used");
     else
-        begin(connecting, host, (uint16_t)port, limit_ms);
+        bind_net_begin(connecting, host, (uint16_t)port, limit_ms);
     return task_park(L, WAIT_FOREVER);
 }
 

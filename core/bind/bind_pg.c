@@ -52,7 +52,7 @@ static void wake(struct pg *pg)
         task_wake_wait(wait, 0);
 }
 
-static void on_change(void *owner)
+static void bind_pg_on_change(void *owner)
 {
     struct pg *pg = owner;
     if (!pg->cancel) /* else it is on_cancelled that is waited for */
@@ -152,7 +152,7 @@ static int pg_open(lua_State *L)
     struct pg *pg = mem_calloc(sizeof(*pg));
     pg->vm = vm;
     pg->handle = box->handle = slots_put(&vm->sockets, pg);
-    pg->client = pg_client_open(vm->loop, dsn, (size_t)max_message, on_change, pg);
+    pg->client = pg_client_open(vm->loop, dsn, (size_t)max_message, bind_pg_on_change, pg);
     pg->wait = wait;
     wait->undo = open_undo;
     wait->finish = open_finish;

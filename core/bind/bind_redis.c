@@ -33,7 +33,7 @@ struct reader_box {
 /* ---- values ---- */
 
 /* {code = "WRONGTYPE", message = "Operation against ..."} */
-static void push_error(lua_State *L, const char *text, size_t len)
+static void bind_redis_push_error(lua_State *L, const char *text, size_t len)
 {
     const char *space = memchr(text, ' ', len);
     size_t code_len = space ? (size_t)(space - text) : len;
@@ -59,7 +59,7 @@ static void push_item(lua_State *L, const struct redis_item *item)
     case REDIS_ITEM_NULL: lua_pushnil(L); break;
     case REDIS_ITEM_INTEGER: lua_pushinteger(L, (lua_Integer)item->number); break;
     case REDIS_ITEM_TEXT: lua_pushlstring(L, item->text, item->len); break;
-    case REDIS_ITEM_ERROR: push_error(L, item->text, item->len); break;
+    case REDIS_ITEM_ERROR: bind_redis_push_error(L, item->text, item->len); break;
     case REDIS_ITEM_LIST: push_list(L, item->number); break;
     }
 }
@@ -91,7 +91,7 @@ static void close_list(lua_State *L, struct reader_box *box)
 
 /* The value on top finds its place. Whether it, or the list that it completes, is the whole reply:
  * that one is on top then. */
-static bool put_value(lua_State *L, struct reader_box *box)
+static bool bind_redis_put_value(lua_State *L, struct reader_box *box)
 {
     while (box->depth > 0) {
         struct open_list *list = &box->lists[box->depth - 1];
@@ -172,7 +172,7 @@ static int reader_next(lua_State *L)
         if (item.kind == REDIS_ITEM_LIST && item.number > 0) {
             if (!open_list(L, box, item.number))
                 return push_broken(L, "protocol");
-        } else if (put_value(L, box)) {
+        } else if (bind_redis_put_value(L, box)) {
             box->is_broken = false;
             return push_whole(L, is_alone && item.kind == REDIS_ITEM_ERROR);
         }

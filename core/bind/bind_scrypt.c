@@ -34,7 +34,7 @@ static void scrypt_free(struct scrypt *scrypt)
     mem_free(scrypt);
 }
 
-static void run(struct work *work)
+static void bind_scrypt_run(struct work *work)
 {
     struct scrypt *scrypt = container_of(work, struct scrypt, work);
     scrypt->is_done =
@@ -42,7 +42,7 @@ static void run(struct work *work)
                        scrypt->n, scrypt->r, scrypt->p, MEMORY_MAX, scrypt->key, KEY_LEN) == 1;
 }
 
-static void on_done(struct work *work, int err)
+static void bind_scrypt_on_done(struct work *work, int err)
 {
     struct scrypt *scrypt = container_of(work, struct scrypt, work);
     (void)err; /* cancelled: then nobody waits */
@@ -60,12 +60,12 @@ static void undo(struct wait *wait)
     work_cancel(&scrypt->work);
 }
 
-static void lose(struct wait *wait)
+static void bind_scrypt_lose(struct wait *wait)
 {
     scrypt_free(wait->source);
 }
 
-static int finish(lua_State *L, struct wait *wait)
+static int bind_scrypt_finish(lua_State *L, struct wait *wait)
 {
     struct scrypt *scrypt = wait->source;
     unsigned char key[KEY_LEN];
@@ -104,11 +104,11 @@ static int crypto_scrypt(lua_State *L)
     scrypt->password_len = password_len;
     memcpy(scrypt->salt, salt, salt_len);
     scrypt->salt_len = salt_len;
-    scrypt->work.run = run;
-    scrypt->work.on_done = on_done;
+    scrypt->work.run = bind_scrypt_run;
+    scrypt->work.on_done = bind_scrypt_on_done;
     wait->undo = undo;
-    wait->lost = lose;
-    wait->finish = finish;
+    wait->lost = bind_scrypt_lose;
+    wait->finish = bind_scrypt_finish;
     wait->source = scrypt;
     work_start(&scrypt->work, vm_of(L)->loop);
     return task_park(L, WAIT_FOREVER);

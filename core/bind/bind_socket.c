@@ -74,7 +74,7 @@ static void reader_undo(struct wait *wait)
 }
 
 /* -> data | nil, "closed", "timeout", "too_large", ... */
-static int receive(lua_State *L, const struct socket_goal *goal, uint64_t timeout_ms)
+static int bind_socket_receive(lua_State *L, const struct socket_goal *goal, uint64_t timeout_ms)
 {
     struct socket *socket = socket_find(L);
     size_t len;
@@ -112,7 +112,7 @@ static size_t size_arg(lua_State *L, int index, lua_Integer otherwise)
 static int socket_recv(lua_State *L)
 {
     struct socket_goal goal = {.least = 1, .most = size_arg(L, 2, RECV_MOST)};
-    return receive(L, &goal, timeout_arg(L, 3));
+    return bind_socket_receive(L, &goal, timeout_arg(L, 3));
 }
 
 /* s:read_exact(n [, timeout]) -> n bytes; when there are fewer they stay for recv */
@@ -121,7 +121,7 @@ static int socket_read_exact(lua_State *L)
     luaL_checkinteger(L, 2);
     size_t count = size_arg(L, 2, 1);
     struct socket_goal goal = {.least = count, .most = count};
-    return receive(L, &goal, timeout_arg(L, 3));
+    return bind_socket_receive(L, &goal, timeout_arg(L, 3));
 }
 
 /* s:read_until(delim [, limit [, timeout]]) -> what stands before the delimiter */
@@ -132,12 +132,12 @@ static int socket_read_until(lua_State *L)
     luaL_argcheck(L, goal.delim_len > 0, 2, "a delimiter has at least one byte");
     if (!lua_isnoneornil(L, 3))
         goal.most = units_check_size(L, 3);
-    return receive(L, &goal, timeout_arg(L, 4));
+    return bind_socket_receive(L, &goal, timeout_arg(L, 4));
 }
 
 /* ---- sending ---- */
 
-static int push_sent(lua_State *L)
+static int bind_socket_push_sent(lua_State *L)
 {
     struct socket *socket = socket_find(L);
     if (!socket || !socket_can_send(socket))
@@ -150,7 +150,7 @@ static int send_finish(lua_State *L, struct wait *wait)
 {
     if (wait->outcome == WAIT_TIMEOUT)
         return socket_push_error(L, net_error(UV_ETIMEDOUT));
-    return push_sent(L);
+    return bind_socket_push_sent(L);
 }
 
 /* All left at once, whatever came of the socket while others had their turn. */
@@ -179,9 +179,9 @@ static int socket_send(lua_State *L)
     if (socket)
         socket_write(socket, data, len);
     if (!socket || !socket_can_send(socket))
-        return task_answer_gone(L, push_sent(L));
+        return task_answer_gone(L, bind_socket_push_sent(L));
     if (conn_unsent(&socket->conn) <= CONN_HIGH_WATER)
-        return task_had_enough(L, len) ? task_yield_then(L, sent_finish) : push_sent(L);
+        return task_had_enough(L, len) ? task_yield_then(L, sent_finish) : bind_socket_push_sent(L);
     struct wait *wait = task_wait(L);
     wait->undo = writer_undo;
     wait->finish = send_finish;

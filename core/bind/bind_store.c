@@ -20,7 +20,7 @@ static struct store *store_check(lua_State *L)
     return *(struct store **)luaL_checkudata(L, 1, STORE_TYPE);
 }
 
-static uint64_t now_ms(lua_State *L)
+static uint64_t bind_store_now_ms(lua_State *L)
 {
     return vm_now_ms(vm_of(L));
 }
@@ -71,7 +71,7 @@ static int store_lua_get(lua_State *L)
     size_t len;
     const char *key = luaL_checklstring(L, 2, &len);
     struct bytes *out = scratch_push(L);
-    if (store_get(store, key, len, now_ms(L), out) < 0) {
+    if (store_get(store, key, len, bind_store_now_ms(L), out) < 0) {
         lua_pushnil(L);
         return 1;
     }
@@ -82,7 +82,7 @@ static int store_lua_get(lua_State *L)
 typedef int (*put_fn)(struct store *store, const char *key, size_t key_len,
                       struct store_value value, uint64_t now, uint64_t ttl_ms);
 
-static int put(lua_State *L, put_fn fn)
+static int bind_store_put(lua_State *L, put_fn fn)
 {
     struct store *store = store_check(L);
     size_t len;
@@ -90,24 +90,24 @@ static int put(lua_State *L, put_fn fn)
     luaL_checkany(L, 3);
     uint64_t ttl_ms = ttl_option(L, 4);
     if (lua_isnil(L, 3) && fn == store_set) {
-        store_delete(store, key, len, now_ms(L));
+        store_delete(store, key, len, bind_store_now_ms(L));
         return push_result(L, 0);
     }
     struct bytes *value = check_value(L, 3);
     return push_result(L, fn(store, key, len, (struct store_value){value->data, value->len},
-                             now_ms(L), ttl_ms));
+                             bind_store_now_ms(L), ttl_ms));
 }
 
 /* set(key, value [, {ttl=}]) -> true | nil, "full" */
 static int store_lua_set(lua_State *L)
 {
-    return put(L, store_set);
+    return bind_store_put(L, store_set);
 }
 
 /* add(key, value [, {ttl=}]) -> true | nil, "exists" | nil, "full" */
 static int store_lua_add(lua_State *L)
 {
-    return put(L, store_add);
+    return bind_store_put(L, store_add);
 }
 
 struct increment {
@@ -142,7 +142,7 @@ static int store_lua_incr(lua_State *L)
     }
     uint64_t ttl_ms = ttl_option(L, 4);
     inc.result = scratch_push(L);
-    int err = store_update(store, key, len, increment_change, &inc, now_ms(L), ttl_ms);
+    int err = store_update(store, key, len, increment_change, &inc, bind_store_now_ms(L), ttl_ms);
     if (err == -EINVAL) {
         lua_pushnil(L);
         lua_pushliteral(L, "no number");
@@ -160,7 +160,7 @@ static bool find_expected(lua_State *L, struct store *store, const char *key, si
                           struct bytes *present)
 {
     bytes_clear(present);
-    if (store_get(store, key, len, now_ms(L), present) < 0) {
+    if (store_get(store, key, len, bind_store_now_ms(L), present) < 0) {
         bytes_clear(present);
         return lua_isnil(L, 3);
     }
@@ -187,7 +187,8 @@ static int store_lua_cas(lua_State *L)
         if (!lua_isnil(L, 3))
             expected = (struct store_value){present->data, present->len};
         err = store_cas(store, key, len, expected, (struct store_value){value->data, value->len},
-                        now_ms(L), ttl_ms); /* -EAGAIN: another worker was faster; look again */
+                        bind_store_now_ms(L),
+                        ttl_ms); /* -EAGAIN: another worker was faster; look again */
     }
     return push_result(L, err);
 }
@@ -198,7 +199,7 @@ static int store_lua_delete(lua_State *L)
     size_t len;
     struct store *store = store_check(L);
     const char *key = luaL_checklstring(L, 2, &len);
-    return push_result(L, store_delete(store, key, len, now_ms(L)));
+    return push_result(L, store_delete(store, key, len, bind_store_now_ms(L)));
 }
 
 /* keys() -> list, in no order */
@@ -206,7 +207,7 @@ static int store_lua_keys(lua_State *L)
 {
     struct store *store = store_check(L);
     struct bytes *keys = scratch_push(L);
-    store_keys(store, now_ms(L), keys);
+    store_keys(store, bind_store_now_ms(L), keys);
     lua_newtable(L);
     lua_Integer count = 0;
     for (size_t at = 0; at < keys->len;) {

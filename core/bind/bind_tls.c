@@ -14,7 +14,7 @@ SSL_CTX *bind_tls_check_config(lua_State *L, int index)
     return *(SSL_CTX **)luaL_checkudata(L, index, CONFIG_TYPE);
 }
 
-static const char *text_option(lua_State *L, const char *name)
+static const char *bind_tls_text_option(lua_State *L, const char *name)
 {
     lua_getfield(L, 1, name); /* the table keeps it alive */
     const char *text = luaL_optstring(L, -1, NULL);
@@ -27,8 +27,9 @@ static int core_tls_config(lua_State *L)
 {
     char error[160];
     luaL_checktype(L, 1, LUA_TTABLE);
-    struct tls_options options = {
-        .ca = text_option(L, "ca"), .cert = text_option(L, "cert"), .key = text_option(L, "key")};
+    struct tls_options options = {.ca = bind_tls_text_option(L, "ca"),
+                                  .cert = bind_tls_text_option(L, "cert"),
+                                  .key = bind_tls_text_option(L, "key")};
     options.is_unverified = lua_getfield(L, 1, "verify") == LUA_TBOOLEAN && !lua_toboolean(L, -1);
     SSL_CTX **box = lua_newuserdatauv(L, sizeof(*box), 0);
     *box = NULL;

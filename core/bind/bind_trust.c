@@ -16,13 +16,13 @@ struct trust {
     char error[512];
 };
 
-static void run(struct work *work)
+static void bind_trust_run(struct work *work)
 {
     struct trust *trust = container_of(work, struct trust, work);
     trust->is_there = trust_read(trust->error, sizeof(trust->error));
 }
 
-static void on_done(struct work *work, int err)
+static void bind_trust_on_done(struct work *work, int err)
 {
     struct trust *trust = container_of(work, struct trust, work);
     (void)err; /* stopped: then nobody waits */
@@ -39,12 +39,12 @@ static void undo(struct wait *wait)
     work_cancel(&trust->work);
 }
 
-static void lose(struct wait *wait)
+static void bind_trust_lose(struct wait *wait)
 {
     mem_free(wait->source);
 }
 
-static int finish(lua_State *L, struct wait *wait)
+static int bind_trust_finish(lua_State *L, struct wait *wait)
 {
     struct trust *trust = wait->source;
     if (wait->outcome == WAIT_TIMEOUT) { /* and `trust` is not ours any more */
@@ -73,11 +73,11 @@ static int core_trust(lua_State *L)
     struct wait *wait = task_wait(L);
     struct trust *trust = mem_calloc(sizeof(*trust));
     trust->wait = wait;
-    trust->work.run = run;
-    trust->work.on_done = on_done;
+    trust->work.run = bind_trust_run;
+    trust->work.on_done = bind_trust_on_done;
     wait->undo = undo;
-    wait->lost = lose;
-    wait->finish = finish;
+    wait->lost = bind_trust_lose;
+    wait->finish = bind_trust_finish;
     wait->source = trust;
     work_start(&trust->work, vm_of(L)->loop);
     return task_park(L, timeout_ms);

@@ -73,7 +73,8 @@ static int read_value(lua_State *L, int index, struct cell *cell)
 }
 
 /* `name` is what a message calls it: "1", "2", ... or ":name". */
-static int put_value(lua_State *L, int index, struct sqlite_call *call, const char *name)
+static int sqlite_value_put_value(lua_State *L, int index, struct sqlite_call *call,
+                                  const char *name)
 {
     struct cell cell;
     if (read_value(L, index, &cell) == 0) {
@@ -101,7 +102,7 @@ static int read_named(lua_State *L, int index, struct sqlite_call *call)
         const char *name = lua_pushfstring(L, ":%s", lua_tostring(L, -2));
         struct cell cell = {CELL_TEXT, .len = strlen(name) + 1, .data = name};
         sqlite_cell_write(&call->params, &cell);
-        if (put_value(L, lua_gettop(L) - 1, call, name) < 0)
+        if (sqlite_value_put_value(L, lua_gettop(L) - 1, call, name) < 0)
             return -1;
         lua_pop(L, 2);
     }
@@ -117,7 +118,7 @@ int sqlite_value_read_params(lua_State *L, int first, struct sqlite_call *call)
     for (int index = first; index <= last; index++) {
         char name[16];
         snprintf(name, sizeof(name), "%d", index - first + 1);
-        if (put_value(L, index, call, name) < 0)
+        if (sqlite_value_put_value(L, index, call, name) < 0)
             return -1;
     }
     return 0;

@@ -46,7 +46,7 @@ static void drive(struct http_client *client, curl_socket_t fd, int ready)
     tell_done(client);
 }
 
-static void on_due(struct deadline *deadline)
+static void http_client_on_due(struct deadline *deadline)
 {
     drive(container_of(deadline, struct http_client, timer), CURL_SOCKET_TIMEOUT, 0);
 }
@@ -62,7 +62,7 @@ static bool reads_when_paused(void)
     return curl_version_info(CURLVERSION_NOW)->version_num >> 8 == 0x0805;
 }
 
-static void watch(struct http_socket *socket, bool is_unread)
+static void http_client_watch(struct http_socket *socket, bool is_unread)
 {
     socket->is_unread = is_unread;
     poller_want(&socket->poller, is_unread ? socket->wanted & ~POLLER_READ : socket->wanted);
@@ -90,7 +90,7 @@ void http_client_watch_all(struct http_client *client)
     list_each (link, &client->sockets) {
         struct http_socket *socket = container_of(link, struct http_socket, link);
         if (socket->is_unread)
-            watch(socket, false);
+            http_client_watch(socket, false);
     }
 }
 
@@ -99,7 +99,7 @@ static void on_ready(struct poller *poller, int ready)
     struct http_socket *socket = container_of(poller, struct http_socket, poller);
     int events = 0;
     if (ready & POLLER_READ && is_held(socket->client, socket->fd)) {
-        watch(socket, true);
+        http_client_watch(socket, true);
         ready &= ~POLLER_READ;
     }
     if (ready == 0)
@@ -158,7 +158,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *so
         return -1;
     socket->wanted =
         (what & CURL_POLL_IN ? POLLER_READ : 0) | (what & CURL_POLL_OUT ? POLLER_WRITE : 0);
-    watch(socket, false);
+    http_client_watch(socket, false);
     return 0;
 }
 
@@ -213,7 +213,7 @@ struct http_client *http_client_new(struct loop *loop)
     client->loop = loop;
     client->per_host = PER_HOST;
     client->total = TOTAL;
-    deadline_init(&client->timer, on_due);
+    deadline_init(&client->timer, http_client_on_due);
     list_init(&client->sockets);
     list_init(&client->transfers);
     slots_init(&client->slots);

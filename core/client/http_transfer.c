@@ -71,7 +71,7 @@ static void set_held(struct http_transfer *transfer, bool is_held)
         http_client_watch_all(transfer->client);
 }
 
-static void tell(struct http_transfer *transfer)
+static void http_transfer_tell(struct http_transfer *transfer)
 {
     void *owner = transfer->owner;
     transfer->owner = NULL;
@@ -111,7 +111,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
     transfer->phase = HTTP_RECEIVING;
     if (transfer->is_streamed)
         loop_clear_deadline(transfer->client->loop, &transfer->total);
-    tell(transfer);
+    http_transfer_tell(transfer);
     return len;
 }
 
@@ -130,7 +130,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
     }
     transfer->received += len;
     if (transfer->is_streamed)
-        tell(transfer);
+        http_transfer_tell(transfer);
     return len;
 }
 
@@ -140,7 +140,7 @@ static size_t on_upload(char *buffer, size_t size, size_t count, void *arg)
     size_t len = size * count;
     if (transfer->upload.len == 0 && !transfer->has_ended_upload) {
         transfer->is_starved = true;
-        tell(transfer);
+        http_transfer_tell(transfer);
         return CURL_READFUNC_PAUSE;
     }
     if (len > transfer->upload.len)
@@ -149,7 +149,7 @@ static size_t on_upload(char *buffer, size_t size, size_t count, void *arg)
         return 0;
     memcpy(buffer, transfer->upload.data, len);
     bytes_consume(&transfer->upload, len);
-    tell(transfer);
+    http_transfer_tell(transfer);
     return len;
 }
 
@@ -168,13 +168,13 @@ static void leave_curl(struct http_transfer *transfer)
     transfer->headers = NULL;
 }
 
-static void end(struct http_transfer *transfer)
+static void http_transfer_end(struct http_transfer *transfer)
 {
     if (transfer->phase == HTTP_ENDED)
         return;
     leave_curl(transfer);
     transfer->phase = HTTP_ENDED;
-    tell(transfer);
+    http_transfer_tell(transfer);
 }
 
 void http_transfer_done(struct http_transfer *transfer, CURLcode code)
@@ -186,14 +186,14 @@ void http_transfer_done(struct http_transfer *transfer, CURLcode code)
         http_error_text(error, sizeof(error), code, (int)os_error, transfer->detail);
         set_error(transfer, error);
     }
-    end(transfer);
+    http_transfer_end(transfer);
 }
 
 void http_transfer_fail(struct http_transfer *transfer, const char *error)
 {
     if (transfer->phase != HTTP_ENDED)
         set_error(transfer, error);
-    end(transfer);
+    http_transfer_end(transfer);
 }
 
 static void on_total_due(struct deadline *deadline)
@@ -203,7 +203,7 @@ static void on_total_due(struct deadline *deadline)
 
 void http_transfer_free(struct http_transfer *transfer)
 {
-    end(transfer);
+    http_transfer_end(transfer);
     list_remove(&transfer->link);
     slots_take(&transfer->client->slots, transfer->handle);
     bytes_deinit(&transfer->head);

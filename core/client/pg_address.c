@@ -39,7 +39,8 @@ static void add_item(struct bytes *list, int place, const char *item)
     bytes_append_text(list, item);
 }
 
-static void add(struct pg_address *address, const char *host, const char *number, const char *port)
+static void pg_address_add(struct pg_address *address, const char *host, const char *number,
+                           const char *port)
 {
     add_item(&address->hosts, address->count, host);
     add_item(&address->numbers, address->count, number);
@@ -58,7 +59,7 @@ static int add_numbers(struct pg_address *address, const char *host, const char 
     for (const struct addrinfo *info = found; info && most > 0; info = info->ai_next, most--) {
         if (getnameinfo(info->ai_addr, info->ai_addrlen, number, sizeof(number), NULL, 0,
                         NI_NUMERICHOST) == 0)
-            add(address, host, number, port);
+            pg_address_add(address, host, number, port);
     }
     freeaddrinfo(found);
     return 0;
@@ -80,7 +81,7 @@ static void look_up_all(struct pg_address *address, const char *hosts, const cha
         char *next = strsep(&port_rest, ",");
         port = next ? next : port;
         if (is_path(host))
-            add(address, host, "", port);
+            pg_address_add(address, host, "", port);
         else if ((err = add_numbers(address, host, port)) != 0)
             log_debug("pg: %s: %s", host, gai_strerror(err));
     }
@@ -119,7 +120,7 @@ static const char *setting(const struct pg_address *address, const char *name, c
     return value ? value : "";
 }
 
-static void run(struct work *work)
+static void pg_address_run(struct work *work)
 {
     struct pg_address *address = container_of(work, struct pg_address, work);
     address->options = PQconninfoParse(address->dsn, &address->error);
@@ -136,7 +137,7 @@ static void run(struct work *work)
 
 /* ---- on the loop ---- */
 
-static void on_done(struct work *work, int err)
+static void pg_address_on_done(struct work *work, int err)
 {
     struct pg_address *address = container_of(work, struct pg_address, work);
     (void)err; /* cancelled only by who does not wait any more */
@@ -158,8 +159,8 @@ struct pg_address *pg_address_look_up(struct loop *loop, const char *dsn, pg_add
     address->dsn = mem_strdup(dsn);
     address->on_done = on_found;
     address->owner = owner;
-    address->work.run = run;
-    address->work.on_done = on_done;
+    address->work.run = pg_address_run;
+    address->work.on_done = pg_address_on_done;
     work_start(&address->work, loop);
     return address;
 }

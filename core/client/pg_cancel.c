@@ -19,14 +19,14 @@ struct pg_cancel {
     bool is_sent;
 };
 
-static void run(struct work *work)
+static void pg_cancel_run(struct work *work)
 {
     struct pg_cancel *cancel = container_of(work, struct pg_cancel, work);
     char error[256];
     cancel->is_sent = PQcancel(cancel->request, error, sizeof(error)) == 1;
 }
 
-static void on_done(struct work *work, int err)
+static void pg_cancel_on_done(struct work *work, int err)
 {
     struct pg_cancel *cancel = container_of(work, struct pg_cancel, work);
     (void)err;
@@ -46,8 +46,8 @@ struct pg_cancel *pg_client_cancel(struct pg_client *client, pg_cancel_fn on_sen
     cancel->request = request;
     cancel->on_done = on_sent;
     cancel->owner = owner;
-    cancel->work.run = run;
-    cancel->work.on_done = on_done;
+    cancel->work.run = pg_cancel_run;
+    cancel->work.on_done = pg_cancel_on_done;
     work_start(&cancel->work, pg_client_loop(client));
     return cancel;
 }

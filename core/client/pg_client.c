@@ -115,7 +115,7 @@ static void collect_notices(struct pg_client *client)
     }
 }
 
-static void receive(struct pg_client *client)
+static void pg_client_receive(struct pg_client *client)
 {
     int waiting = 0;
     if (ioctl(PQsocket(client->pq), FIONREAD, &waiting) == 0 && waiting > 0)
@@ -140,7 +140,7 @@ static void on_ready(struct poller *poller, int ready)
     if (ready & POLLER_WRITE)
         flush(client);
     if ((ready & POLLER_READ) && client->state != PG_BROKEN)
-        receive(client);
+        pg_client_receive(client);
     if (client->state != PG_BROKEN)
         watch_again(client);
     if (has_news(client))
@@ -151,7 +151,7 @@ static void on_ready(struct poller *poller, int ready)
 
 static void on_connecting(struct poller *poller, int ready);
 
-static bool watch(struct pg_client *client, poller_ready_fn on_event, int wanted)
+static bool pg_client_watch(struct pg_client *client, poller_ready_fn on_event, int wanted)
 {
     int fd = PQsocket(client->pq);
     if (client->watch && client->watch->fd != fd)
@@ -188,7 +188,7 @@ static void become_ready(struct pg_client *client)
     PQsetnonblocking(client->pq, 1);
     client->state = PG_IDLE;
     client->is_flushed = true;
-    if (!watch(client, on_ready, POLLER_READ))
+    if (!pg_client_watch(client, on_ready, POLLER_READ))
         break_off(client, "the socket cannot be watched");
 }
 
@@ -203,7 +203,7 @@ static bool connect_step(struct pg_client *client)
         return true;
     }
     int wanted = status == PGRES_POLLING_READING ? POLLER_READ : POLLER_WRITE;
-    if (status != PGRES_POLLING_FAILED && watch(client, on_connecting, wanted))
+    if (status != PGRES_POLLING_FAILED && pg_client_watch(client, on_connecting, wanted))
         return false;
     break_off(client, PQerrorMessage(client->pq));
     return true;
@@ -229,7 +229,7 @@ static void on_address(void *owner, const struct pg_address *address, const char
         break_off(client, PQerrorMessage(client->pq));
     else {
         PQsetNoticeReceiver(client->pq, on_server_notice, NULL);
-        if (watch(client, on_connecting, POLLER_WRITE)) /* as libpq wants it at first */
+        if (pg_client_watch(client, on_connecting, POLLER_WRITE)) /* as libpq wants it at first */
             return;
         break_off(client, "the socket cannot be watched");
     }

@@ -158,7 +158,7 @@ const char *redis_reader_error(const struct redis_reader *reader)
 
 /* ---- items out ---- */
 
-static void forget(struct bytes *bytes)
+static void redis_reader_forget(struct bytes *bytes)
 {
     if (bytes->cap > KEEP_BYTES)
         bytes_deinit(bytes);
@@ -170,8 +170,8 @@ static void forget(struct bytes *bytes)
 static int parse(struct redis_reader *reader)
 {
     void *whole = NULL;
-    forget(&reader->notes);
-    forget(&reader->texts);
+    redis_reader_forget(&reader->notes);
+    redis_reader_forget(&reader->texts);
     reader->taken = 0;
     if (redisReaderGetReply(reader->parser, &whole) != REDIS_OK)
         return -EPROTO;

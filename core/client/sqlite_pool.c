@@ -72,7 +72,7 @@ static void close_conn(struct sqlite_lease *lease)
 
 /* ---- who has what ---- */
 
-static void on_limit(struct deadline *deadline)
+static void sqlite_pool_on_limit(struct deadline *deadline)
 {
     struct sqlite_lease *lease = container_of(deadline, struct sqlite_lease, limit);
     lease->is_late = true;
@@ -86,13 +86,13 @@ static struct sqlite_lease *lease_new(struct sqlite_pool *pool)
     lease->conn = sqlite_conn_new(&pool->options);
     list_init(&lease->link);
     sqlite_call_init(&lease->call);
-    deadline_init(&lease->limit, on_limit);
+    deadline_init(&lease->limit, sqlite_pool_on_limit);
     pool->count++;
     tally_add(TALLY_DATABASE, 1);
     return lease;
 }
 
-static void take(struct sqlite_lease *lease)
+static void sqlite_pool_take_conn(struct sqlite_lease *lease)
 {
     lease->is_taken = true;
     list_push(&lease->pool->others, &lease->link);
@@ -110,7 +110,7 @@ struct sqlite_lease *sqlite_pool_take(struct sqlite_pool *pool)
     struct list *link = list_shift(&pool->idle);
     struct sqlite_lease *lease =
         link != NULL ? container_of(link, struct sqlite_lease, link) : lease_new(pool);
-    take(lease);
+    sqlite_pool_take_conn(lease);
     return lease;
 }
 
@@ -146,7 +146,7 @@ static void pass_on(struct sqlite_lease *lease)
         return;
     }
     struct sqlite_waiter *waiter = container_of(next, struct sqlite_waiter, link);
-    take(lease);
+    sqlite_pool_take_conn(lease);
     waiter->on_turn(waiter, lease);
 }
 
@@ -176,7 +176,7 @@ static void on_tidy(struct work *work, int err)
     pass_on(container_of(work, struct sqlite_lease, work));
 }
 
-static void put_back(struct sqlite_lease *lease)
+static void sqlite_pool_put_back(struct sqlite_lease *lease)
 {
     if (sqlite_conn_is_tidy(lease->conn)) {
         pass_on(lease);
@@ -206,7 +206,7 @@ static void on_call_done(struct work *work, int err)
     if (lease->is_late && (call->has_more || sqlite_call_is(call, SQLITE_CALL_INTERRUPTED)))
         sqlite_call_fail(call, "timeout", "the statement took too long");
     if (!lease->is_taken)
-        put_back(lease);
+        sqlite_pool_put_back(lease);
     else if (lease->on_done != NULL)
         lease->on_done(lease); /* may release it, or start another call */
 }
@@ -239,6 +239,6 @@ void sqlite_pool_release_lease(struct sqlite_lease *lease)
     if (lease->is_running)
         sqlite_pool_stop_lease(lease); /* and then on_call_done */
     else
-        put_back(lease);
+        sqlite_pool_put_back(lease);
 }
 #endif

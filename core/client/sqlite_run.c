@@ -16,7 +16,7 @@
 #define ROW_COST 64
 #define CELL_COST 40
 
-static int fail(struct sqlite_conn *conn, struct sqlite_call *call, int rc)
+static int sqlite_run_fail(struct sqlite_conn *conn, struct sqlite_call *call, int rc)
 {
     const char *message = (rc & 0xff) == SQLITE_AUTH
                               ? "transactions are begun and ended by db:transaction(fn)"
@@ -87,7 +87,7 @@ static int bind_params(struct sqlite_conn *conn, sqlite3_stmt *stmt, struct sqli
 {
     sqlite3_clear_bindings(stmt);
     int rc = call->is_named ? bind_named(stmt, call) : bind_positional(stmt, call);
-    return rc == SQLITE_OK || rc == SQLITE_MISUSE ? rc : fail(conn, call, rc);
+    return rc == SQLITE_OK || rc == SQLITE_MISUSE ? rc : sqlite_run_fail(conn, call, rc);
 }
 
 /* ---- rows ---- */
@@ -197,7 +197,7 @@ static void fetch(struct sqlite_conn *conn, sqlite3_stmt *stmt, struct sqlite_ca
     else if (rc == SQLITE_TOOBIG && call->size > call->limit)
         too_large(call);
     else
-        fail(conn, call, rc);
+        sqlite_run_fail(conn, call, rc);
     sqlite3_reset(stmt);
     sqlite3_clear_bindings(stmt); /* they point into the call */
 }
@@ -229,7 +229,7 @@ static void run_script(struct sqlite_conn *conn, struct sqlite_call *call)
         call->last_id = sqlite3_last_insert_rowid(db);
         return;
     }
-    fail(conn, call, rc);
+    sqlite_run_fail(conn, call, rc);
     sqlite_conn_allow(conn); /* for what undoes it */
     sqlite_conn_control(conn, is_alone ? "ROLLBACK" : "ROLLBACK TO script; RELEASE script");
 }
@@ -241,7 +241,7 @@ static void run_sql(struct sqlite_conn *conn, struct sqlite_call *call)
     int rc = sqlite_statements_get(&conn->cache, atomic_load(&conn->db), call->sql.data,
                                    call->sql.len, &stmt, &is_script);
     if (rc != SQLITE_OK) {
-        fail(conn, call, rc);
+        sqlite_run_fail(conn, call, rc);
         if ((rc & 0xff) == SQLITE_ERROR)
             call->code = "syntax";
     } else if (stmt != NULL) {
@@ -267,7 +267,7 @@ static void run_control(struct sqlite_conn *conn, struct sqlite_call *call)
 {
     int rc = sqlite_conn_control(conn, controls[call->act]);
     if (rc != SQLITE_OK)
-        fail(conn, call, rc);
+        sqlite_run_fail(conn, call, rc);
     else if (call->act == SQLITE_ACT_BEGIN || call->act == SQLITE_ACT_COMMIT)
         conn->in_transaction = call->act == SQLITE_ACT_BEGIN;
 }

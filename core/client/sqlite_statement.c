@@ -21,7 +21,7 @@ void sqlite_statements_init(struct statements *cache, int most)
     cache->most = most;
 }
 
-static void forget(struct statements *cache, struct statement *statement)
+static void sqlite_statement_forget(struct statements *cache, struct statement *statement)
 {
     list_remove(&statement->link);
     cache->count--;
@@ -33,7 +33,7 @@ static void forget(struct statements *cache, struct statement *statement)
 void sqlite_statements_deinit(struct statements *cache)
 {
     while (cache->count > 0)
-        forget(cache, container_of(cache->used.next, struct statement, link));
+        sqlite_statement_forget(cache, container_of(cache->used.next, struct statement, link));
 }
 
 static void list_put_first(struct list *head, struct list *link)
@@ -41,7 +41,8 @@ static void list_put_first(struct list *head, struct list *link)
     list_push(head->next, link); /* before what was the first */
 }
 
-static struct statement *find(struct statements *cache, const char *sql, size_t len)
+static struct statement *sqlite_statement_find(struct statements *cache, const char *sql,
+                                               size_t len)
 {
     list_each (link, &cache->used) {
         struct statement *statement = container_of(link, struct statement, link);
@@ -62,10 +63,11 @@ static bool has_more(sqlite3 *db, const char *tail)
     return rc != SQLITE_OK || next != NULL; /* it may need what the first one makes */
 }
 
-static void add(struct statements *cache, const char *sql, size_t len, sqlite3_stmt *stmt)
+static void sqlite_statement_add(struct statements *cache, const char *sql, size_t len,
+                                 sqlite3_stmt *stmt)
 {
     if (cache->count == cache->most)
-        forget(cache, container_of(cache->used.prev, struct statement, link));
+        sqlite_statement_forget(cache, container_of(cache->used.prev, struct statement, link));
     struct statement *statement = mem_alloc(sizeof(*statement));
     *statement = (struct statement){.stmt = stmt, .sql = mem_strndup(sql, len), .len = len};
     list_put_first(&cache->used, &statement->link);
@@ -85,14 +87,14 @@ static int prepare(struct statements *cache, sqlite3 *db, const char *sql, size_
         *made = NULL;
         return SQLITE_OK;
     }
-    add(cache, sql, len, *made);
+    sqlite_statement_add(cache, sql, len, *made);
     return SQLITE_OK;
 }
 
 int sqlite_statements_get(struct statements *cache, sqlite3 *db, const char *sql, size_t len,
                           sqlite3_stmt **found, bool *is_script)
 {
-    struct statement *statement = find(cache, sql, len);
+    struct statement *statement = sqlite_statement_find(cache, sql, len);
     *found = NULL;
     *is_script = false;
     if (statement == NULL)

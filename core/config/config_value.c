@@ -140,7 +140,7 @@ static void set_list(struct config_list *list, int index, const char *text)
         list_add(list, text, strlen(text));
 }
 
-static void set_text(char **slot, const char *text)
+static void config_value_set_text(char **slot, const char *text)
 {
     mem_free(*slot);
     *slot = mem_strdup(text);
@@ -170,7 +170,7 @@ int config_set(struct config *config, const char *name, int index, const char *v
     if (is_list)
         set_list(slot, index, value);
     else if (key->type == CONFIG_TEXT)
-        set_text(slot, value);
+        config_value_set_text(slot, value);
     else if (key->type != CONFIG_BOOL) {
         if (set_number(key, slot, value, where, error))
             return -1;
@@ -191,7 +191,7 @@ void config_copy_value(struct config *to, const struct config *from, const struc
         for (size_t i = 0; i < list->count; i++)
             list_add(slot, list->items[i], strlen(list->items[i]));
     } else if (key->type == CONFIG_TEXT) {
-        set_text(slot, *(char *const *)value);
+        config_value_set_text(slot, *(char *const *)value);
     } else if (key->type == CONFIG_BOOL) {
         *(bool *)slot = *(const bool *)value;
     } else {

@@ -16,7 +16,7 @@ static bool is_same(const struct bytes *a, const struct bytes *b)
 }
 
 /* Puts the value in effect back, and says so when the new one is another. */
-static void keep(struct renewal *renewal, const struct config_key *key)
+static void renewal_keep(struct renewal *renewal, const struct config_key *key)
 {
     struct bytes now, wanted;
     bytes_init(&now);
@@ -49,7 +49,7 @@ const struct config *renewal_begin(struct renewal *renewal, struct bytes *error)
         return NULL;
     }
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
-        keep(renewal, config_find(fixed[i]));
+        renewal_keep(renewal, config_find(fixed[i]));
     config_make_settings(renewal->next);
     return renewal->next;
 }

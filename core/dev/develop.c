@@ -121,7 +121,7 @@ static unsigned look(struct develop *develop)
     return changed;
 }
 
-static void on_look(struct deadline *deadline)
+static void develop_on_look(struct deadline *deadline)
 {
     struct develop *develop = container_of(deadline, struct develop, look);
     unsigned changed = look(develop);
@@ -132,7 +132,7 @@ static void on_look(struct deadline *deadline)
         develop->on_assets(develop->owner);
 }
 
-static void on_change(struct fswatch *watch)
+static void develop_on_change(struct fswatch *watch)
 {
     struct develop *develop = container_of(watch, struct develop, watch);
     if (!deadline_is_set(&develop->look))
@@ -159,9 +159,9 @@ void develop_start(struct develop *develop, const char *target, const char *conf
                    struct hub *hub, struct shelf *shelf)
 {
     find_root(develop, target);
-    fswatch_init(&develop->watch, develop->loop, on_change);
+    fswatch_init(&develop->watch, develop->loop, develop_on_change);
     sources_init(&develop->sources, develop->root);
-    deadline_init(&develop->look, on_look);
+    deadline_init(&develop->look, develop_on_look);
     deadline_init(&develop->learn, on_learn);
     develop->topic = topic_open(hub, NAME, strlen(NAME), NULL);
     develop->store = shelf_store(shelf, NAME, strlen(NAME));

@@ -91,7 +91,7 @@ static uint64_t read_content(const struct sources *sources, const char *path,
     return content;
 }
 
-static struct file *find(const struct sources *sources, const char *path, uint64_t hash)
+static struct file *sources_find(const struct sources *sources, const char *path, uint64_t hash)
 {
     for (struct table_link *link = table_chain(&sources->files, hash); link; link = link->next) {
         struct file *file = container_of(link, struct file, link);
@@ -105,7 +105,7 @@ static void look_at_file(struct sources *sources, const char *path, const struct
                          unsigned kind)
 {
     uint64_t hash = hash_bytes(&sources->seed, path, strlen(path));
-    struct file *file = find(sources, path, hash);
+    struct file *file = sources_find(sources, path, hash);
     bool is_new = file == NULL;
     if (is_new) {
         file = mem_calloc(sizeof *file);

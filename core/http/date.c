@@ -26,7 +26,7 @@ static char *put_digits(char *to, int number, int width)
     return to + width;
 }
 
-static char *put_text(char *to, const char *text)
+static char *date_put_text(char *to, const char *text)
 {
     while (*text)
         *to++ = *text++;
@@ -48,16 +48,16 @@ void date_format(char out[DATE_LENGTH + 1], time_t when)
     char *to = out;
     when = when < FIRST_SECOND ? FIRST_SECOND : when > LAST_SECOND ? LAST_SECOND : when;
     gmtime_r(&when, &tm);
-    to = put_text(to, short_days[tm.tm_wday]);
-    to = put_text(to, ", ");
+    to = date_put_text(to, short_days[tm.tm_wday]);
+    to = date_put_text(to, ", ");
     to = put_digits(to, tm.tm_mday, 2);
-    to = put_text(to, " ");
-    to = put_text(to, months[tm.tm_mon]);
-    to = put_text(to, " ");
+    to = date_put_text(to, " ");
+    to = date_put_text(to, months[tm.tm_mon]);
+    to = date_put_text(to, " ");
     to = put_digits(to, tm.tm_year + 1900, 4);
-    to = put_text(to, " ");
+    to = date_put_text(to, " ");
     to = put_clock(to, &tm);
-    to = put_text(to, " GMT");
+    to = date_put_text(to, " GMT");
     *to = '\0';
 }
 

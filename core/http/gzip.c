@@ -69,7 +69,7 @@ bool gzip_is_worthwhile(const char *content_type)
     return is_compressible(content_type, type_len);
 }
 
-static const char *skip_blanks(const char *at, const char *end)
+static const char *gzip_skip_blanks(const char *at, const char *end)
 {
     while (at < end && (*at == ' ' || *at == '\t'))
         at++;
@@ -79,15 +79,15 @@ static const char *skip_blanks(const char *at, const char *end)
 /* Whether parameters like ";q=0.00" say "not at all". What is no number counts as a yes. */
 static bool is_refused(const char *params, const char *end)
 {
-    const char *at = skip_blanks(params, end);
+    const char *at = gzip_skip_blanks(params, end);
     if (at == end || *at != ';')
         return false;
-    at = skip_blanks(at + 1, end);
+    at = gzip_skip_blanks(at + 1, end);
     if (end - at < 3 || (*at != 'q' && *at != 'Q') || at[1] != '=' || at[2] != '0')
         return false;
     for (at += 3; at < end && (*at == '.' || *at == '0'); at++)
         ;
-    return skip_blanks(at, end) == end;
+    return gzip_skip_blanks(at, end) == end;
 }
 
 bool gzip_coding_is_accepted(const char *accept_encoding, size_t len, const char *coding)
@@ -97,7 +97,7 @@ bool gzip_coding_is_accepted(const char *accept_encoding, size_t len, const char
     while (at < end) {
         const char *comma = memchr(at, ',', (size_t)(end - at));
         const char *stop = comma ? comma : end;
-        const char *name = skip_blanks(at, stop), *params = name;
+        const char *name = gzip_skip_blanks(at, stop), *params = name;
         while (params < stop && *params != ';' && *params != ' ' && *params != '\t')
             params++;
         size_t name_len = (size_t)(params - name);

@@ -101,7 +101,7 @@ static bool has_header(const struct multipart_part *part, const struct multipart
     return false;
 }
 
-static bool is_blank(char c)
+static bool multipart_is_blank(char c)
 {
     return c == ' ' || c == '\t';
 }
@@ -125,9 +125,9 @@ static int header_parse(struct multipart_header *header, char *line, size_t len)
             *c += 'a' - 'A';
     const char *value = colon + 1;
     const char *end = line + len;
-    while (value < end && is_blank(*value))
+    while (value < end && multipart_is_blank(*value))
         value++;
-    while (end > value && is_blank(end[-1]))
+    while (end > value && multipart_is_blank(end[-1]))
         end--;
     *header = (struct multipart_header){line, (size_t)(colon - line), value, (size_t)(end - value)};
     return 0;

@@ -6,14 +6,14 @@
 #include <errno.h>
 #include <string.h>
 
-static bool is_blank(char c)
+static bool params_is_blank(char c)
 {
     return c == ' ' || c == '\t';
 }
 
-static const char *skip_blanks(const char *at, const char *end)
+static const char *params_skip_blanks(const char *at, const char *end)
 {
-    while (at < end && is_blank(*at))
+    while (at < end && params_is_blank(*at))
         at++;
     return at;
 }
@@ -22,12 +22,12 @@ void params_init(struct params *params, const char *text, size_t len, const char
                  size_t *word_len)
 {
     params->end = text + len;
-    *word = skip_blanks(text, params->end);
+    *word = params_skip_blanks(text, params->end);
     const char *stop = memchr(*word, ';', (size_t)(params->end - *word));
     if (!stop)
         stop = params->end;
     params->at = stop;
-    while (stop > *word && is_blank(stop[-1]))
+    while (stop > *word && params_is_blank(stop[-1]))
         stop--;
     *word_len = (size_t)(stop - *word);
 }
@@ -54,7 +54,7 @@ static int value_next(struct params *params, struct param *param, const char *at
         return quoted_next(params, param, at + 1);
     param->is_quoted = false;
     param->value = at;
-    while (at < params->end && *at != ';' && !is_blank(*at))
+    while (at < params->end && *at != ';' && !params_is_blank(*at))
         at++;
     param->value_len = (size_t)(at - param->value);
     params->at = at;
@@ -63,10 +63,10 @@ static int value_next(struct params *params, struct param *param, const char *at
 
 int params_next(struct params *params, struct param *param)
 {
-    const char *at = skip_blanks(params->at, params->end);
+    const char *at = params_skip_blanks(params->at, params->end);
     if (at < params->end && *at != ';')
         return -EINVAL; /* something behind a value */
-    while (at < params->end && (*at == ';' || is_blank(*at)))
+    while (at < params->end && (*at == ';' || params_is_blank(*at)))
         at++;
     params->at = at;
     if (at == params->end)

@@ -146,7 +146,7 @@ static int on_header_value(llhttp_t *parser, const char *at, size_t len)
     return line_check(rq, header->value);
 }
 
-static bool is_blank(char c)
+static bool parser_is_blank(char c)
 {
     return c == ' ' || c == '\t';
 }
@@ -158,7 +158,7 @@ static int trailer_value_complete(struct request *rq)
         rq->is_unwelcome = false;
         return 0;
     }
-    while (is_blank(rq->trailers.data[rq->trailers.len - 1]))
+    while (parser_is_blank(rq->trailers.data[rq->trailers.len - 1]))
         rq->trailers.len--;
     bytes_append(&rq->trailers, "", 1);
     if (rq->header_count + ++rq->trailer_count > (int)rq->limits->header_count)
@@ -174,7 +174,7 @@ static int on_header_value_complete(llhttp_t *parser)
 
     struct header_span *header = &rq->headers[rq->header_count];
     const char *value = request_at(rq, header->value);
-    while (header->value.len > 0 && is_blank(value[header->value.len - 1]))
+    while (header->value.len > 0 && parser_is_blank(value[header->value.len - 1]))
         header->value.len--; /* llhttp leaves the white space behind a value to us */
     rq->header_count += !rq->is_unwelcome;
     rq->is_unwelcome = false;

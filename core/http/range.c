@@ -12,7 +12,7 @@
 /* What one range-spec turned out to be. */
 enum spec { SPEC_BAD, SPEC_OUTSIDE, SPEC_GOOD };
 
-static bool is_blank(char c)
+static bool range_is_blank(char c)
 {
     return c == ' ' || c == '\t';
 }
@@ -110,9 +110,9 @@ static const char *item_end(const char *at, const char *end)
 /* Reads one item without the blanks around it. An empty one says nothing. */
 static enum spec parse_item(const char *at, const char *end, uint64_t size, struct range *range)
 {
-    while (at < end && is_blank(*at))
+    while (at < end && range_is_blank(*at))
         at++;
-    while (end > at && is_blank(end[-1]))
+    while (end > at && range_is_blank(end[-1]))
         end--;
     return at == end ? SPEC_OUTSIDE : parse_spec(at, (size_t)(end - at), size, range);
 }

@@ -30,7 +30,7 @@ static void enter_stage(struct ending *ending, enum ending_stage stage, uint64_t
     loop_set_deadline(ending->loop, &ending->look, 0);
 }
 
-static void begin_cancel(struct ending *ending)
+static void ending_begin_cancel(struct ending *ending)
 {
     enter_stage(ending, ENDING_CANCELLING, grace_ms(ending));
     generation_cancel(ending->gen);
@@ -82,7 +82,7 @@ static void press(struct ending *ending)
     loop_set_deadline(ending->loop, &ending->limit, CUT_MS);
 }
 
-static void on_limit(struct deadline *deadline)
+static void ending_on_limit(struct deadline *deadline)
 {
     struct ending *ending = container_of(deadline, struct ending, limit);
     if (ending->stage >= ENDING_CANCELLING) {
@@ -90,15 +90,15 @@ static void on_limit(struct deadline *deadline)
         return;
     }
     generation_log_remains(ending->gen, ending->http, lateness(ending));
-    begin_cancel(ending);
+    ending_begin_cancel(ending);
 }
 
-static void on_look(struct deadline *deadline)
+static void ending_on_look(struct deadline *deadline)
 {
     struct ending *ending = container_of(deadline, struct ending, look);
     struct generation *gen = ending->gen;
     if (ending->stage == ENDING_DRAINING && !generation_has_clients(gen))
-        begin_cancel(ending);
+        ending_begin_cancel(ending);
     if (ending->stage == ENDING_CANCELLING || ending->stage == ENDING_LEAVING)
         generation_cancel(gen);
     bool is_unused = generation_is_idle(gen) && !generation_has_clients(gen);
@@ -116,8 +116,8 @@ static void on_look(struct deadline *deadline)
 
 void ending_init(struct ending *ending)
 {
-    deadline_init(&ending->look, on_look);
-    deadline_init(&ending->limit, on_limit);
+    deadline_init(&ending->look, ending_on_look);
+    deadline_init(&ending->limit, ending_on_limit);
 }
 
 void ending_deinit(struct ending *ending)
@@ -138,7 +138,7 @@ void ending_cancel(struct ending *ending, struct generation *gen)
 {
     ending->gen = gen;
     ending->is_hurried = false;
-    begin_cancel(ending);
+    ending_begin_cancel(ending);
 }
 
 void ending_hurry(struct ending *ending)
@@ -147,7 +147,7 @@ void ending_hurry(struct ending *ending)
         return;
     ending->is_hurried = true;
     if (ending->stage < ENDING_CANCELLING)
-        begin_cancel(ending);
+        ending_begin_cancel(ending);
     else if (ending->stage == ENDING_CLEANING && !ending->is_cut)
         loop_set_deadline(ending->loop, &ending->limit, grace_ms(ending));
 }

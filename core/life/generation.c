@@ -41,7 +41,7 @@ static void set_integer(lua_State *L, const char *name, int value)
     lua_setfield(L, -2, name);
 }
 
-static void set_text(lua_State *L, const char *name, const char *value)
+static void generation_set_text(lua_State *L, const char *name, const char *value)
 {
     lua_pushstring(L, value); /* nil for NULL */
     lua_setfield(L, -2, name);
@@ -55,10 +55,10 @@ static int describe(lua_State *L)
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     if (lua_getfield(L, -1, "neap.core") != LUA_TTABLE)
         return luaL_error(L, "neap.core is missing");
-    set_text(L, "version", NEAP_VERSION);
-    set_text(L, "mode", options->mode);
-    set_text(L, "config_file", options->config_file);
-    set_text(L, "environment", options->environment);
+    generation_set_text(L, "version", NEAP_VERSION);
+    generation_set_text(L, "mode", options->mode);
+    generation_set_text(L, "config_file", options->config_file);
+    generation_set_text(L, "environment", options->environment);
     set_integer(L, "worker", options->worker);
     set_integer(L, "workers", options->workers);
     set_integer(L, "generation", options->number);

@@ -18,7 +18,7 @@
 
 /* ---- the application's hooks ---- */
 
-static void tell(struct loop_job *job)
+static void handover_tell(struct loop_job *job)
 {
     struct handover *handover = container_of(job, struct handover, done_job);
     loop_clear_deadline(handover->to->loop, &handover->limit);
@@ -30,9 +30,9 @@ static void tell(struct loop_job *job)
 }
 
 /* `handover->error` says how. */
-static void finish(struct handover *handover)
+static void handover_finish(struct handover *handover)
 {
-    handover->done_job.run = tell;
+    handover->done_job.run = handover_tell;
     loop_defer(handover->to->loop, &handover->done_job);
 }
 
@@ -57,7 +57,7 @@ static void fail_giving(struct handover *handover)
         handover->error = NULL;
         bytes_deinit(&handover->data); /* as far as it came */
     }
-    finish(handover);
+    handover_finish(handover);
 }
 
 /* Whether all is well so far; else `error` says why not. */
@@ -79,7 +79,7 @@ static struct task *start_hooks(struct handover *handover, struct vm *vm, const 
         if (vm == handover->from)
             fail_giving(handover);
         else
-            finish(handover);
+            handover_finish(handover);
         return NULL;
     }
     task->owner = handover;
@@ -92,7 +92,7 @@ static struct task *start_hooks(struct handover *handover, struct vm *vm, const 
 static void adopted(struct task *task, int status)
 {
     has_succeeded(task->owner, task, status);
-    finish(task->owner);
+    handover_finish(task->owner);
 }
 
 static int adopt_returned(lua_State *L, int status, lua_KContext context)
@@ -116,7 +116,7 @@ static int adopt_main(lua_State *L)
 static void start_adopting(struct handover *handover)
 {
     if (handover->data.len == 0 || handover->to->app->adopt_ref == LUA_NOREF) {
-        finish(handover);
+        handover_finish(handover);
         return;
     }
     struct task *task = start_hooks(handover, handover->to, "on_adopt", adopted);
@@ -144,7 +144,7 @@ static void given(struct task *task, int status)
     fail_giving(handover);
 }
 
-static void on_limit(struct deadline *deadline)
+static void handover_on_limit(struct deadline *deadline)
 {
     struct handover *handover = container_of(deadline, struct handover, limit);
     if (handover->task)
@@ -156,13 +156,13 @@ void handover_start(struct handover *handover, struct vm *from, struct vm *to,
 {
     char error[KEPT_ERROR_SIZE];
     *handover = (struct handover){.from = from, .to = to, .on_done = on_done};
-    deadline_init(&handover->limit, on_limit);
+    deadline_init(&handover->limit, handover_on_limit);
     shortage_relax(from); /* a state that is full could not say what it holds */
     if (!kept_can_travel(from, error)) {
         handover->error = mem_strdup(error);
         fail_giving(handover);
     } else if (from->app->handoff_ref == LUA_NOREF) {
-        finish(handover);
+        handover_finish(handover);
     } else {
         struct task *task = start_hooks(handover, from, "on_handoff", given);
         if (!task)

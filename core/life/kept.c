@@ -39,7 +39,7 @@ static void pack_table(lua_State *L, struct packing *packing)
 }
 
 /* Called in the state that has the table. */
-static int pack(lua_State *L)
+static int kept_pack(lua_State *L)
 {
     struct packing *packing = lua_touserdata(L, 1);
     push_all(L);
@@ -100,7 +100,7 @@ static struct bytes pack_in(struct vm *from, const char *name)
 {
     char error[KEPT_ERROR_SIZE] = "";
     struct packing packing = {.name = name, .error = error};
-    if (call_protected(from, pack, &packing, "neap.keep") != 0)
+    if (call_protected(from, kept_pack, &packing, "neap.keep") != 0)
         snprintf(error, sizeof(error), "what neap.keep holds could not be read, see the log");
     if (!error[0])
         return packing.data;
@@ -131,7 +131,7 @@ void kept_take_over(struct vm *from, struct vm *to)
 
 /* ---- for Lua ---- */
 
-static int unpack(lua_State *L)
+static int kept_unpack(lua_State *L)
 {
     const struct bytes *data = lua_touserdata(L, lua_upvalueindex(1));
     value_push(L, data->data, data->len);
@@ -148,7 +148,7 @@ static bool push_inherited(lua_State *L, const char *name)
     if (data.len == 0)
         return false;
     lua_pushlightuserdata(L, &data);
-    lua_pushcclosure(L, unpack, 1);
+    lua_pushcclosure(L, kept_unpack, 1);
     int status = lua_pcall(L, 0, 1, 0);
     bytes_deinit(&data);
     return status == LUA_OK ? true : lua_error(L);

@@ -11,7 +11,7 @@
 
 /* ---- being watched ---- */
 
-static void watch(struct lineage *lineage, const struct vm *old, struct vm *vm)
+static void lineage_watch_vm(struct lineage *lineage, const struct vm *old, struct vm *vm)
 {
     size_t i = 0;
     pthread_mutex_lock(&lineage->watch_lock);
@@ -42,14 +42,14 @@ void lineage_write_busy(struct lineage *lineage, char name[WATCH_NAME_SIZE])
 
 static void close_generation(struct lineage *lineage, struct generation **gen)
 {
-    watch(lineage, generation_vm(*gen), NULL);
+    lineage_watch_vm(lineage, generation_vm(*gen), NULL);
     generation_free(*gen);
     *gen = NULL;
 }
 
 /* ---- building ---- */
 
-static void on_booted(struct generation *gen, const struct generation_result *result)
+static void lineage_on_booted(struct generation *gen, const struct generation_result *result)
 {
     struct lineage *lineage = generation_owner(gen);
     if (!lineage->is_discarding)
@@ -74,8 +74,8 @@ static void start_building(struct lineage *lineage)
         lineage->events->on_built(lineage, &result);
         return;
     }
-    watch(lineage, NULL, generation_vm(lineage->next));
-    generation_boot(lineage->next, lineage->argc, lineage->argv, on_booted);
+    lineage_watch_vm(lineage, NULL, generation_vm(lineage->next));
+    generation_boot(lineage->next, lineage->argc, lineage->argv, lineage_on_booted);
 }
 
 void lineage_build(struct lineage *lineage, int number)
@@ -192,7 +192,7 @@ void lineage_switch(struct lineage *lineage)
         generation_run_phase(lineage->current, GENERATION_READY, "start", on_ready_done);
 }
 
-static void on_drained(struct ending *ending)
+static void lineage_on_drained(struct ending *ending)
 {
     struct lineage *lineage = container_of(ending, struct lineage, draining);
     close_generation(lineage, &ending->gen);
@@ -262,7 +262,7 @@ void lineage_init(struct lineage *lineage, const struct ending_times *times)
                             .on_notified = on_notified};
     ending_init(&ending);
     lineage->draining = lineage->discarded = ending;
-    lineage->draining.on_ended = on_drained;
+    lineage->draining.on_ended = lineage_on_drained;
     lineage->discarded.on_ended = on_discarded;
     lineage_set_times(lineage, times);
     lineage->discard_job.run = on_nothing_to_discard;

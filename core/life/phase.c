@@ -11,11 +11,11 @@
 
 static const char *const names[] = {"ready", "shutdown", "cleanup"}; /* as enum generation_phase */
 
-static void begin(struct phases *phases, const struct phase_run *run);
+static void phase_begin(struct phases *phases, const struct phase_run *run);
 
 /* --- the end of one --- */
 
-static void tell(struct loop_job *job)
+static void phase_tell(struct loop_job *job)
 {
     struct phases *phases = container_of(job, struct phases, told);
     const struct phase_run done = phases->now;
@@ -23,12 +23,12 @@ static void tell(struct loop_job *job)
     phases->is_running = false;
     if (phases->has_next) {
         phases->has_next = false;
-        begin(phases, &phases->next);
+        phase_begin(phases, &phases->next);
     }
     done.on_done(phases->gen, done.phase, is_clean); /* may free the generation */
 }
 
-static void end(struct phases *phases, bool is_clean)
+static void phase_end(struct phases *phases, bool is_clean)
 {
     phases->is_clean = is_clean;
     phases->task = 0;
@@ -38,7 +38,7 @@ static void end(struct phases *phases, bool is_clean)
 static void on_task_end(struct task *task, int status)
 {
     bool is_clean = status == LUA_OK && lua_gettop(task->co) > 0 && lua_toboolean(task->co, 1);
-    end(task->owner, is_clean);
+    phase_end(task->owner, is_clean);
 }
 
 /* --- its beginning --- */
@@ -55,23 +55,23 @@ static int push_call(lua_State *L)
     return 0;
 }
 
-static void begin(struct phases *phases, const struct phase_run *run)
+static void phase_begin(struct phases *phases, const struct phase_run *run)
 {
     phases->now = *run;
     phases->is_running = true;
     if (phases->fn_ref == LUA_NOREF) {
-        end(phases, true);
+        phase_end(phases, true);
         return;
     }
     struct task *task = task_new(phases->vm, names[run->phase]);
     if (!task) {
-        end(phases, false);
+        phase_end(phases, false);
         return;
     }
     phases->task = task->handle;
     if (call_protected(phases->vm, push_call, phases, names[run->phase]) != 0) {
         task_drop(task);
-        end(phases, false);
+        phase_end(phases, false);
         return;
     }
     task->owner = phases;
@@ -82,7 +82,7 @@ static void begin(struct phases *phases, const struct phase_run *run)
 void phases_run(struct phases *phases, const struct phase_run *run)
 {
     if (!phases->is_running) {
-        begin(phases, run);
+        phase_begin(phases, run);
         return;
     }
     assert(run->phase > phases->now.phase);
@@ -133,7 +133,7 @@ BINDING(bind_phases)
 
 void phases_init(struct phases *phases, struct generation *gen, struct vm *vm)
 {
-    *phases = (struct phases){.gen = gen, .vm = vm, .fn_ref = LUA_NOREF, .told.run = tell};
+    *phases = (struct phases){.gen = gen, .vm = vm, .fn_ref = LUA_NOREF, .told.run = phase_tell};
 }
 
 void phases_deinit(struct phases *phases)

@@ -8,7 +8,7 @@
 
 /* ---- life ---- */
 
-static struct channel *find(struct outlet *outlet, const struct topic *topic)
+static struct channel *channel_find(struct outlet *outlet, const struct topic *topic)
 {
     for (uint32_t i = 0; i < topic->channel_count; i++)
         if (topic->channels[i]->outlet == outlet)
@@ -36,7 +36,7 @@ struct channel *channel_enter(struct outlet *outlet, struct topic *topic, enum f
 {
     outlet_know_thread(outlet);
     pthread_mutex_lock(&topic->lock);
-    struct channel *channel = find(outlet, topic);
+    struct channel *channel = channel_find(outlet, topic);
     if (channel == NULL)
         channel = attach(outlet, topic);
     topic->subscribers++;
@@ -90,7 +90,7 @@ static uint32_t *place_of(const struct channel *channel, struct feed *feed)
     return &seat->place;
 }
 
-static void put(struct channel *channel, uint32_t place, struct feed *feed)
+static void channel_put(struct channel *channel, uint32_t place, struct feed *feed)
 {
     channel->feeds[place] = feed;
     *place_of(channel, feed) = place;
@@ -110,8 +110,8 @@ static void deactivate(struct channel *channel, uint32_t place)
 {
     struct feed *feed = channel->feeds[place];
     uint32_t last = --channel->active;
-    put(channel, place, channel->feeds[last]);
-    put(channel, last, feed);
+    channel_put(channel, place, channel->feeds[last]);
+    channel_put(channel, last, feed);
     if (channel->active == 0)
         set_idle(channel, true);
 }
@@ -120,8 +120,8 @@ static void activate(struct channel *channel, uint32_t place)
 {
     struct feed *feed = channel->feeds[place];
     uint32_t last = channel->active++;
-    put(channel, place, channel->feeds[last]);
-    put(channel, last, feed);
+    channel_put(channel, place, channel->feeds[last]);
+    channel_put(channel, last, feed);
     if (channel->active == 1)
         set_idle(channel, false);
 }
@@ -132,7 +132,7 @@ void channel_add(struct channel *channel, struct feed *feed)
         channel->cap = channel->cap ? channel->cap * 2 : 1;
         channel->feeds = mem_realloc(channel->feeds, channel->cap * sizeof(struct feed *));
     }
-    put(channel, channel->count++, feed);
+    channel_put(channel, channel->count++, feed);
     activate(channel, channel->count - 1);
 }
 
@@ -144,7 +144,7 @@ void channel_remove(struct channel *channel, struct feed *feed)
         deactivate(channel, place);
         place = channel->active;
     }
-    put(channel, place, channel->feeds[--channel->count]);
+    channel_put(channel, place, channel->feeds[--channel->count]);
 }
 
 void channel_block(struct channel *channel, struct feed *feed)

@@ -36,7 +36,7 @@ static bool tell_gap(struct feed *feed, uint64_t cursor)
     return is_still_open(outlet, feed);
 }
 
-static void end(struct feed *feed, bool is_slow)
+static void delivery_end(struct feed *feed, bool is_slow)
 {
     const struct feed_events *events = feed->events;
     feed_close(feed);
@@ -120,7 +120,7 @@ static bool serve_one(struct feed *feed, uint64_t head)
         return deliver(feed, parcel);
     if (ends_by_loss(feed)) {
         count(&topic->ended, 1);
-        end(feed, true);
+        delivery_end(feed, true);
         return false;
     }
     count(&topic->gaps, 1);
@@ -181,7 +181,7 @@ static bool serve_several(struct feed *feed, uint64_t head)
     bool ends = ends_by_loss(feed);
     count_lost(feed, ends);
     if (ends) {
-        end(feed, true);
+        delivery_end(feed, true);
         return false;
     }
     return tell_gap(feed, gap_cursor(parcel, lost, head)) && deliver(feed, parcel);
@@ -212,5 +212,5 @@ void delivery_serve(struct feed *feed, uint64_t head)
     }
     feed->is_behind = false;
     if (is_over(feed))
-        end(feed, false);
+        delivery_end(feed, false);
 }

@@ -117,7 +117,7 @@ void hub_use(struct hub *hub, struct hub_use *use)
 
 /* ---- topics by name ---- */
 
-static struct topic *find(struct hub *hub, uint64_t hash, const char *name, size_t len)
+static struct topic *hub_find(struct hub *hub, uint64_t hash, const char *name, size_t len)
 {
     for (struct table_link *link = table_chain(&hub->topics, hash); link; link = link->next) {
         struct topic *topic = container_of(link, struct topic, link);
@@ -128,7 +128,7 @@ static struct topic *find(struct hub *hub, uint64_t hash, const char *name, size
 }
 
 /* NULL: there are as many as there may be. */
-static struct topic *add(struct hub *hub, uint64_t hash, const char *name, size_t len)
+static struct topic *hub_add(struct hub *hub, uint64_t hash, const char *name, size_t len)
 {
     if (hub->topics.count >= atomic_load_explicit(&hub->most_topics, memory_order_relaxed))
         return NULL;
@@ -149,10 +149,10 @@ struct topic *topic_open(struct hub *hub, const char *name, size_t len,
 {
     uint64_t hash = hash_bytes(&hub->seed, name, len);
     pthread_mutex_lock(&hub->names);
-    struct topic *topic = find(hub, hash, name, len);
+    struct topic *topic = hub_find(hub, hash, name, len);
     bool is_new = topic == NULL;
     if (is_new)
-        topic = add(hub, hash, name, len);
+        topic = hub_add(hub, hash, name, len);
     if (topic)
         topic_hold(topic);
     if (topic && options)
@@ -201,7 +201,7 @@ void hub_each(struct hub *hub, void (*fn)(struct topic *topic, void *arg), void 
 
 /* ---- sweeping ---- */
 
-static void collect(struct hub *hub, struct topic *topic)
+static void hub_collect(struct hub *hub, struct topic *topic)
 {
     uint64_t *lost = &hub->collected[topic->link.hash % HUB_COLLECTED];
     if (topic->ring.lost > *lost)
@@ -218,7 +218,7 @@ static void sweep_bucket(struct hub *hub, size_t bucket, uint64_t now_ms)
         link = link->next;
         topic_expire(topic, now_ms);
         if (topic_is_over(topic, now_ms))
-            collect(hub, topic);
+            hub_collect(hub, topic);
     }
 }
 

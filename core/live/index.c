@@ -45,7 +45,8 @@ static uint32_t hash_text(const struct hash_seed *seed, struct text text)
 }
 
 /* The slot with this text, or the empty one where it would be. */
-static struct index_slot *find(const struct index *index, uint32_t hash, struct text text)
+static struct index_slot *index_find_slot(const struct index *index, uint32_t hash,
+                                          struct text text)
 {
     uint32_t mask = index->cap - 1;
     for (uint32_t i = hash & mask;; i = (i + 1) & mask) {
@@ -55,7 +56,7 @@ static struct index_slot *find(const struct index *index, uint32_t hash, struct 
     }
 }
 
-static void put_back(struct index *index, struct index_slot moved)
+static void index_put_back(struct index *index, struct index_slot moved)
 {
     uint32_t mask = index->cap - 1;
     uint32_t i = moved.hash & mask;
@@ -79,7 +80,7 @@ int index_reserve(struct index *index)
     index->cap = cap;
     for (uint32_t i = 0; i < old.cap; i++)
         if (old.slots[i].message)
-            put_back(index, old.slots[i]);
+            index_put_back(index, old.slots[i]);
     mem_free(old.slots);
     return 0;
 }
@@ -90,7 +91,7 @@ struct message *index_put(struct index *index, const struct hash_seed *seed,
     struct text text = text_of(index, message);
     uint32_t hash = hash_text(seed, text);
     assert(index->count < index->cap && "index_reserve was not called");
-    struct index_slot *slot = find(index, hash, text);
+    struct index_slot *slot = index_find_slot(index, hash, text);
     struct message *replaced = slot->message;
     *slot = (struct index_slot){.message = message, .hash = hash};
     index->count += replaced == NULL;
@@ -103,7 +104,7 @@ struct message *index_find(const struct index *index, const struct hash_seed *se
     if (index->count == 0)
         return NULL;
     struct text wanted = {text, len};
-    return find(index, hash_text(seed, wanted), wanted)->message;
+    return index_find_slot(index, hash_text(seed, wanted), wanted)->message;
 }
 
 /* Moves what follows back into the hole, as far as that keeps it findable. */
@@ -125,7 +126,7 @@ void index_remove(struct index *index, const struct hash_seed *seed, const struc
     if (index->count == 0)
         return;
     struct text text = text_of(index, message);
-    struct index_slot *slot = find(index, hash_text(seed, text), text);
+    struct index_slot *slot = index_find_slot(index, hash_text(seed, text), text);
     if (slot->message != message)
         return; /* a newer one took its place */
     close_hole(index, (uint32_t)(slot - index->slots));

@@ -12,7 +12,7 @@
 #define MALLOC_COST 16  /* of each allocation, beside what was asked for */
 
 /* Copies a text to `*at` and moves it behind the copy's NUL. */
-static const char *put_text(char **at, const char *text, size_t len)
+static const char *message_put_text(char **at, const char *text, size_t len)
 {
     char *copy = *at;
     if (len > 0)
@@ -60,11 +60,11 @@ struct message *message_new(struct hub *hub, const char *topic, size_t topic_len
     message->event_len = (uint32_t)pub->event_len;
     message->dedupe_len = (uint32_t)pub->dedupe_len;
     message->len = (uint32_t)pub->len;
-    message->data = put_text(&at, pub->data, pub->len);
-    message->topic = put_text(&at, topic, topic_len);
-    message->key = put_text(&at, pub->key, pub->key_len);
-    message->event = put_text(&at, pub->event, pub->event_len);
-    message->dedupe = put_text(&at, pub->dedupe, pub->dedupe_len);
+    message->data = message_put_text(&at, pub->data, pub->len);
+    message->topic = message_put_text(&at, topic, topic_len);
+    message->key = message_put_text(&at, pub->key, pub->key_len);
+    message->event = message_put_text(&at, pub->event, pub->event_len);
+    message->dedupe = message_put_text(&at, pub->dedupe, pub->dedupe_len);
     hub_take(message->hub, message_cost(message));
     return message;
 }

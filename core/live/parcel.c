@@ -65,8 +65,8 @@ static void parcel_read(struct parcel *parcel, const struct channel *channel, ui
         parcel->behind = reading.count > 0 ? picks[0].message->seq : head;
 }
 
-static struct parcel *find(struct parcels *parcels, const struct channel *channel, uint64_t cursor,
-                           bool is_conflated)
+static struct parcel *parcel_find(struct parcels *parcels, const struct channel *channel,
+                                  uint64_t cursor, bool is_conflated)
 {
     for (int i = 0; i < parcels->used; i++)
         if (is_for(&parcels->all[i], channel, cursor, is_conflated))
@@ -91,7 +91,7 @@ struct parcel *parcel_for(struct parcels *parcels, const struct channel *channel
     struct parcel *parcel = parcels->recent;
     if (parcel && is_for(parcel, channel, cursor, is_conflated))
         return parcel;
-    parcel = find(parcels, channel, cursor, is_conflated);
+    parcel = parcel_find(parcels, channel, cursor, is_conflated);
     if (parcel == NULL) {
         parcel = take_next(parcels);
         parcel_read(parcel, channel, cursor, head, is_conflated);

@@ -86,7 +86,7 @@ void ring_shrink(struct ring *ring)
 
 /* ---- what comes in ---- */
 
-static int grow(struct ring *ring)
+static int ring_grow(struct ring *ring)
 {
     uint32_t cap = ring->cap ? ring->cap * 2 : RING_FIRST;
     struct message **slots = mem_try_alloc(cap * sizeof(*slots));
@@ -105,7 +105,7 @@ int ring_reserve(struct ring *ring, const struct message *message, uint32_t keep
 {
     int err = 0;
     if (ring->count == ring->cap && ring->count < keep)
-        err = grow(ring);
+        err = ring_grow(ring);
     if (!err && message->dedupe_len)
         err = index_reserve(&ring->repeats);
     if (!err && ring->has_keys)

@@ -91,7 +91,7 @@ static void sweep(struct store *store, uint64_t now_ms, size_t buckets)
     }
 }
 
-static struct entry *find(struct store *store, const struct change *change)
+static struct entry *store_find(struct store *store, const struct change *change)
 {
     struct table_link *link = table_chain(&store->entries, change->hash);
     for (; link; link = link->next) {
@@ -113,8 +113,8 @@ static struct store_value value_of(const struct entry *entry)
 }
 
 /* Locks the store and finds the key. `end` unlocks. */
-static struct change begin(struct store *store, const char *key, size_t key_len, uint64_t now_ms,
-                           uint64_t ttl_ms)
+static struct change store_begin(struct store *store, const char *key, size_t key_len,
+                                 uint64_t now_ms, uint64_t ttl_ms)
 {
     struct change change = {.key = key,
                             .key_len = key_len,
@@ -122,11 +122,11 @@ static struct change begin(struct store *store, const char *key, size_t key_len,
                             .now_ms = now_ms,
                             .expires_ms = ttl_ms ? now_ms + ttl_ms : 0};
     pthread_mutex_lock(&store->lock);
-    change.present = find(store, &change);
+    change.present = store_find(store, &change);
     return change;
 }
 
-static int end(struct store *store, int err)
+static int store_end(struct store *store, int err)
 {
     pthread_mutex_unlock(&store->lock);
     return err;
@@ -153,7 +153,7 @@ static void exchange(struct store *store, const struct change *change, struct en
 }
 
 /* Puts the value in, all or nothing. */
-static int put(struct store *store, const struct change *change, struct store_value value)
+static int store_put(struct store *store, const struct change *change, struct store_value value)
 {
     uint64_t cost = entry_cost(change->key_len, value.len);
     /* Also keeps the sum below from overflowing. */
@@ -183,25 +183,25 @@ static int put(struct store *store, const struct change *change, struct store_va
 int store_get(struct store *store, const char *key, size_t key_len, uint64_t now_ms,
               struct bytes *out)
 {
-    struct change change = begin(store, key, key_len, now_ms, 0);
+    struct change change = store_begin(store, key, key_len, now_ms, 0);
     if (change.present == NULL)
-        return end(store, -ENOENT);
+        return store_end(store, -ENOENT);
     struct store_value value = value_of(change.present);
-    return end(store, bytes_try_append(out, value.data, value.len));
+    return store_end(store, bytes_try_append(out, value.data, value.len));
 }
 
 int store_set(struct store *store, const char *key, size_t key_len, struct store_value value,
               uint64_t now_ms, uint64_t ttl_ms)
 {
-    struct change change = begin(store, key, key_len, now_ms, ttl_ms);
-    return end(store, put(store, &change, value));
+    struct change change = store_begin(store, key, key_len, now_ms, ttl_ms);
+    return store_end(store, store_put(store, &change, value));
 }
 
 int store_add(struct store *store, const char *key, size_t key_len, struct store_value value,
               uint64_t now_ms, uint64_t ttl_ms)
 {
-    struct change change = begin(store, key, key_len, now_ms, ttl_ms);
-    return end(store, change.present ? -EEXIST : put(store, &change, value));
+    struct change change = store_begin(store, key, key_len, now_ms, ttl_ms);
+    return store_end(store, change.present ? -EEXIST : store_put(store, &change, value));
 }
 
 static bool is_expected(const struct entry *present, struct store_value expected)
@@ -215,9 +215,9 @@ static bool is_expected(const struct entry *present, struct store_value expected
 int store_cas(struct store *store, const char *key, size_t key_len, struct store_value expected,
               struct store_value value, uint64_t now_ms, uint64_t ttl_ms)
 {
-    struct change change = begin(store, key, key_len, now_ms, ttl_ms);
+    struct change change = store_begin(store, key, key_len, now_ms, ttl_ms);
     bool is_ok = is_expected(change.present, expected);
-    return end(store, is_ok ? put(store, &change, value) : -EAGAIN);
+    return store_end(store, is_ok ? store_put(store, &change, value) : -EAGAIN);
 }
 
 int store_update(struct store *store, const char *key, size_t key_len, store_change_fn change_fn,
@@ -225,7 +225,7 @@ int store_update(struct store *store, const char *key, size_t key_len, store_cha
 {
     struct bytes out;
     bytes_init(&out);
-    struct change change = begin(store, key, key_len, now_ms, ttl_ms);
+    struct change change = store_begin(store, key, key_len, now_ms, ttl_ms);
     struct store_value present = {NULL, 0};
     if (change.present) {
         present = value_of(change.present);
@@ -233,19 +233,19 @@ int store_update(struct store *store, const char *key, size_t key_len, store_cha
     }
     int err = change_fn(change.present ? &present : NULL, &out, arg);
     if (err == 0)
-        err = put(store, &change, (struct store_value){out.data, out.len});
-    err = end(store, err);
+        err = store_put(store, &change, (struct store_value){out.data, out.len});
+    err = store_end(store, err);
     bytes_deinit(&out);
     return err;
 }
 
 int store_delete(struct store *store, const char *key, size_t key_len, uint64_t now_ms)
 {
-    struct change change = begin(store, key, key_len, now_ms, 0);
+    struct change change = store_begin(store, key, key_len, now_ms, 0);
     if (change.present == NULL)
-        return end(store, -ENOENT);
+        return store_end(store, -ENOENT);
     entry_remove(store, change.present);
-    return end(store, 0);
+    return store_end(store, 0);
 }
 
 void store_clear(struct store *store)

@@ -33,7 +33,7 @@ static void on_poll_closed(uv_handle_t *handle)
         try_next(client, client->result);
 }
 
-static void finish(struct client *client, int fd_or_err)
+static void client_finish(struct client *client, int fd_or_err)
 {
     if (client->is_done)
         return;
@@ -56,12 +56,12 @@ static void finish(struct client *client, int fd_or_err)
 
 void client_cancel(struct client *client)
 {
-    finish(client, UV_ECANCELED);
+    client_finish(client, UV_ECANCELED);
 }
 
-static void on_limit(struct deadline *deadline)
+static void client_on_limit(struct deadline *deadline)
 {
-    finish(container_of(deadline, struct client, limit), UV_ETIMEDOUT);
+    client_finish(container_of(deadline, struct client, limit), UV_ETIMEDOUT);
 }
 
 /* ---- connecting ---- */
@@ -85,7 +85,7 @@ static void on_writable(uv_poll_t *poll, int status, int events)
     if (error)
         give_up_attempt(client, -error);
     else
-        finish(client, client->fd);
+        client_finish(client, client->fd);
 }
 
 /* 0 when under way. */
@@ -116,7 +116,7 @@ static void try_next(struct client *client, int last_err)
         if (last_err == 0)
             return;
     }
-    finish(client, last_err);
+    client_finish(client, last_err);
 }
 
 /* ---- the name ---- */
@@ -157,10 +157,10 @@ void client_connect(struct client *client, struct loop *loop, const char *host, 
 {
     *client = (struct client){.loop = loop, .on_done = on_done, .fd = -1};
     client->finish.run = on_finish;
-    deadline_init(&client->limit, on_limit);
+    deadline_init(&client->limit, client_on_limit);
     loop_set_deadline(loop, &client->limit, limit_ms);
     bool is_unix = strncmp(host, "unix:", 5) == 0;
     int err = is_unix ? connect_unix(client, host) : look_up(client, host, port);
     if (err)
-        finish(client, err);
+        client_finish(client, err);
 }

@@ -197,7 +197,7 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
     conn->events->on_data(conn, buf->base, (size_t)nread); /* may close */
 }
 
-static void arm(struct conn *conn)
+static void conn_arm(struct conn *conn)
 {
     if (conn->is_armed)
         return;
@@ -211,7 +211,7 @@ static void begin_reading(struct conn *conn)
 {
     leave_lists(conn);
     conn->is_reading = true;
-    arm(conn);
+    conn_arm(conn);
 }
 
 void conn_read_start(struct conn *conn)
@@ -244,7 +244,7 @@ void conn_await_turn(struct conn *conn)
 }
 
 /* Past libuv: one read, whoever else is readable. */
-static void receive(struct conn *conn)
+static void conn_receive(struct conn *conn)
 {
     uv_buf_t buf = read_buffer(conn_loop(conn));
     ssize_t got;
@@ -262,7 +262,7 @@ static void settle(struct conn *conn)
     if (conn->is_queued || conn->state == CONN_CLOSING || conn->is_gone)
         return;
     if (conn->is_reading)
-        arm(conn);
+        conn_arm(conn);
     else if (conn->state == CONN_OPEN && !conn->is_patient && list_is_empty(&conn->stopped_link))
         sweep_watch(conn);
 }
@@ -274,13 +274,13 @@ void conn_serve(struct conn *conn)
     if (owes_turn)
         conn->events->on_turn(conn); /* may close */
     else if (conn->is_reading)
-        receive(conn);
+        conn_receive(conn);
     settle(conn);
 }
 
 /* ---- ending ---- */
 
-static void on_uv_closed(uv_handle_t *handle)
+static void conn_on_uv_closed(uv_handle_t *handle)
 {
     struct conn *conn = container_of(handle, struct conn, uv.handle);
     struct conn_file *file = conn->outbox ? conn->outbox->file : NULL;
@@ -304,7 +304,7 @@ void conn_close(struct conn *conn)
     }
     outbox_stop(conn);
     linger_end(conn);
-    uv_close(&conn->uv.handle, on_uv_closed);
+    uv_close(&conn->uv.handle, conn_on_uv_closed);
 }
 
 static void shut_down(struct conn *conn)

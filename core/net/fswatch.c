@@ -26,20 +26,20 @@ static void on_event(uv_fs_event_t *event, const char *name, int events, int sta
     folder->watch->on_change(folder->watch);
 }
 
-static void on_uv_closed(uv_handle_t *handle)
+static void fswatch_on_uv_closed(uv_handle_t *handle)
 {
     struct folder *folder = container_of((uv_fs_event_t *)handle, struct folder, event);
     mem_free(folder->path);
     mem_free(folder);
 }
 
-static void forget(struct folder *folder)
+static void fswatch_forget(struct folder *folder)
 {
     list_remove(&folder->link);
-    uv_close((uv_handle_t *)&folder->event, on_uv_closed);
+    uv_close((uv_handle_t *)&folder->event, fswatch_on_uv_closed);
 }
 
-static struct folder *find(struct fswatch *watch, const char *dir)
+static struct folder *fswatch_find(struct fswatch *watch, const char *dir)
 {
     list_each (link, &watch->folders) {
         struct folder *folder = container_of(link, struct folder, link);
@@ -60,7 +60,7 @@ static int open_folder(struct fswatch *watch, const char *dir, ino_t inode)
     uv_fs_event_init(&watch->loop->uv, &folder->event); /* cannot fail */
     int err = uv_fs_event_start(&folder->event, on_event, dir, 0);
     if (err)
-        forget(folder);
+        fswatch_forget(folder);
     return err;
 }
 
@@ -69,13 +69,13 @@ int fswatch_add(struct fswatch *watch, const char *dir)
     struct stat info;
     if (stat(dir, &info) != 0)
         return -errno;
-    struct folder *folder = find(watch, dir);
+    struct folder *folder = fswatch_find(watch, dir);
     if (folder && folder->inode == info.st_ino) {
         folder->round = watch->round;
         return 0;
     }
     if (folder)
-        forget(folder);
+        fswatch_forget(folder);
     return open_folder(watch, dir, info.st_ino);
 }
 
@@ -91,7 +91,7 @@ void fswatch_end(struct fswatch *watch)
         struct folder *folder = container_of(link, struct folder, link);
         next = link->next;
         if (folder->round != watch->round)
-            forget(folder);
+            fswatch_forget(folder);
     }
 }
 
@@ -105,5 +105,5 @@ void fswatch_init(struct fswatch *watch, struct loop *loop,
 void fswatch_close(struct fswatch *watch)
 {
     while (!list_is_empty(&watch->folders))
-        forget(container_of(watch->folders.next, struct folder, link));
+        fswatch_forget(container_of(watch->folders.next, struct folder, link));
 }

@@ -183,7 +183,7 @@ void listener_resume(struct listener *listener)
         uv_poll_start(&listener->poll, UV_READABLE, on_readable);
 }
 
-static void on_uv_closed(uv_handle_t *handle)
+static void listener_on_uv_closed(uv_handle_t *handle)
 {
     struct listener *listener = container_of((uv_poll_t *)handle, struct listener, poll);
     tally_add(TALLY_LISTENER, -1);
@@ -210,7 +210,7 @@ static void stop(struct listener *listener, void (*on_stopped)(struct listener *
     loop_clear_deadline(listener->loop, &listener->pause);
     if (empties)
         empty_backlog(listener);
-    uv_close((uv_handle_t *)&listener->poll, on_uv_closed);
+    uv_close((uv_handle_t *)&listener->poll, listener_on_uv_closed);
     close(listener->fd);
 }
 

@@ -64,7 +64,7 @@ static bool is_ascii(const char *text)
 }
 
 /* On a thread. */
-static void run(struct thread_job *job)
+static void lookup_run(struct thread_job *job)
 {
     struct lookup *lookup = container_of(job, struct lookup, job);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
@@ -75,7 +75,7 @@ static void run(struct thread_job *job)
     loop_post(lookup->loop, &lookup->done); /* lookup can be gone after this */
 }
 
-static void on_done(struct loop *loop, struct loop_message *message)
+static void lookup_on_done(struct loop *loop, struct loop_message *message)
 {
     struct lookup *lookup = container_of(message, struct lookup, done);
     lookup_fn fn = lookup->fn;
@@ -99,8 +99,8 @@ int lookup_start(struct lookup **lookup, struct loop *loop, const char *host, ui
         return UV_ENAMETOOLONG;
     pthread_once(&once, make_threads);
     struct lookup *made = mem_calloc(sizeof(*made) + len + 1);
-    *made =
-        (struct lookup){.job.run = run, .done.run = on_done, .loop = loop, .fn = fn, .arg = arg};
+    *made = (struct lookup){
+        .job.run = lookup_run, .done.run = lookup_on_done, .loop = loop, .fn = fn, .arg = arg};
     list_init(&made->job.link);
     memcpy(made->host, host, len);
     snprintf(made->service, sizeof(made->service), "%u", (unsigned)port);

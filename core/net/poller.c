@@ -39,7 +39,7 @@ void poller_want(struct poller *poller, int wanted)
         uv_poll_stop(&poller->poll);
 }
 
-static void on_uv_closed(uv_handle_t *handle)
+static void poller_on_uv_closed(uv_handle_t *handle)
 {
     struct poller *poller = container_of((uv_poll_t *)handle, struct poller, poll);
     if (poller->on_closed)
@@ -49,5 +49,5 @@ static void on_uv_closed(uv_handle_t *handle)
 void poller_close(struct poller *poller, poller_closed_fn on_closed)
 {
     poller->on_closed = on_closed;
-    uv_close((uv_handle_t *)&poller->poll, on_uv_closed);
+    uv_close((uv_handle_t *)&poller->poll, poller_on_uv_closed);
 }

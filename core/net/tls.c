@@ -36,7 +36,7 @@ static bool set_name(SSL *ssl, const char *name)
 
 /* ---- what OpenSSL answers ---- */
 
-static void fail(struct tls *tls)
+static void tls_fail(struct tls *tls)
 {
     long verdict = SSL_get_verify_result(tls->ssl);
     unsigned long code = ERR_peek_last_error();
@@ -55,7 +55,7 @@ static void consider(struct tls *tls, int result)
     case SSL_ERROR_WANT_READ:
     case SSL_ERROR_WANT_WRITE: break;
     case SSL_ERROR_ZERO_RETURN: tls->state = TLS_ENDED; break;
-    default: fail(tls);
+    default: tls_fail(tls);
     }
 }
 

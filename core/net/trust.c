@@ -75,7 +75,7 @@ static X509_STORE *store_read(void)
 }
 
 /* Without new ones the old ones stay. */
-static void keep(X509_STORE *made, const struct stat *info)
+static void trust_keep(X509_STORE *made, const struct stat *info)
 {
     pthread_mutex_lock(&lock);
     modified = info->st_mtim;
@@ -97,7 +97,7 @@ bool trust_read(char *error, size_t size)
     if (!trust_is_ready()) {
         SSL_CTX_free(SSL_CTX_new(TLS_client_method())); /* the first one takes long, too */
         stat(bundle_path(), &info); /* before it is read: a change in between is seen next time */
-        keep(store_read(), &info);
+        trust_keep(store_read(), &info);
     }
     bool is_there = store != NULL;
     pthread_mutex_unlock(&reading);

@@ -77,7 +77,7 @@ void turn_look_again(struct turn *turn)
         turn->most_steps = turn->now_ns - before_ns > steps * LONG_STEP_NS ? 1 : TURN_STEPS;
 }
 
-static void begin(struct turn *turn, enum turn_kind kind)
+static void turn_begin_share(struct turn *turn, enum turn_kind kind)
 {
     if (turn->end_ns[kind] != 0)
         return;
@@ -91,13 +91,13 @@ static void begin(struct turn *turn, enum turn_kind kind)
 void turn_look_in(struct turn *turn)
 {
     turn_look_again(turn);
-    begin(turn, TURN_INPUT);
+    turn_begin_share(turn, TURN_INPUT);
 }
 
 void turn_begin(struct turn *turn, enum turn_kind kind)
 {
     turn_look(turn);
-    begin(turn, kind);
+    turn_begin_share(turn, kind);
 }
 
 /* ---- the queue ---- */

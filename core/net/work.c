@@ -105,7 +105,7 @@ void work_set_threads(unsigned count)
 
 /* ---- on the loop ---- */
 
-static void on_done(struct loop *loop, struct loop_message *message)
+static void work_on_done(struct loop *loop, struct loop_message *message)
 {
     struct work *work = container_of(message, struct work, done);
     int err = work->ticket == NULL ? UV_ECANCELED : 0;
@@ -128,7 +128,7 @@ void work_start(struct work *work, struct loop *loop)
     assert(first_error == 0 && "work_begin comes first");
     pthread_once(&others, start_others);
     work->loop = loop;
-    work->done.run = on_done;
+    work->done.run = work_on_done;
     work->ticket = mem_alloc(sizeof(*work->ticket));
     atomic_init(&work->ticket->work, work);
     loop->works++;

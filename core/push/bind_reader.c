@@ -40,7 +40,7 @@ static void reader_end(struct reader *reader, enum reader_outcome outcome)
         task_wake_wait(wait, 0);
 }
 
-static int on_messages(struct feed *feed, struct batch *batch)
+static int bind_reader_on_messages(struct feed *feed, struct batch *batch)
 {
     struct reader *reader = container_of(feed, struct reader, feed);
     int count = batch->count < reader->limit ? batch->count : reader->limit;
@@ -52,20 +52,21 @@ static int on_messages(struct feed *feed, struct batch *batch)
     return count;
 }
 
-static void on_gap(struct feed *feed, uint64_t cursor)
+static void bind_reader_on_gap(struct feed *feed, uint64_t cursor)
 {
     struct reader *reader = container_of(feed, struct reader, feed);
     reader->cursor = cursor;
     reader_end(reader, READER_GAP);
 }
 
-static void on_end(struct feed *feed, bool is_slow)
+static void bind_reader_on_end(struct feed *feed, bool is_slow)
 {
     (void)is_slow;
     reader_end(container_of(feed, struct reader, feed), READER_CLOSED);
 }
 
-static const struct feed_events reader_events = {on_messages, on_gap, on_end};
+static const struct feed_events reader_events = {bind_reader_on_messages, bind_reader_on_gap,
+                                                 bind_reader_on_end};
 
 static int reader_gc(lua_State *L)
 {

@@ -109,7 +109,7 @@ void bind_topic_push_cursor(lua_State *L, uint64_t seq)
 
 /* ---- methods ---- */
 
-static const char *text_option(lua_State *L, int index, const char *name, size_t *len)
+static const char *bind_topic_text_option(lua_State *L, int index, const char *name, size_t *len)
 {
     *len = 0;
     if (lua_getfield(L, index, name) == LUA_TNIL)
@@ -178,9 +178,9 @@ static int topic_lua_publish(lua_State *L)
     luaL_checkany(L, 2);
     if (!lua_isnoneornil(L, 3)) {
         luaL_checktype(L, 3, LUA_TTABLE);
-        publication.event = text_option(L, 3, "event", &publication.event_len);
-        publication.key = text_option(L, 3, "key", &publication.key_len);
-        publication.dedupe = text_option(L, 3, "dedupe", &publication.dedupe_len);
+        publication.event = bind_topic_text_option(L, 3, "event", &publication.event_len);
+        publication.key = bind_topic_text_option(L, 3, "key", &publication.key_len);
+        publication.dedupe = bind_topic_text_option(L, 3, "dedupe", &publication.dedupe_len);
         check_event(L, publication.event, publication.event_len);
     }
     if (topic == NULL)

@@ -117,7 +117,7 @@ static bool is_writable(const struct wsock *wsock)
     return wsock && ws_is_open(&wsock->ws) && !ws_conn(&wsock->ws)->is_broken;
 }
 
-static int push_sent(lua_State *L, const struct wsock *wsock)
+static int bind_websocket_push_sent(lua_State *L, const struct wsock *wsock)
 {
     if (!is_writable(wsock))
         return push_closed(L, wsock);
@@ -128,13 +128,14 @@ static int push_sent(lua_State *L, const struct wsock *wsock)
 static int send_finish(lua_State *L, struct wait *wait)
 {
     (void)wait;
-    return push_sent(L, wsock_check(L));
+    return bind_websocket_push_sent(L, wsock_check(L));
 }
 
 /* The client is quick: after a burst, others get their turn. */
 static int send_at_once(lua_State *L, struct wsock *wsock, size_t len)
 {
-    return task_had_enough(L, len) ? task_yield_then(L, send_finish) : push_sent(L, wsock);
+    return task_had_enough(L, len) ? task_yield_then(L, send_finish)
+                                   : bind_websocket_push_sent(L, wsock);
 }
 
 /* ws:send(data [, kind]) -> true | nil, "closed"; parks while much is unsent */

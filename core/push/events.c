@@ -68,7 +68,7 @@ static int send_pieces(void *conn, const char *data, const size_t *ends, int cou
     return conn_write_pieces(conn, data, ends, count);
 }
 
-static int on_messages(struct feed *feed, struct batch *batch)
+static int events_on_messages(struct feed *feed, struct batch *batch)
 {
     struct events *events = container_of(feed, struct events, feed);
     guest_set_deadline(&events->guest, HEARTBEAT_MS);
@@ -91,18 +91,19 @@ static void write_gap(struct events *events, uint64_t cursor)
     bytes_deinit(&text);
 }
 
-static void on_gap(struct feed *feed, uint64_t cursor)
+static void events_on_gap(struct feed *feed, uint64_t cursor)
 {
     write_gap(container_of(feed, struct events, feed), cursor);
 }
 
-static void on_end(struct feed *feed, bool is_slow)
+static void events_on_end(struct feed *feed, bool is_slow)
 {
     (void)is_slow;
     events_end(container_of(feed, struct events, feed));
 }
 
-static const struct feed_events events_feed_events = {on_messages, on_gap, on_end};
+static const struct feed_events events_feed_events = {events_on_messages, events_on_gap,
+                                                      events_on_end};
 
 /* ---- what the connection tells ---- */
 
@@ -113,12 +114,12 @@ static void on_data(struct guest *guest, const char *data, size_t len)
     guest->wants_close = true; /* what follows may be the rest of what we threw away */
 }
 
-static void on_drained(struct guest *guest)
+static void events_on_drained(struct guest *guest)
 {
     feed_resume(&container_of(guest, struct events, guest)->feed);
 }
 
-static void on_due(struct guest *guest)
+static void events_on_due(struct guest *guest)
 {
     struct events *events = container_of(guest, struct events, guest);
     if (conn_unsent(guest_conn(guest)) == 0)
@@ -126,7 +127,7 @@ static void on_due(struct guest *guest)
     guest_set_deadline(guest, HEARTBEAT_MS);
 }
 
-static void on_new_owner(struct guest *guest)
+static void events_on_new_owner(struct guest *guest)
 {
     struct events *events = container_of(guest, struct events, guest);
     struct vm *to = guest_server(guest)->owner;
@@ -139,18 +140,18 @@ static void on_drain(struct guest *guest)
     events_end(container_of(guest, struct events, guest));
 }
 
-static void on_gone(struct guest *guest)
+static void events_on_gone(struct guest *guest)
 {
     events_free(container_of(guest, struct events, guest));
 }
 
 static const struct guest_events events_guest_events = {
     .on_data = on_data,
-    .on_drained = on_drained,
-    .on_due = on_due,
-    .on_new_owner = on_new_owner,
+    .on_drained = events_on_drained,
+    .on_due = events_on_due,
+    .on_new_owner = events_on_new_owner,
     .on_drain = on_drain,
-    .on_gone = on_gone,
+    .on_gone = events_on_gone,
 };
 
 /* ---- beginning ---- */
@@ -217,7 +218,7 @@ static void start(struct request *rq, const struct topic_choice *choice, int vis
     events->is_chunked = rq->framing == FRAMING_CHUNKED;
     guest_enter(&events->guest, &events_guest_events, rq);
     if (app_renumber_guest(&events->guest, events->vm))
-        on_new_owner(&events->guest);
+        events_on_new_owner(&events->guest);
     feed_open(&events->feed, events->vm->options.outlet, &events_feed_events, FEED_SSE,
               choice->topics, choice->count, choice->cursor, -1);
     if (topic_choice_owes_gap(choice))

@@ -124,7 +124,7 @@ static void answer_items(struct poll *poll, struct message *const *messages, int
 
 /* ---- what the feed brings ---- */
 
-static int on_messages(struct feed *feed, struct batch *batch)
+static int poll_on_messages(struct feed *feed, struct batch *batch)
 {
     struct poll *poll = container_of(feed, struct poll, feed);
     int count = batch->count < poll->guest.limit ? batch->count : poll->guest.limit;
@@ -134,7 +134,7 @@ static int on_messages(struct feed *feed, struct batch *batch)
 }
 
 /* What is left follows at once; if nothing is, the deadline answers. */
-static void on_gap(struct feed *feed, uint64_t cursor)
+static void poll_on_gap(struct feed *feed, uint64_t cursor)
 {
     (void)cursor;
     struct poll *poll = container_of(feed, struct poll, feed);
@@ -142,17 +142,17 @@ static void on_gap(struct feed *feed, uint64_t cursor)
     guest_set_deadline(&poll->guest, 0);
 }
 
-static void on_end(struct feed *feed, bool is_slow)
+static void poll_on_end(struct feed *feed, bool is_slow)
 {
     (void)is_slow;
     answer_empty(container_of(feed, struct poll, feed), 410);
 }
 
-static const struct feed_events poll_feed_events = {on_messages, on_gap, on_end};
+static const struct feed_events poll_feed_events = {poll_on_messages, poll_on_gap, poll_on_end};
 
 /* ---- what the connection tells ---- */
 
-static void on_due(struct guest *guest)
+static void poll_on_due(struct guest *guest)
 {
     struct poll *poll = container_of(guest, struct poll, guest);
     if (poll->feed.queued.number) /* what is there comes first, also with timeout = 0 */
@@ -163,7 +163,7 @@ static void on_due(struct guest *guest)
         answer_empty(poll, 204);
 }
 
-static void on_new_owner(struct guest *guest)
+static void poll_on_new_owner(struct guest *guest)
 {
     struct poll *poll = container_of(guest, struct poll, guest);
     struct vm *to = guest_server(guest)->owner;
@@ -176,13 +176,15 @@ static void on_drain(struct guest *guest)
     answer_empty(container_of(guest, struct poll, guest), 503);
 }
 
-static void on_gone(struct guest *guest)
+static void poll_on_gone(struct guest *guest)
 {
     poll_free(container_of(guest, struct poll, guest));
 }
 
-static const struct guest_events poll_guest_events = {
-    .on_due = on_due, .on_new_owner = on_new_owner, .on_drain = on_drain, .on_gone = on_gone};
+static const struct guest_events poll_guest_events = {.on_due = poll_on_due,
+                                                      .on_new_owner = poll_on_new_owner,
+                                                      .on_drain = on_drain,
+                                                      .on_gone = poll_on_gone};
 
 /* ---- beginning ---- */
 
@@ -231,7 +233,7 @@ int poll_reply(lua_State *L, struct request *rq, int index)
     poll->guest.limit = limit;
     poll->guest.has_gap = choice.is_foreign;
     if (app_renumber_guest(&poll->guest, poll->vm))
-        on_new_owner(&poll->guest);
+        poll_on_new_owner(&poll->guest);
     feed_open(&poll->feed, poll->vm->options.outlet, &poll_feed_events, FEED_POLL, choice.topics,
               choice.count, choice.cursor, SLOW_GAP);
     topic_choice_drop(&choice);

@@ -22,7 +22,7 @@
 #define PONG_MS 10000
 #define CLOSE_MS 5000
 
-static int refuse(struct request *rq, int status, const char *why)
+static int reply_websocket_refuse(struct request *rq, int status, const char *why)
 {
     response_begin(rq, status);
     if (status == 426) {
@@ -112,7 +112,7 @@ static int handler_returned(lua_State *L, int status, lua_KContext context)
 }
 
 /* Calls handler(ws, req) or open(ws, req), which push_call has pushed. */
-static int run(lua_State *L, struct wsock *wsock)
+static int reply_websocket_run(lua_State *L, struct wsock *wsock)
 {
     if (lua_isnil(L, -3))
         return 0;
@@ -126,7 +126,7 @@ int wsock_reply_again(lua_State *L)
     struct wsock *wsock = lua_touserdata(L, 2);
     lua_rawgeti(L, LUA_REGISTRYINDEX, wsock->spec_ref);
     *push_call(L, rq, 3, wsock->has_callbacks) = wsock->handle;
-    return run(L, wsock);
+    return reply_websocket_run(L, wsock);
 }
 
 /* Reads what the route says of its sockets; what of it is text stays on the stack. */
@@ -162,9 +162,10 @@ static int reply_websocket(lua_State *L, struct request *rq, int index)
     int spec = lua_gettop(L);
     ws_offer_read(rq, &offer);
     if (!offer.is_valid)
-        return refuse(rq, offer.refusal, "this address speaks WebSocket, version 13\n");
+        return reply_websocket_refuse(rq, offer.refusal,
+                                      "this address speaks WebSocket, version 13\n");
     if (!is_origin_allowed(L, rq, spec, &offer))
-        return refuse(rq, 403, "pages from there may not connect\n");
+        return reply_websocket_refuse(rq, 403, "pages from there may not connect\n");
 
     options_read(L, spec, &options);
     plan_read(L, rq, spec, &plan);
@@ -179,7 +180,7 @@ static int reply_websocket(lua_State *L, struct request *rq, int index)
     request_user(rq)->kind = &reply_websocket_kind;
     request_user(rq)->thing = wsock;
     wsock_task_begins(wsock, task_of(L));
-    return run(L, wsock);
+    return reply_websocket_run(L, wsock);
 }
 
 static void handler_failed(struct request *rq)

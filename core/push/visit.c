@@ -99,7 +99,7 @@ struct visit_move {
     char error[VALUE_ERROR_SIZE];
 };
 
-static int pack(lua_State *L)
+static int visit_pack(lua_State *L)
 {
     struct visit_move *move = lua_touserdata(L, 1);
     lua_rawgeti(L, LUA_REGISTRYINDEX, vm_of(L)->visit_pack_ref);
@@ -109,7 +109,7 @@ static int pack(lua_State *L)
     return 0;
 }
 
-static int unpack(lua_State *L)
+static int visit_unpack(lua_State *L)
 {
     struct visit_move *move = lua_touserdata(L, 1);
     lua_rawgeti(L, LUA_REGISTRYINDEX, vm_of(L)->visit_unpack_ref);
@@ -129,7 +129,7 @@ void visit_move(struct vm *from, int *visits, struct vm *to, slot_handle websock
     struct visit_move move = {.from = from, .to = to, .visits = *visits, .websocket = websocket};
     if (*visits == 0)
         return;
-    int err = call_protected(from, pack, &move, "topic:on");
+    int err = call_protected(from, visit_pack, &move, "topic:on");
     *visits = 0;
     if (err || move.data.len == 0) {
         log_warn("reload: %s: for the next generation this client is not there",
@@ -141,13 +141,13 @@ void visit_move(struct vm *from, int *visits, struct vm *to, slot_handle websock
     luaL_unref(from->L, LUA_REGISTRYINDEX, move.visits);
     move.visits = 0;
     if (to->visit_begin_ref) /* else nobody watches any more */
-        call_protected(to, unpack, &move, "topic:on");
+        call_protected(to, visit_unpack, &move, "topic:on");
     *visits = move.visits;
     bytes_deinit(&move.data);
 }
 
-/* core.watch_visits(begin, leave, pack, unpack): begin(transport, topics, req) -> visits or nil;
- * leave(visits); pack(visits) -> plain data; unpack(data, ws) -> visits or nil */
+/* core.watch_visits(begin, leave, visit_pack, visit_unpack): begin(transport, topics, req) -> visits or nil;
+ * leave(visits); visit_pack(visits) -> plain data; visit_unpack(data, ws) -> visits or nil */
 static int core_watch_visits(lua_State *L)
 {
     struct vm *vm = vm_of(L);

@@ -336,7 +336,7 @@ static void on_message(struct websocket *ws, const char *data, size_t len, bool 
         start_callbacks(wsock, false);
 }
 
-static void on_drained(struct websocket *ws)
+static void wsock_on_drained(struct websocket *ws)
 {
     struct wsock *wsock = wsock_of(ws);
     wake_writers(wsock);
@@ -366,12 +366,13 @@ static void on_close(struct websocket *ws, int code, const char *reason, size_t 
         wsock_free(wsock);
 }
 
-static void on_new_owner(struct websocket *ws)
+static void wsock_on_new_owner(struct websocket *ws)
 {
     wsock_follow(wsock_of(ws));
 }
 
-static const struct ws_events wsock_events = {on_message, on_drained, on_new_owner, on_close};
+static const struct ws_events wsock_events = {on_message, wsock_on_drained, wsock_on_new_owner,
+                                              on_close};
 
 /* ---- life ---- */
 

@@ -44,7 +44,7 @@ struct move {
     const struct bytes *handoff;
 };
 
-static bool refuse(struct wsock *wsock, const char *reason)
+static bool wsock_travel_refuse(struct wsock *wsock, const char *reason)
 {
     log_warn("websocket closed by the reload: %s", reason);
     wsock_close(wsock, CLOSE_RELOAD, "reload");
@@ -58,12 +58,12 @@ static bool find_place(struct move *move)
     const struct app *app = move->to->app;
     int number = wsock->ws.guest.route; /* always in the numbers of the one that serves */
     if (number == 0 || number > app->count)
-        return refuse(wsock, "its route is gone");
+        return wsock_travel_refuse(wsock, "its route is gone");
     move->route = &app->routes[number];
     if (wsock->is_feed)
         return true;
     if (move->route->ws_ref == LUA_NOREF || move->route->ws_has_callbacks != wsock->has_callbacks)
-        return refuse(wsock, "its route is of another kind now");
+        return wsock_travel_refuse(wsock, "its route is of another kind now");
     return true;
 }
 
@@ -76,7 +76,7 @@ static bool pack_data(struct move *move)
     if (wsock_push_kept(L, wsock, WSOCK_DATA) != LUA_TNIL)
         err = value_write_named(L, -1, "ws.data", &move->data, error);
     lua_pop(L, 1);
-    return err ? refuse(wsock, error) : true;
+    return err ? wsock_travel_refuse(wsock, error) : true;
 }
 
 static void keep_data(lua_State *L, const struct wsock *wsock, enum wsock_kept which,
@@ -89,7 +89,7 @@ static void keep_data(lua_State *L, const struct wsock *wsock, enum wsock_kept w
 }
 
 /* In the state that it comes to. */
-static int unpack(lua_State *L)
+static int wsock_travel_unpack(lua_State *L)
 {
     const struct move *move = lua_touserdata(L, 1);
     keep_data(L, move->wsock, WSOCK_DATA, &move->data);
@@ -114,9 +114,10 @@ bool wsock_move(struct wsock *wsock, const struct bytes *handoff)
 {
     struct move move = {.wsock = wsock, .to = serving_vm(wsock), .handoff = handoff};
     bool is_moved = find_place(&move) && pack_data(&move);
-    if (is_moved && call_protected(move.to, unpack, &move, "a websocket's data") != 0) {
+    if (is_moved &&
+        call_protected(move.to, wsock_travel_unpack, &move, "a websocket's data") != 0) {
         wsock_forget(wsock, move.to->L);
-        is_moved = refuse(wsock, "not enough memory");
+        is_moved = wsock_travel_refuse(wsock, "not enough memory");
     }
     bytes_deinit(&move.data);
     if (is_moved)
@@ -157,7 +158,7 @@ static int handoff_returned(lua_State *L, int status, lua_KContext context)
         return 0;
     }
     handoff_free(handoff); /* as far as it came */
-    refuse(wsock, error);
+    wsock_travel_refuse(wsock, error);
     return 0;
 }
 

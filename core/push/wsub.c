@@ -21,7 +21,7 @@ static int send_frames(void *to, const char *frames, const size_t *ends, int cou
     return ws_send_frames(to, frames, ends, count);
 }
 
-static int on_messages(struct feed *feed, struct batch *batch)
+static int wsub_on_messages(struct feed *feed, struct batch *batch)
 {
     struct websocket *ws = &container_of(feed, struct wsub, feed)->wsock->ws;
     bool is_deflated = ws_can_deflate(ws);
@@ -38,7 +38,7 @@ static int on_messages_envelope(struct feed *feed, struct batch *batch)
                            send_frames, ws);
 }
 
-static void on_gap(struct feed *feed, uint64_t cursor)
+static void wsub_on_gap(struct feed *feed, uint64_t cursor)
 {
     struct wsub *sub = container_of(feed, struct wsub, feed);
     struct bytes text = {0};
@@ -58,7 +58,7 @@ static void sub_free(struct wsub *sub)
     mem_free(sub);
 }
 
-static void on_end(struct feed *feed, bool is_slow)
+static void wsub_on_end(struct feed *feed, bool is_slow)
 {
     struct wsub *sub = container_of(feed, struct wsub, feed);
     struct wsock *wsock = sub->wsock;
@@ -69,8 +69,8 @@ static void on_end(struct feed *feed, bool is_slow)
         wsock_close(wsock, CLOSE_TOPIC, "topic closed");
 }
 
-static const struct feed_events raw_events = {on_messages, on_gap, on_end};
-static const struct feed_events envelope_events = {on_messages_envelope, on_gap, on_end};
+static const struct feed_events raw_events = {wsub_on_messages, wsub_on_gap, wsub_on_end};
+static const struct feed_events envelope_events = {on_messages_envelope, wsub_on_gap, wsub_on_end};
 
 bool wsub_open(struct wsock *wsock, const struct topic_choice *choice, bool is_envelope, int slow,
                int visits)
@@ -85,7 +85,7 @@ bool wsub_open(struct wsock *wsock, const struct topic_choice *choice, bool is_e
     feed_open(&sub->feed, wsock->vm->options.outlet, is_envelope ? &envelope_events : &raw_events,
               FEED_WS, choice->topics, choice->count, choice->cursor, slow);
     if (topic_choice_owes_gap(choice))
-        on_gap(&sub->feed, 0);
+        wsub_on_gap(&sub->feed, 0);
     return true;
 }
 

@@ -36,7 +36,7 @@ static void push_taken(lua_State *L, intptr_t ref)
 }
 
 /* -> value | nil, "timeout" */
-static int finish(lua_State *L, struct wait *wait)
+static int bind_waiters_finish(lua_State *L, struct wait *wait)
 {
     if (wait->outcome == WAIT_TIMEOUT) {
         lua_pushnil(L);
@@ -48,7 +48,7 @@ static int finish(lua_State *L, struct wait *wait)
 }
 
 /* The task was cut off after it was woken. */
-static void lose(struct wait *wait)
+static void bind_waiters_lose(struct wait *wait)
 {
     luaL_unref(task_of_wait(wait)->vm->L, LUA_REGISTRYINDEX, (int)wait->result);
 }
@@ -60,8 +60,8 @@ static int task_park_plain(lua_State *L) /* park([timeout]) -> value | nil, "tim
     uint64_t timeout_ms = opt_timeout(L, 1);
     struct wait *wait = task_wait(L);
     wait->source = (void *)&in_park;
-    wait->finish = finish;
-    wait->lost = lose;
+    wait->finish = bind_waiters_finish;
+    wait->lost = bind_waiters_lose;
     return task_park(L, timeout_ms);
 }
 
@@ -110,8 +110,8 @@ static int waiters_wait(lua_State *L) /* w:wait([timeout [, offer]]) -> value | 
     wait->result = give(L); /* may raise: before the wait is anywhere */
     wait->source = waiters;
     wait->undo = undo_wait;
-    wait->finish = finish;
-    wait->lost = lose;
+    wait->finish = bind_waiters_finish;
+    wait->lost = bind_waiters_lose;
     waiters->count++;
     list_push(&waiters->waits, &wait->link);
     return task_park(L, timeout_ms);

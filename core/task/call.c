@@ -16,7 +16,7 @@ static int on_failure(lua_State *L)
 }
 
 /* Runs what is on the stack, as a slice of its own or as a part of the one that runs. */
-static int run(struct vm *vm, lua_State *L, int args, int handler)
+static int call_run(struct vm *vm, lua_State *L, int args, int handler)
 {
     struct watch *watch = &vm->watch;
     struct task *outer = vm->current;
@@ -48,7 +48,7 @@ int call_protected(struct vm *vm, lua_CFunction fn, void *arg, const char *what)
     lua_pushcfunction(L, on_failure);
     lua_pushcfunction(L, fn);
     lua_pushlightuserdata(L, arg);
-    int status = run(vm, L, 1, top + 1);
+    int status = call_run(vm, L, 1, top + 1);
     if (status != LUA_OK) {
         const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "(no message)";
         log_error("%s: failed: %s", what, text);

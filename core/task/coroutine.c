@@ -44,7 +44,7 @@ static int note_failure(lua_State *L)
     return 1;
 }
 
-static int body_done(lua_State *L, int status, lua_KContext ctx)
+static int coroutine_body_done(lua_State *L, int status, lua_KContext ctx)
 {
     (void)ctx;
     if (status == LUA_OK || status == LUA_YIELD)
@@ -55,7 +55,9 @@ static int body_done(lua_State *L, int status, lua_KContext ctx)
 static int body_main(lua_State *L)
 {
     int args = lua_gettop(L) - AT_NOTE - 1;
-    return body_done(L, lua_pcallk(L, args, LUA_MULTRET, AT_HANDLER, 0, body_done), 0);
+    return coroutine_body_done(L,
+                               lua_pcallk(L, args, LUA_MULTRET, AT_HANDLER, 0, coroutine_body_done),
+                               0);
 }
 
 /* The traceback of where a coroutine failed, or NULL. Valid while the coroutine is. */

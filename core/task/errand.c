@@ -158,7 +158,7 @@ static void run_in(struct errand *errand, struct vm *vm)
     lua_settop(L, 0);
 }
 
-static void on_done(struct loop *loop, struct loop_message *message);
+static void errand_on_done(struct loop *loop, struct loop_message *message);
 
 static void drop(struct errand *errand);
 
@@ -177,7 +177,7 @@ static void errand_run(struct thread_job *job)
     }
     pthread_mutex_lock(&errand->lock);
     bool is_awaited = !errand->is_abandoned;
-    errand->done.run = on_done;
+    errand->done.run = errand_on_done;
     if (is_awaited)
         loop_post(errand->loop, &errand->done);
     pthread_mutex_unlock(&errand->lock);
@@ -187,7 +187,7 @@ static void errand_run(struct thread_job *job)
 
 /* ---- on the caller's ---- */
 
-static void on_done(struct loop *loop, struct loop_message *message)
+static void errand_on_done(struct loop *loop, struct loop_message *message)
 {
     struct errand *errand = container_of(message, struct errand, done);
     (void)loop;

@@ -33,7 +33,7 @@ struct library_file {
 
 /* ---- the files ---- */
 
-static struct library_file *find(const struct library *library, const char *path)
+static struct library_file *library_find(const struct library *library, const char *path)
 {
     list_each (link, &library->files) {
         struct library_file *file = container_of(link, struct library_file, link);
@@ -50,16 +50,16 @@ static bool is_as_it_was(const struct library_file *file, const struct stat *sta
 }
 
 /* What has been compiled of it, held for the caller; NULL: nothing, or it has changed since. */
-static struct blob *take(struct library *library, const char *path, const struct stat *stat)
+static struct blob *library_take(struct library *library, const char *path, const struct stat *stat)
 {
     pthread_mutex_lock(&library->lock);
-    const struct library_file *file = find(library, path);
+    const struct library_file *file = library_find(library, path);
     struct blob *code = file && is_as_it_was(file, stat) ? blob_hold(file->code) : NULL;
     pthread_mutex_unlock(&library->lock);
     return code;
 }
 
-static struct library_file *add(struct library *library, const char *path)
+static struct library_file *library_add(struct library *library, const char *path)
 {
     size_t size = strlen(path) + 1;
     struct library_file *file = mem_calloc(sizeof(*file) + size);
@@ -69,13 +69,13 @@ static struct library_file *add(struct library *library, const char *path)
 }
 
 /* Takes the reference. */
-static void keep(struct library *library, const char *path, const struct stat *stat,
-                 struct blob *code)
+static void library_keep(struct library *library, const char *path, const struct stat *stat,
+                         struct blob *code)
 {
     pthread_mutex_lock(&library->lock);
-    struct library_file *file = find(library, path);
+    struct library_file *file = library_find(library, path);
     if (!file)
-        file = add(library, path);
+        file = library_add(library, path);
     blob_drop(file->code);
     file->code = code;
     file->size = stat->st_size;
@@ -110,7 +110,7 @@ static int compile(struct library *library, lua_State *L, const char *path, cons
     int status = luaL_loadfilex(L, path, "t");
     struct blob *code = status == LUA_OK ? dump(L) : NULL;
     if (code)
-        keep(library, path, stat, code);
+        library_keep(library, path, stat, code);
     return status;
 }
 
@@ -120,7 +120,7 @@ static int load_text_or_code(struct library *library, lua_State *L, const char *
     struct stat found;
     if (!library || strncmp(path, library->dir, library->dir_len) != 0 || stat(path, &found) != 0)
         return luaL_loadfilex(L, path, "t");
-    struct blob *code = take(library, path, &found);
+    struct blob *code = library_take(library, path, &found);
     if (!code)
         return compile(library, L, path, &found);
     int status = luaL_loadbufferx(L, code->data, code->len, path, "b");

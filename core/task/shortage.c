@@ -19,7 +19,7 @@ static struct vm *vm_with(struct shortage *shortage)
     return container_of(shortage, struct vm, shortage);
 }
 
-static void begin(struct vm *vm, uint64_t now_ms)
+static void shortage_begin(struct vm *vm, uint64_t now_ms)
 {
     struct shortage *shortage = &vm->shortage;
     shortage->since_ms = shortage->last_ms = now_ms;
@@ -41,7 +41,7 @@ void shortage_note_memory(struct vm *vm)
         return;
     uint64_t now_ms = loop_now_ms(vm->loop);
     if (shortage->failures == 0 || has_recovered(shortage, now_ms))
-        begin(vm, now_ms);
+        shortage_begin(vm, now_ms);
     shortage->failures++;
     shortage->last_ms = now_ms;
     if (shortage->failures >= LEAST && now_ms - shortage->since_ms >= SPAN_MS)
@@ -58,7 +58,7 @@ void shortage_note(struct vm *vm, lua_State *L, int status)
 
 /* ---- is it one? ---- */
 
-static int collect(lua_State *L)
+static int shortage_collect(lua_State *L)
 {
     lua_gc(L, LUA_GCCOLLECT);
     return 0;
@@ -66,12 +66,12 @@ static int collect(lua_State *L)
 
 /* One request that wants more than there is fails for lack of memory as well, and leaves garbage
  * only. */
-static void on_look(struct loop_job *job)
+static void shortage_on_look(struct loop_job *job)
 {
     struct vm *vm = vm_with(container_of(job, struct shortage, look_job));
     size_t limit = vm->options.memory_limit;
-    call_protected(vm, collect, NULL, "collecting garbage");
-    begin(vm, loop_now_ms(vm->loop));
+    call_protected(vm, shortage_collect, NULL, "collecting garbage");
+    shortage_begin(vm, loop_now_ms(vm->loop));
     if (vm->memory < limit - limit / 4)
         return;
     vm->shortage.found_ms = loop_now_ms(vm->loop);
@@ -103,7 +103,7 @@ void shortage_restore(struct vm *vm)
 
 void shortage_init(struct shortage *shortage)
 {
-    shortage->look_job.run = on_look;
+    shortage->look_job.run = shortage_on_look;
 }
 
 void shortage_deinit(struct shortage *shortage)

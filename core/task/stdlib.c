@@ -70,7 +70,7 @@ static int refused(lua_State *L)
     return luaL_error(L, "%s", lua_tostring(L, lua_upvalueindex(1)));
 }
 
-static void refuse(lua_State *L, const char *field, const char *why)
+static void stdlib_refuse(lua_State *L, const char *field, const char *why)
 {
     lua_pushstring(L, why);
     lua_pushcclosure(L, refused, 1);
@@ -158,7 +158,7 @@ static void clean_string(lua_State *L)
 static void clean_os(lua_State *L)
 {
     lua_getglobal(L, "os");
-    refuse(L, "exit", "os.exit is not available: return an exit code or stop the server");
+    stdlib_refuse(L, "exit", "os.exit is not available: return an exit code or stop the server");
     remove_field(L, "setlocale"); /* would change how numbers are written, in every worker */
     lua_pop(L, 1);
 }
@@ -166,7 +166,7 @@ static void clean_os(lua_State *L)
 static void clean_debug(lua_State *L)
 {
     lua_getglobal(L, "debug");
-    refuse(L, "sethook", "debug.sethook is not available: the watchdog uses the hook");
+    stdlib_refuse(L, "sethook", "debug.sethook is not available: the watchdog uses the hook");
     remove_field(L, "getregistry");
     wrap(L, "setmetatable", own_setmetatable);
     lua_pop(L, 1);

@@ -67,7 +67,7 @@ static int body_failed(lua_State *L, struct task *task, int status)
     return on_error_done(L, lua_pcallk(L, 1, LUA_MULTRET, AT_HANDLER, 0, on_error_done), 0);
 }
 
-static int body_done(lua_State *L, int status, lua_KContext ctx)
+static int task_body_done(lua_State *L, int status, lua_KContext ctx)
 {
     (void)ctx;
     struct task *task = task_of(L);
@@ -83,7 +83,7 @@ static int body_done(lua_State *L, int status, lua_KContext ctx)
 static int task_main(lua_State *L)
 {
     int args = lua_gettop(L) - AT_HANDLER - 1;
-    return body_done(L, lua_pcallk(L, args, LUA_MULTRET, AT_HANDLER, 0, body_done), 0);
+    return task_body_done(L, lua_pcallk(L, args, LUA_MULTRET, AT_HANDLER, 0, task_body_done), 0);
 }
 
 bool task_is_bottom(lua_State *co)
@@ -216,7 +216,7 @@ static void leave(struct task *task)
 }
 
 /* `co` holds nothing but the results, or the error value. */
-static void finish(struct task *task, int status, bool is_clean)
+static void task_finish(struct task *task, int status, bool is_clean)
 {
     leave(task);
     if (task->on_end != NULL)
@@ -243,7 +243,7 @@ static void finish_escaped(struct task *task, int status)
         shortage_note_memory(task->vm);
     call_protected(task->vm, log_escape, task, task->name);
     reset_coroutine(task->co, NULL); /* leaves the error value */
-    finish(task, status, false);
+    task_finish(task, status, false);
 }
 
 /* Never started. */
@@ -251,7 +251,7 @@ static void finish_unused(struct task *task)
 {
     lua_settop(task->co, 0);
     task_push_cancel(task->co);
-    finish(task, LUA_ERRRUN, true);
+    task_finish(task, LUA_ERRRUN, true);
 }
 
 void task_drop(struct task *task)
@@ -279,7 +279,7 @@ static void run_slice(struct task *task, int args)
     vm->current = NULL;
 
     if (status == LUA_OK) {
-        finish(task, task->end_status, true);
+        task_finish(task, task->end_status, true);
     } else if (status != LUA_YIELD) {
         finish_escaped(task, status);
     } else {
@@ -307,7 +307,7 @@ static void run_task(struct task *task)
 }
 
 /* Those that had no time go on before those that they have woken. */
-static void put_back(struct vm *vm, struct list *batch)
+static void task_put_back(struct vm *vm, struct list *batch)
 {
     struct list *link;
     while ((link = list_shift(&vm->ready)) != NULL)
@@ -331,7 +331,7 @@ static void run_ready(struct loop_job *job)
         turn_ends(turn, TURN_TASKS);
     }
     if (!list_is_empty(&batch))
-        put_back(vm, &batch);
+        task_put_back(vm, &batch);
 }
 
 void task_make_ready(struct task *task)
@@ -471,7 +471,7 @@ void task_cut(struct task *task)
 
     lua_settop(task->co, 0);
     task_push_cancel(task->co);
-    finish(task, LUA_ERRRUN, false);
+    task_finish(task, LUA_ERRRUN, false);
 }
 
 static void on_grace_over(struct deadline *deadline)

@@ -47,7 +47,7 @@ static struct task_ref *push_ref(lua_State *L, slot_handle handle)
 /* ---- in the task ---- */
 
 /* The results are kept while somebody has the reference. */
-static int body_done(lua_State *L, int status, lua_KContext ctx)
+static int task_ref_body_done(lua_State *L, int status, lua_KContext ctx)
 {
     (void)status;
     (void)ctx;
@@ -70,8 +70,8 @@ static int body_done(lua_State *L, int status, lua_KContext ctx)
 /* stack: fn, arguments... */
 static int body_main(lua_State *L)
 {
-    lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, body_done);
-    return body_done(L, LUA_OK, 0);
+    lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, task_ref_body_done);
+    return task_ref_body_done(L, LUA_OK, 0);
 }
 
 static bool is_awaited(const struct task_ref *ref, const struct task *task)

@@ -63,7 +63,7 @@ void task_wake_wait(struct wait *wait, intptr_t result)
 
 /* ---- beginning one ---- */
 
-static _Noreturn void refuse(lua_State *L, const char *why)
+static _Noreturn void wait_refuse(lua_State *L, const char *why)
 {
     origin_push(L);
     lua_pushstring(L, lua_rawlen(L, -1) > 0 ? ": " : "");
@@ -85,17 +85,20 @@ struct wait *task_wait(lua_State *L)
     struct vm *vm = vm_of(L);
     struct task *task = vm->current;
     if (vm->loop == NULL)
-        refuse(L, "cannot wait inside task.thread, which has a thread for itself: use what blocks, "
-                  "or wait in the task that calls it");
+        wait_refuse(L, "cannot wait inside task.thread, which has a thread for itself: use what "
+                       "blocks, "
+                       "or wait in the task that calls it");
     if (task == NULL)
-        refuse(L, "cannot wait here: only tasks can (handlers, jobs and the top level of modules "
-                  "run in one)");
+        wait_refuse(L,
+                    "cannot wait here: only tasks can (handlers, jobs and the top level of modules "
+                    "run in one)");
     if (!vm->can_park || !lua_isyieldable(L))
-        refuse(L, "cannot wait inside a C function's callback (table.sort, string.gsub, a __gc "
-                  "handler, ...): "
-                  "do the waiting before or after");
+        wait_refuse(L,
+                    "cannot wait inside a C function's callback (table.sort, string.gsub, a __gc "
+                    "handler, ...): "
+                    "do the waiting before or after");
     if (atomic_load_explicit(&vm->watch.running, memory_order_relaxed) != L)
-        refuse(L, "cannot wait inside a coroutine that a C module resumes");
+        wait_refuse(L, "cannot wait inside a coroutine that a C module resumes");
     if (task_must_unwind(task))
         task_raise_cancel(L);
     struct wait *wait = &task->wait;

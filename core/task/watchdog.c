@@ -98,7 +98,7 @@ static void note_who(const struct vm *vm, struct watch *watch, uint32_t slice)
 
 /* Walks all levels of the coroutine's stack, 20 ms when there are 200,000: not again while it is
  * armed. */
-static void arm(lua_State *L)
+static void watchdog_arm(lua_State *L)
 {
     if (lua_gethook(L) != on_hook)
         lua_sethook(L, on_hook, LUA_MASKCOUNT, 1);
@@ -129,7 +129,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
     uint32_t slice = atomic_load_explicit(&watch->slice, memory_order_relaxed);
     if (L != NULL && atomic_load_explicit(&watch->alarm_slice, memory_order_relaxed) == slice) {
         note_who(vm, watch, slice);
-        arm(L);
+        watchdog_arm(L);
     }
     take_signal(vm);
 }

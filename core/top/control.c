@@ -102,7 +102,7 @@ static void send_answers(struct caller *caller, const char *error)
     bytes_deinit(&notes);
 }
 
-static void on_limit(struct deadline *deadline)
+static void control_on_limit(struct deadline *deadline)
 {
     struct caller *caller = container_of(deadline, struct caller, limit);
     char text[80];
@@ -188,7 +188,7 @@ static void ask_workers(struct caller *caller)
 #ifdef NEAP_TESTING
 /* "scarce lua 7": Lua's 7th allocation from now fails. Answers how many the one that was armed
  * before had still to wait for. */
-static bool arm(struct caller *caller)
+static bool control_arm(struct caller *caller)
 {
     static const char *const kinds[SCARCE_KINDS] = {"lua", "try", "must"};
     char word[8];
@@ -203,11 +203,11 @@ static bool arm(struct caller *caller)
     return true;
 }
 #else
-#define arm(caller) false
+#define control_arm(caller) false
 #endif
 
 /* The line is complete, and ends with a NUL. */
-static void begin(struct caller *caller)
+static void control_begin(struct caller *caller)
 {
     struct control *control = caller->control;
     bytes_printf(&caller->out, "{%s,\"answers\":[", control->about);
@@ -216,7 +216,7 @@ static void begin(struct caller *caller)
     } else if (strcmp(caller->in.data, "reload") == 0) {
         caller->away++;
         control->events->reload(control->owner, caller);
-    } else if (!arm(caller)) {
+    } else if (!control_arm(caller)) {
         ask_workers(caller);
     }
 }
@@ -233,18 +233,18 @@ static void on_data(struct conn *conn, const char *data, size_t len)
     } else if (end) {
         conn_read_stop(conn);
         bytes_append(&caller->in, "", 1);
-        begin(caller);
+        control_begin(caller);
     }
 }
 
-static void on_gone(struct conn *conn, int err)
+static void control_on_gone(struct conn *conn, int err)
 {
     struct caller *caller = container_of(conn, struct caller, conn);
     if (err != UV_EOF || caller->out.len == 0) /* who has asked may end his side, and listens */
         conn_close(conn);
 }
 
-static void on_drained(struct conn *conn)
+static void control_on_drained(struct conn *conn)
 {
     (void)conn;
 }
@@ -260,19 +260,19 @@ static void on_closed(struct conn *conn)
 
 static const struct conn_events conn_events = {
     .on_data = on_data,
-    .on_gone = on_gone,
-    .on_drained = on_drained,
+    .on_gone = control_on_gone,
+    .on_drained = control_on_drained,
     .on_closed = on_closed,
 };
 
-static void on_accept(struct listener *listener, int fd)
+static void control_on_accept(struct listener *listener, int fd)
 {
     struct control *control = listener->owner;
     struct caller *caller = mem_calloc(sizeof *caller);
     caller->control = control;
     bytes_init(&caller->in);
     bytes_init(&caller->out);
-    deadline_init(&caller->limit, on_limit);
+    deadline_init(&caller->limit, control_on_limit);
     if (conn_open(&caller->conn, control->loop, fd, true, &conn_events)) {
         mem_free(caller);
         return;
@@ -336,7 +336,7 @@ void control_open(struct control *control, struct loop *loop, const char *dir,
     char why[300];
     control->loop = loop;
     list_init(&control->callers);
-    control->listener.on_accept = on_accept;
+    control->listener.on_accept = control_on_accept;
     control->listener.owner = control;
     if (prepare_dir(dir, why, sizeof why) == 0 && listen_at(control, dir, why, sizeof why) == 0) {
         control->is_open = true;

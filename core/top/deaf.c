@@ -193,7 +193,7 @@ static void look_at(struct deaf *deaf, int index)
     }
 }
 
-static void on_look(struct deadline *deadline)
+static void deaf_on_look(struct deadline *deadline)
 {
     struct deaf *deaf = container_of(deadline, struct deaf, look);
     for (int i = 0; i < deaf->count; i++)
@@ -206,7 +206,7 @@ void deaf_start(struct deaf *deaf)
     deaf->doors = mem_calloc((size_t)deaf->count * sizeof *deaf->doors);
     for (int i = 0; i < deaf->count; i++)
         deaf->doors[i].stand_in = -1;
-    deadline_init(&deaf->look, on_look);
+    deadline_init(&deaf->look, deaf_on_look);
     loop_set_deadline(deaf->loop, &deaf->look, LOOK_MS);
 }
 

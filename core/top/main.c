@@ -97,8 +97,8 @@ static void close_input(void)
         close(fd);
 }
 
-static int run(const struct cli *cli, const struct config *config,
-               const struct config_inputs *inputs)
+static int main_run(const struct cli *cli, const struct config *config,
+                    const struct config_inputs *inputs)
 {
     char exe[PATH_MAX];
     char lua_dir[PATH_MAX];
@@ -141,7 +141,7 @@ static int load_and_run(const struct cli *cli)
     struct config config;
     struct bytes error;
     bytes_init(&error);
-    int exit_code = config_load(&config, &inputs, &error) == 0 ? run(cli, &config, &inputs)
+    int exit_code = config_load(&config, &inputs, &error) == 0 ? main_run(cli, &config, &inputs)
                                                                : explain_config(&error);
     bytes_deinit(&error);
     config_free(&config);

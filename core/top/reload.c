@@ -16,7 +16,7 @@ struct wish {
 
 /* ---- steps ---- */
 
-static void begin(struct reload *reload);
+static void reload_begin(struct reload *reload);
 
 static void order_all(struct reload *reload, enum reload_state state, enum worker_order order)
 {
@@ -33,7 +33,7 @@ static void discard(struct reload *reload, const char *error)
     order_all(reload, RELOAD_DISCARDING, WORKER_DISCARD);
 }
 
-static void on_limit(struct deadline *deadline)
+static void reload_on_limit(struct deadline *deadline)
 {
     struct reload *reload = container_of(deadline, struct reload, limit);
     char text[160];
@@ -57,7 +57,7 @@ static void tell_all(struct reload *reload, struct list *wishes, const char *err
 }
 
 /* The end of one; error: NULL, or why the old generation goes on. */
-static void end(struct reload *reload, const char *error)
+static void reload_end(struct reload *reload, const char *error)
 {
     struct list wishes;
     loop_clear_deadline(reload->loop, &reload->limit);
@@ -66,7 +66,7 @@ static void end(struct reload *reload, const char *error)
     list_take(&wishes, &reload->wishes);
     tell_all(reload, &wishes, error); /* may wish another */
     if (reload->state == RELOAD_IDLE && !list_is_empty(&reload->pending))
-        begin(reload);
+        reload_begin(reload);
 }
 
 static void succeed(struct reload *reload)
@@ -74,10 +74,10 @@ static void succeed(struct reload *reload)
     uint64_t took_ms = loop_now_ms(reload->loop) - reload->began_ms;
     reload->serving = reload->last;
     log_info("generation %d serves, after %llu ms", reload->serving, (unsigned long long)took_ms);
-    end(reload, NULL);
+    reload_end(reload, NULL);
 }
 
-static void fail(struct reload *reload)
+static void reload_fail(struct reload *reload)
 {
     char *error = reload->error;
     size_t len = strlen(error);
@@ -87,7 +87,7 @@ static void fail(struct reload *reload)
     int prefix = strncmp(error, "neap: ", 6) == 0 ? 6 : 0;
     log_error("generation %d failed, generation %d goes on serving: %.*s", reload->last,
               reload->serving, (int)len - prefix, error + prefix);
-    end(reload, error);
+    reload_end(reload, error);
     mem_free(error);
 }
 
@@ -104,14 +104,14 @@ static const struct config *read_settings(struct reload *reload)
     return config;
 }
 
-static void begin(struct reload *reload)
+static void reload_begin(struct reload *reload)
 {
     list_take(&reload->wishes, &reload->pending);
     reload->last++;
     reload->began_ms = loop_now_ms(reload->loop);
     const struct config *config = read_settings(reload);
     if (!config) {
-        fail(reload);
+        reload_fail(reload);
         return;
     }
     reload->state = RELOAD_BUILDING;
@@ -148,7 +148,7 @@ void reload_on_step(struct reload *reload, enum worker_order order, const char *
     case RELOAD_BUILDING: order_all(reload, RELOAD_HANDING_OVER, WORKER_HAND_OVER); break;
     case RELOAD_HANDING_OVER: order_all(reload, RELOAD_SWITCHING, WORKER_SWITCH); break;
     case RELOAD_SWITCHING: succeed(reload); break;
-    default: fail(reload); break;
+    default: reload_fail(reload); break;
     }
 }
 
@@ -160,7 +160,7 @@ void reload_start(struct reload *reload, reload_done_fn on_done, void *arg)
     *wish = (struct wish){.on_done = on_done, .arg = arg};
     list_push(&reload->pending, &wish->link);
     if (reload->state == RELOAD_IDLE)
-        begin(reload);
+        reload_begin(reload);
     else if (reload->state == RELOAD_STOPPED)
         tell_all(reload, &reload->pending, "neap: the server is stopping\n");
 }
@@ -182,7 +182,7 @@ void reload_stop(struct reload *reload)
 void reload_init(struct reload *reload)
 {
     reload->serving = reload->last = 1;
-    deadline_init(&reload->limit, on_limit);
+    deadline_init(&reload->limit, reload_on_limit);
     list_init(&reload->wishes);
     list_init(&reload->pending);
 }

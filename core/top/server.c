@@ -120,7 +120,7 @@ static void begin_drain(struct server *server)
                 within_stop(server, drain_ms < most_ms ? drain_ms : most_ms));
 }
 
-static void begin_cancel(struct server *server)
+static void server_begin_cancel(struct server *server)
 {
     enter_stage(server, STAGE_CANCELLING, WORKER_CANCEL,
                 within_stop(server, server->config->timeouts.grace + EXTRA_MS));
@@ -152,16 +152,16 @@ static void give_up(struct server *server)
     _exit(EXIT_UNCLEAN);
 }
 
-static void fail(struct server *server, const char *message)
+static void server_fail(struct server *server, const char *message)
 {
     if (!server->has_failed && message)
         fputs(message, stderr); /* all workers load the same files: one report is enough */
     server->has_failed = true;
     server->exit_code = EXIT_FAILED;
-    begin_cancel(server);
+    server_begin_cancel(server);
 }
 
-static void on_limit(struct deadline *deadline)
+static void server_on_limit(struct deadline *deadline)
 {
     struct server *server = container_of(deadline, struct server, limit);
     char text[200];
@@ -173,11 +173,11 @@ static void on_limit(struct deadline *deadline)
                  "or move slow work out of loading.\n",
                  (double)server->config->timeouts.startup / 1000,
                  server->worker_count - server->ready, server->worker_count);
-        fail(server, text);
+        server_fail(server, text);
         break;
     case STAGE_DRAINING:
         log_warn("stopping: requests are still under way after timeouts.drain: cancelling them");
-        begin_cancel(server);
+        server_begin_cancel(server);
         break;
     case STAGE_CANCELLING: begin_cut(server); break;
     case STAGE_CUTTING: begin_force(server); break;
@@ -197,7 +197,7 @@ static void on_stop_signal(struct server *server, int number)
         break;
     case 2:
         log_warn("%s again: cancelling what is under way", signals_name(number));
-        begin_cancel(server);
+        server_begin_cancel(server);
         break;
     default:
         log_error("%s for the third time: leaving at once", signals_name(number));
@@ -247,7 +247,7 @@ static void on_tick(struct deadline *deadline)
     loop_set_deadline(&server->loop, &server->tick, WATCHDOG_TICK_MS);
 }
 
-static void on_booted(struct worker *worker, const struct generation_result *result)
+static void server_on_booted(struct worker *worker, const struct generation_result *result)
 {
     struct server *server = worker_owner(worker);
     switch (result->outcome) {
@@ -256,18 +256,18 @@ static void on_booted(struct worker *worker, const struct generation_result *res
             order_all(server, WORKER_SERVE);
         break;
     case GENERATION_FAILED:
-        fail(server, result->message);
+        server_fail(server, result->message);
         if (result->exit_code)
             server->exit_code = result->exit_code;
         break;
     case GENERATION_DONE:
         server->exit_code = result->exit_code;
-        begin_cancel(server);
+        server_begin_cancel(server);
         break;
     case GENERATION_CANCELLED:
         if (!server->options.cli->is_serving)
             server->exit_code = EXIT_FAILED; /* an interrupted script has not done its work */
-        begin_cancel(server);
+        server_begin_cancel(server);
         break;
     }
 }
@@ -291,7 +291,7 @@ static void on_serving(struct worker *worker, int err)
     if (err) {
         snprintf(text, sizeof text, "neap: worker %d cannot accept connections: %s\n",
                  worker_number(worker), strerror(-err));
-        fail(server, text);
+        server_fail(server, text);
         return;
     }
     if (++server->serving < server->worker_count || server->stage != STAGE_STARTING)
@@ -327,7 +327,7 @@ static void on_shortage(struct worker *worker)
         server_reload(server, NULL, NULL);
 }
 
-static void on_stopped(struct worker *worker, bool is_clean)
+static void server_on_stopped(struct worker *worker, bool is_clean)
 {
     struct server *server = worker_owner(worker);
     if (!is_clean && server->exit_code == 0)
@@ -338,12 +338,12 @@ static void on_stopped(struct worker *worker, bool is_clean)
         loop_stop(&server->loop);
 }
 
-static const struct worker_events worker_events = {.on_booted = on_booted,
+static const struct worker_events worker_events = {.on_booted = server_on_booted,
                                                    .on_serving = on_serving,
                                                    .on_step = on_step,
                                                    .on_stop_wanted = on_stop_wanted,
                                                    .on_shortage = on_shortage,
-                                                   .on_stopped = on_stopped};
+                                                   .on_stopped = server_on_stopped};
 
 static struct worker *start_worker(struct server *server, int index)
 {
@@ -379,8 +379,8 @@ static int start_workers(struct server *server)
     for (int i = 0; i < server->worker_count; i++) {
         server->workers[i] = start_worker(server, i);
         if (!server->workers[i]) {
-            fail(server,
-                 "neap: cannot start the workers; is the limit of threads or memory reached?\n");
+            server_fail(server, "neap: cannot start the workers; is the limit of threads or memory "
+                                "reached?\n");
             return server->alive > 0 ? 0 : -1;
         }
         server->alive++;
@@ -576,7 +576,7 @@ static void server_init(struct server *server, const struct server_options *opti
         .loop = &server->loop, .count = server->worker_count, .sockets = &server->sockets};
     server->renewal = (struct renewal){.inputs = options->inputs, .config = options->config};
     renewal_init(&server->renewal);
-    deadline_init(&server->limit, on_limit);
+    deadline_init(&server->limit, server_on_limit);
     deadline_init(&server->tick, on_tick);
 }
 

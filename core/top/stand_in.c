@@ -27,7 +27,7 @@ struct stand_order {
 
 /* ---- beginning ---- */
 
-static void on_stopped(struct listener *listener)
+static void stand_in_on_stopped(struct listener *listener)
 {
     struct stand_in *one = listener->owner;
     if (--one->open == 0)
@@ -66,7 +66,7 @@ static void close_one(struct stand_in *one, void (*close)(struct listener *liste
         struct listener *listener = &one->listeners[i];
         if (!listener->is_open)
             continue;
-        close(listener, on_stopped);
+        close(listener, stand_in_on_stopped);
     }
 }
 

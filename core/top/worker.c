@@ -138,7 +138,7 @@ static void drain_requests(struct worker *worker)
         http_server_drain(&worker->http, on_empty);
 }
 
-static void begin_cancel(struct worker *worker)
+static void worker_begin_cancel(struct worker *worker)
 {
     if (worker->phase >= PHASE_CANCELLING)
         return;
@@ -195,7 +195,7 @@ static void begin_cleaning(struct worker *worker)
 
 static void cut(struct worker *worker)
 {
-    begin_cancel(worker);
+    worker_begin_cancel(worker);
     if (worker->phase == PHASE_CLEANING)
         return;
     if (!is_idle(worker))
@@ -237,12 +237,12 @@ static bool is_forced(struct worker *worker)
 
 /* Called again and again until the worker has ended. What is cancelled may start something new
  * (req:after), so it is cancelled again. */
-static void on_look(struct deadline *deadline)
+static void worker_on_look(struct deadline *deadline)
 {
     struct worker *worker = container_of(deadline, struct worker, look);
     if (worker->phase == PHASE_DRAINING && !has_requests(worker) &&
         !generation_has_callbacks(main_of(worker)))
-        begin_cancel(worker);
+        worker_begin_cancel(worker);
     if (is_forced(worker))
         force_main(worker);
     else if (worker->phase >= PHASE_CANCELLING && main_of(worker))
@@ -274,7 +274,7 @@ static bool on_shortage(struct listener *listener)
     return http_server_evict(&worker->http);
 }
 
-static void on_accept(struct listener *listener, int fd)
+static void worker_on_accept(struct listener *listener, int fd)
 {
     struct worker *worker = listener->loop->owner;
     int err = session_open(&worker->http, fd, listener->is_unix);
@@ -291,7 +291,7 @@ static bool is_full(struct listener *listener)
 
 static void prepare_listener(struct listener *listener)
 {
-    listener->on_accept = on_accept;
+    listener->on_accept = worker_on_accept;
     listener->is_full = is_full;
     listener->on_shortage = on_shortage;
 }
@@ -431,13 +431,13 @@ static void on_order(struct loop *loop, struct loop_message *message)
         if (worker->phase == PHASE_SERVING)
             begin_drain(worker);
         else
-            begin_cancel(worker); /* still booting, or a script: nothing to wait for */
+            worker_begin_cancel(worker); /* still booting, or a script: nothing to wait for */
         break;
     case WORKER_CANCEL:
         if (worker->phase == PHASE_NOTIFYING || worker->phase == PHASE_DRAINING)
             generation_log_remains(main_of(worker), &worker->http,
                                    "is cancelled with this under way:");
-        begin_cancel(worker);
+        worker_begin_cancel(worker);
         break;
     case WORKER_CUT: cut(worker); break;
     case WORKER_FORCE: force(worker); break;
@@ -486,7 +486,7 @@ static void on_answer(struct loop *loop, struct loop_message *message)
 /* --- the thread --- */
 
 /* The first generation. */
-static void on_booted(struct worker *worker, const struct generation_result *result)
+static void worker_on_booted(struct worker *worker, const struct generation_result *result)
 {
     worker->result = *result;
     worker->result.message = result->message ? mem_strdup(result->message) : NULL;
@@ -494,14 +494,14 @@ static void on_booted(struct worker *worker, const struct generation_result *res
         worker->phase = PHASE_READY;
     report(worker, &worker->booted);
     if (result->outcome != GENERATION_SERVE)
-        begin_cancel(worker);
+        worker_begin_cancel(worker);
 }
 
 static void on_built(struct lineage *lineage, const struct generation_result *result)
 {
     struct worker *worker = worker_of(lineage);
     if (!lineage->current)
-        on_booted(worker, result);
+        worker_on_booted(worker, result);
     else if (result->outcome == GENERATION_SERVE)
         answer(worker, WORKER_BUILD, NULL);
     else
@@ -585,7 +585,7 @@ static struct worker *worker_new(const struct worker_options *options)
     struct worker *worker = mem_calloc(sizeof *worker);
     worker->options = *options;
     worker->config = options->config;
-    deadline_init(&worker->look, on_look);
+    deadline_init(&worker->look, worker_on_look);
     worker->stand_ins.prepare = prepare_listener;
     stand_ins_init(&worker->stand_ins, &worker->loop);
     worker->lineage = (struct lineage){.loop = &worker->loop,

@@ -132,7 +132,7 @@ static size_t line_of(const char *text, size_t offset)
     return line;
 }
 
-static int push_error(lua_State *L, const char *what)
+static int json_read_push_error(lua_State *L, const char *what)
 {
     lua_pushnil(L);
     lua_pushstring(L, what);
@@ -143,9 +143,9 @@ static int push_error(lua_State *L, const char *what)
 static int push_read_error(lua_State *L, const char *text, size_t len, const yyjson_read_err *err)
 {
     if (err->code == YYJSON_READ_ERROR_MEMORY_ALLOCATION)
-        return push_error(L, "not enough memory to read the JSON text");
+        return json_read_push_error(L, "not enough memory to read the JSON text");
     if (len == 0)
-        return push_error(L, "the JSON text is empty");
+        return json_read_push_error(L, "the JSON text is empty");
     size_t offset = err->pos < len ? err->pos : len;
     lua_pushnil(L);
     lua_pushfstring(L, "%s at byte %I (line %I)", err->msg, (lua_Integer)offset + 1,
@@ -165,7 +165,7 @@ static int push_document(lua_State *L, yyjson_doc *doc)
     if (status != LUA_OK)
         return lua_error(L); /* out of memory */
     if (lua_gettop(L) == before)
-        return push_error(L, "nested deeper than 128 levels");
+        return json_read_push_error(L, "nested deeper than 128 levels");
     return 1;
 }
 

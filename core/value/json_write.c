@@ -29,8 +29,8 @@ static bool write_value(struct writer *writer, int index, const struct place *pl
 
 /* ---- errors ---- */
 
-/* Says what went wrong and where. Always false, for `return fail(...)`. */
-static bool fail(struct writer *writer, const struct place *place, const char *what)
+/* Says what went wrong and where. Always false, for `return json_write_fail(...)`. */
+static bool json_write_fail(struct writer *writer, const struct place *place, const char *what)
 {
     struct bytes text;
     bytes_init(&text);
@@ -82,7 +82,7 @@ static bool write_string(struct writer *writer, const char *text, size_t len,
     int err = quote_json(writer->out, text, len);
     if (err == 0)
         return true;
-    return err == -EILSEQ ? fail(writer, place, what) : fail_memory(writer);
+    return err == -EILSEQ ? json_write_fail(writer, place, what) : fail_memory(writer);
 }
 
 /* ---- numbers ---- */
@@ -107,7 +107,8 @@ static bool write_integer(struct writer *writer, lua_Integer number)
 static bool write_float(struct writer *writer, double number, const struct place *place)
 {
     if (isnan(number) || isinf(number))
-        return fail(writer, place, "cannot encode nan or an infinite number (JSON has none)");
+        return json_write_fail(writer, place,
+                               "cannot encode nan or an infinite number (JSON has none)");
     char pool[512]; /* yyjson asks for about 100 bytes of it */
     yyjson_alc alc;
     yyjson_mut_val value = {0};
@@ -158,7 +159,7 @@ static bool fail_key(struct writer *writer, int key, const struct place *place, 
     else
         snprintf(what, sizeof what, "cannot encode a %s as a key",
                  lua_typename(L, lua_type(L, key)));
-    return fail(writer, place, what);
+    return json_write_fail(writer, place, what);
 }
 
 static const char in_an_array[] = "of a table that is also a list";
@@ -270,9 +271,10 @@ static bool write_table(struct writer *writer, int table, const struct place *pl
 {
     lua_State *L = writer->L;
     if (depth >= JSON_MAX_DEPTH)
-        return fail(writer, place,
-                    "cannot encode tables nested deeper than 128 levels (does one contain "
-                    "itself?)");
+        return json_write_fail(writer, place,
+                               "cannot encode tables nested deeper than 128 levels (does one "
+                               "contain "
+                               "itself?)");
     if (!lua_checkstack(L, 4)) /* key, value, and what the helpers push */
         return fail_memory(writer);
 
@@ -296,7 +298,7 @@ static bool write_other(struct writer *writer, int index, const struct place *pl
         return write_literal(writer, "null");
     snprintf(what, sizeof what, "cannot encode a %s",
              lua_typename(writer->L, lua_type(writer->L, index)));
-    return fail(writer, place, what);
+    return json_write_fail(writer, place, what);
 }
 
 static bool write_value(struct writer *writer, int index, const struct place *place, int depth)

@@ -37,7 +37,7 @@ static void path_format(const struct path *path, char *out, size_t size)
     snprintf(out + len, size - len, path->parent ? ".%s" : "%s", path->key);
 }
 
-static int refuse(const struct path *path, const char *what, char error[VALUE_ERROR_SIZE])
+static int value_refuse(const struct path *path, const char *what, char error[VALUE_ERROR_SIZE])
 {
     char where[100] = "";
     path_format(path, where, sizeof(where));
@@ -88,15 +88,15 @@ void value_write_text(const char *text, struct bytes *out)
     append_text(text, strlen(text), out);
 }
 
-static void put_text(lua_State *L, int index, struct bytes *out)
+static void value_put_text(lua_State *L, int index, struct bytes *out)
 {
     size_t len;
     const char *text = lua_tolstring(L, index, &len);
     append_text(text, len, out);
 }
 
-static int put_value(lua_State *L, int index, struct bytes *out, const struct path *path, int depth,
-                     char *error);
+static int value_put_value(lua_State *L, int index, struct bytes *out, const struct path *path,
+                           int depth, char *error);
 
 static void name_key(lua_State *L, int index, struct path *here)
 {
@@ -121,17 +121,17 @@ static int put_table(lua_State *L, int index, struct bytes *out, const struct pa
                      char *error)
 {
     if (depth == VALUE_MAX_DEPTH || !lua_checkstack(L, 4))
-        return refuse(path, "a table that is too deep, or contains itself,", error);
+        return value_refuse(path, "a table that is too deep, or contains itself,", error);
     bool is_plain = !lua_getmetatable(L, index);
     if (!is_plain && !is_array_mark(L))
-        return refuse(path, "a table with a metatable", error);
+        return value_refuse(path, "a table with a metatable", error);
     put_tag(out, is_plain ? TAG_TABLE : TAG_ARRAY);
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
         struct path here = {.parent = path};
         int top = lua_gettop(L);
         name_key(L, top - 1, &here);
-        if (put_value(L, top - 1, out, &here, depth + 1, error) < 0 ||
-            put_value(L, top, out, &here, depth + 1, error) < 0) {
+        if (value_put_value(L, top - 1, out, &here, depth + 1, error) < 0 ||
+            value_put_value(L, top, out, &here, depth + 1, error) < 0) {
             lua_pop(L, 2);
             return -1;
         }
@@ -140,19 +140,19 @@ static int put_table(lua_State *L, int index, struct bytes *out, const struct pa
     return 0;
 }
 
-static int put_value(lua_State *L, int index, struct bytes *out, const struct path *path, int depth,
-                     char *error)
+static int value_put_value(lua_State *L, int index, struct bytes *out, const struct path *path,
+                           int depth, char *error)
 {
     char what[40];
     switch (lua_type(L, index)) {
     case LUA_TNIL: put_tag(out, TAG_NIL); return 0;
     case LUA_TBOOLEAN: put_tag(out, lua_toboolean(L, index) ? TAG_TRUE : TAG_FALSE); return 0;
     case LUA_TNUMBER: put_number(L, index, out); return 0;
-    case LUA_TSTRING: put_text(L, index, out); return 0;
+    case LUA_TSTRING: value_put_text(L, index, out); return 0;
     case LUA_TTABLE: return put_table(L, index, out, path, depth, error);
     default:
         snprintf(what, sizeof(what), "a %s", luaL_typename(L, index));
-        return refuse(path, what, error);
+        return value_refuse(path, what, error);
     }
 }
 
@@ -162,7 +162,7 @@ int value_write_named(lua_State *L, int index, const char *name, struct bytes *o
     struct path root = {.parent = NULL};
     snprintf(root.key, sizeof(root.key), "%s", name);
     size_t start = out->len;
-    if (put_value(L, lua_absindex(L, index), out, &root, 0, error) == 0)
+    if (value_put_value(L, lua_absindex(L, index), out, &root, 0, error) == 0)
         return 0;
     out->len = start;
     return -1;
@@ -180,7 +180,7 @@ struct reader {
     const char *end;
 };
 
-static void take(struct reader *reader, void *out, size_t len)
+static void value_take(struct reader *reader, void *out, size_t len)
 {
     assert((size_t)(reader->end - reader->at) >= len);
     memcpy(out, reader->at, len);
@@ -190,7 +190,7 @@ static void take(struct reader *reader, void *out, size_t len)
 static enum tag take_tag(struct reader *reader)
 {
     char byte;
-    take(reader, &byte, 1);
+    value_take(reader, &byte, 1);
     return (enum tag)byte;
 }
 
@@ -216,15 +216,15 @@ static void push_tagged(lua_State *L, struct reader *reader, enum tag tag)
     case TAG_FALSE:
     case TAG_TRUE: lua_pushboolean(L, tag == TAG_TRUE); break;
     case TAG_INTEGER:
-        take(reader, &integer, sizeof(integer));
+        value_take(reader, &integer, sizeof(integer));
         lua_pushinteger(L, integer);
         break;
     case TAG_FLOAT:
-        take(reader, &number, sizeof(number));
+        value_take(reader, &number, sizeof(number));
         lua_pushnumber(L, number);
         break;
     case TAG_TEXT:
-        take(reader, &len, sizeof(len));
+        value_take(reader, &len, sizeof(len));
         lua_pushlstring(L, reader->at, len);
         reader->at += len;
         break;
@@ -296,9 +296,9 @@ int value_read_number(const char *data, size_t len, struct value_number *out)
         return -EINVAL;
     out->is_integer = tag == TAG_INTEGER;
     if (out->is_integer)
-        take(&reader, &out->integer, sizeof(out->integer));
+        value_take(&reader, &out->integer, sizeof(out->integer));
     else
-        take(&reader, &out->number, sizeof(out->number));
+        value_take(&reader, &out->number, sizeof(out->number));
     return 0;
 }
 

@@ -63,14 +63,14 @@ static int parser_gc(lua_State *L)
     return 0;
 }
 
-static int push_error(lua_State *L, int err)
+static int bind_multipart_push_error(lua_State *L, int err)
 {
     lua_pushnil(L);
     lua_pushstring(L, err == -E2BIG ? "too_many" : err == -EMSGSIZE ? "too_large" : "invalid");
     return 2;
 }
 
-static void set_text(lua_State *L, const char *key, const char *text, size_t len)
+static void bind_multipart_set_text(lua_State *L, const char *key, const char *text, size_t len)
 {
     if (!text)
         return;
@@ -81,9 +81,9 @@ static void set_text(lua_State *L, const char *key, const char *text, size_t len
 /* Fills the event on top. */
 static void event_set_part(lua_State *L, const struct multipart_part *part)
 {
-    set_text(L, "name", part->names.name, part->names.name_len);
-    set_text(L, "filename", part->names.filename, part->names.filename_len);
-    set_text(L, "content_type", part->type, part->type_len);
+    bind_multipart_set_text(L, "name", part->names.name, part->names.name_len);
+    bind_multipart_set_text(L, "filename", part->names.filename, part->names.filename_len);
+    bind_multipart_set_text(L, "content_type", part->type, part->type_len);
     lua_createtable(L, 0, part->header_count);
     for (int i = 0; i < part->header_count; i++) {
         const struct multipart_header *header = &part->headers[i];
@@ -101,7 +101,7 @@ static void push_event(lua_State *L, const struct multipart *mp, enum multipart_
     if (event == MULTIPART_PART)
         event_set_part(L, &mp->part);
     else if (event == MULTIPART_DATA)
-        set_text(L, "data", piece->data, piece->len);
+        bind_multipart_set_text(L, "data", piece->data, piece->len);
     lua_pushstring(L, event == MULTIPART_PART ? "part" : event == MULTIPART_DATA ? "data" : "end");
     lua_setfield(L, -2, "type");
 }
@@ -141,7 +141,7 @@ static int parser_feed(lua_State *L)
         lua_rawseti(L, -2, i);
     }
     if (event < 0)
-        return push_error(L, event);
+        return bind_multipart_push_error(L, event);
     if (event == MULTIPART_MORE)
         return 1;
     lua_pushinteger(L, (lua_Integer)(at - data) + 1);
@@ -154,7 +154,7 @@ static int parser_finish(lua_State *L)
     struct multipart *mp = parser_check(L, 1);
     int err = multipart_finish(mp);
     if (err)
-        return push_error(L, err);
+        return bind_multipart_push_error(L, err);
     lua_pushboolean(L, true);
     return 1;
 }

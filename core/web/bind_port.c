@@ -29,7 +29,7 @@ struct port_box {
 
 /* ---- life ---- */
 
-static void on_look(struct deadline *deadline)
+static void bind_port_on_look(struct deadline *deadline)
 {
     struct port *port = container_of(deadline, struct port, look);
     if (port->is_listening || port->http.count > 0 || port->http.requests.count > 0) {
@@ -40,7 +40,7 @@ static void on_look(struct deadline *deadline)
     mem_free(port);
 }
 
-static void on_accept(struct listener *listener, int fd)
+static void bind_port_on_accept(struct listener *listener, int fd)
 {
     struct port *port = container_of(listener, struct port, listener);
     if (port->handle != 0)
@@ -49,7 +49,7 @@ static void on_accept(struct listener *listener, int fd)
         net_close_fd(fd); /* what is left of the backlog */
 }
 
-static void on_stopped(struct listener *listener)
+static void bind_port_on_stopped(struct listener *listener)
 {
     container_of(listener, struct port, listener)->is_listening = false;
 }
@@ -63,7 +63,7 @@ static int port_listen(struct port *port, struct address *addr)
         err = listener_bind(addr, 1, &fd);
     if (err)
         return err;
-    port->listener.on_accept = on_accept;
+    port->listener.on_accept = bind_port_on_accept;
     return listener_start(&port->listener, port->vm->loop, fd);
 }
 
@@ -78,7 +78,7 @@ static int port_open(struct vm *vm, struct address *addr, slot_handle *handle)
         return err;
     }
     http_server_init(&port->http, vm->loop, vm->options.http_limits, &events, vm);
-    deadline_init(&port->look, on_look);
+    deadline_init(&port->look, bind_port_on_look);
     port->is_listening = true;
     port->handle = *handle = slots_put(&vm->sockets, port);
     return 0;
@@ -88,7 +88,7 @@ static void port_close(struct port *port)
 {
     slots_take(&port->vm->sockets, port->handle);
     port->handle = 0;
-    listener_stop(&port->listener, on_stopped);
+    listener_stop(&port->listener, bind_port_on_stopped);
     http_server_abort(&port->http);
     loop_set_deadline(port->http.loop, &port->look, LOOK_MS);
 }

@@ -273,7 +273,7 @@ static uint64_t now_ns(void)
 }
 
 /* Without entering Lua. There may be room again when the client comes back. */
-static void refuse(struct request *rq)
+static void handler_refuse(struct request *rq)
 {
     rq->wants_close = true;
     response_plain(rq, 503);
@@ -294,7 +294,7 @@ static void handler_on_request(struct request *rq)
     const struct route *route = &vm->app->routes[rq->route];
     struct task *task = task_new(vm, route->name);
     if (!task) {
-        refuse(rq);
+        handler_refuse(rq);
         return;
     }
     task->kind = "request";
@@ -404,7 +404,7 @@ static void handler_on_log(struct request *rq)
     log_line(LOG_INFO, line, (size_t)len, fields, route && rq->route > 0 ? 4 : 3);
 }
 
-static int collect(lua_State *L)
+static int handler_collect(lua_State *L)
 {
     lua_gc(L, LUA_GCCOLLECT);
     return 0;
@@ -415,7 +415,7 @@ static void handler_on_trim(void *owner)
 {
     struct vm *vm = owner;
     if (vm->memory <= COLLECT_MAX)
-        call_protected(vm, collect, NULL, "collecting garbage");
+        call_protected(vm, handler_collect, NULL, "collecting garbage");
 }
 
 struct http_events handler_events(bool logs)

@@ -97,7 +97,7 @@ static void read_set(struct source *source, uint64_t set[4])
 
 /* ---- reading a pattern ---- */
 
-static struct item *add(struct lua_matcher *matcher, enum repeat repeat)
+static struct item *lua_matcher_add(struct lua_matcher *matcher, enum repeat repeat)
 {
     struct item *item = &matcher->items[matcher->count++];
     *item = (struct item){.repeat = repeat};
@@ -128,7 +128,7 @@ static void read_repeat(struct lua_matcher *matcher, struct source *source, stru
     } else if (c == '*' || c == '-') {
         item->repeat = OFTEN;
     } else if (c == '+') { /* once, then any number of times */
-        memcpy(add(matcher, OFTEN)->set, item->set, sizeof(item->set));
+        memcpy(lua_matcher_add(matcher, OFTEN)->set, item->set, sizeof(item->set));
     } else {
         return;
     }
@@ -143,12 +143,12 @@ static void read_item(struct lua_matcher *matcher, struct source *source)
         source->at++;
     } else if (*source->at == '%' && next == 'f') {
         source->at += 2;
-        read_set(source, add(matcher, FRONTIER)->set);
+        read_set(source, lua_matcher_add(matcher, FRONTIER)->set);
     } else if (*source->at == '%' && (next == 'b' || isdigit((unsigned char)next))) {
         source->at += next == 'b' ? 4 : 2;
         matcher->is_regular = false;
     } else {
-        struct item *item = add(matcher, ONCE);
+        struct item *item = lua_matcher_add(matcher, ONCE);
         read_byte(source, item->set);
         read_repeat(matcher, source, item);
     }
@@ -219,7 +219,8 @@ static void skip(const struct lua_matcher *matcher, bool *places, unsigned char 
 }
 
 /* Where `c` leads from `places`. */
-static void take(const struct lua_matcher *matcher, const bool *places, bool *next, unsigned char c)
+static void lua_matcher_take(const struct lua_matcher *matcher, const bool *places, bool *next,
+                             unsigned char c)
 {
     memset(next, 0, (size_t)matcher->count + 1);
     for (int i = 0; i < matcher->count; i++) {
@@ -241,7 +242,7 @@ bool lua_matcher_matches(const struct lua_matcher *matcher, const char *text, si
         skip(matcher, places, before, i < len ? (unsigned char)text[i] : 0);
         if (i == len)
             return places[matcher->count];
-        take(matcher, places, next, (unsigned char)text[i]);
+        lua_matcher_take(matcher, places, next, (unsigned char)text[i]);
         bool *other = places;
         places = next;
         next = other;

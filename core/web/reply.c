@@ -110,8 +110,8 @@ static int packed_whole(lua_State *L, struct packing *packing)
 }
 
 /* What compresses a body in slices, for packing_run; NULL: it is sent at once. */
-static struct packing *pack(lua_State *L, struct request *rq, const char *type, const char *body,
-                            size_t len)
+static struct packing *reply_pack(lua_State *L, struct request *rq, const char *type,
+                                  const char *body, size_t len)
 {
     if (len <= PACKING_SLICE || !is_packable(rq, type, len) || !request_accepts_coding(rq, "gzip"))
         return NULL;
@@ -125,7 +125,7 @@ static int reply_text(lua_State *L, struct request *rq, int status, int index)
 {
     size_t len;
     const char *text = lua_tolstring(L, index, &len);
-    struct packing *packing = pack(L, rq, TEXT_TYPE, text, len);
+    struct packing *packing = reply_pack(L, rq, TEXT_TYPE, text, len);
     if (packing) {
         packing->status = status;
         packing->type = TEXT_TYPE;
@@ -142,7 +142,7 @@ static int reply_json(lua_State *L, struct request *rq, int status, int index)
     struct json_text json;
     if (json_encode(L, index, &json) < 0)
         return luaL_error(L, "the table that the handler returned is no JSON: %s", json.error);
-    struct packing *packing = pack(L, rq, JSON_TYPE, json.data, json.len);
+    struct packing *packing = reply_pack(L, rq, JSON_TYPE, json.data, json.len);
     if (packing) {
         packing->status = status;
         packing->type = JSON_TYPE;
@@ -176,7 +176,7 @@ static int reply_object_body(lua_State *L, struct request *rq, int index)
     size_t len = 0;
     const char *body = lua_isnil(L, -1) ? "" : lua_tolstring(L, -1, &len);
     const char *type = is_gzip_size(rq, len) ? push_gzip_type(L, index) : NULL;
-    struct packing *packing = type ? pack(L, rq, type, body, len) : NULL;
+    struct packing *packing = type ? reply_pack(L, rq, type, body, len) : NULL;
     if (packing) {
         packing->status = status;
         packing->object = index;

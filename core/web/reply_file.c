@@ -177,7 +177,8 @@ static void add_multipart_type(struct request *rq, const char *boundary)
     add_header(rq, "content-type", type);
 }
 
-static void begin(lua_State *L, struct request *rq, int status, const struct file_head *head)
+static void reply_file_begin(lua_State *L, struct request *rq, int status,
+                             const struct file_head *head)
 {
     char date[DATE_LENGTH + 1];
     date_format(date, head->info->modified);
@@ -332,7 +333,7 @@ static int send_parts(lua_State *L, struct request *rq, struct sending *sending,
         sending->ranges.count = sending->info.size > 0;
         sending->ranges.ranges[0] = (struct range){0, sending->info.size - 1};
     }
-    begin(L, rq, is_partial ? 206 : reply_head_status(L, head->index), head);
+    reply_file_begin(L, rq, is_partial ? 206 : reply_head_status(L, head->index), head);
     if (is_partial && sending->ranges.count == 1) {
         range_format(text, &sending->ranges.ranges[0], sending->info.size);
         add_header(rq, "content-range", text);
@@ -349,13 +350,13 @@ static int send_file(lua_State *L, struct request *rq, struct sending *sending,
     char text[RANGE_TEXT_SIZE];
     enum conditional_outcome condition_says = check_conditions(rq, head->etag, head->info);
     if (condition_says != CONDITIONAL_PROCEED) {
-        begin(L, rq, condition_says == CONDITIONAL_FAILED ? 412 : 304, head);
+        reply_file_begin(L, rq, condition_says == CONDITIONAL_FAILED ? 412 : 304, head);
         response_send(rq, "", 0);
         return 0;
     }
     switch (find_ranges(rq, head->etag, head->info, &sending->ranges)) {
     case RANGE_UNSATISFIABLE:
-        begin(L, rq, 416, head);
+        reply_file_begin(L, rq, 416, head);
         range_format(text, NULL, head->info->size);
         add_header(rq, "content-range", text);
         response_send(rq, "", 0);

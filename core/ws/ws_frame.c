@@ -95,7 +95,7 @@ static bool read_head(struct ws_frame *frame, const char **data, size_t *len)
     return true;
 }
 
-static void begin(struct ws_frame *frame)
+static void ws_frame_begin(struct ws_frame *frame)
 {
     frame->head_len = 0;
     frame->head_fed = 0;
@@ -106,7 +106,7 @@ static void begin(struct ws_frame *frame)
 enum ws_frame_step ws_frame_read(struct ws_frame *frame, const char **data, size_t *len)
 {
     if (frame->is_done)
-        begin(frame);
+        ws_frame_begin(frame);
     if (frame->head_len < head_size(frame))
         return read_head(frame, data, len) ? WS_FRAME_HEAD : WS_FRAME_MORE;
 

@@ -22,16 +22,16 @@ struct offer {
     unsigned seen;   /* parameters, one bit each: none may come twice */
 };
 
-static void skip_blanks(struct scan *scan)
+static void ws_offer_skip_blanks(struct scan *scan)
 {
     while (scan->at < scan->end && (*scan->at == ' ' || *scan->at == '\t'))
         scan->at++;
 }
 
 /* Whether `c` is next; then it is taken. */
-static bool take(struct scan *scan, char c)
+static bool ws_offer_take(struct scan *scan, char c)
 {
-    skip_blanks(scan);
+    ws_offer_skip_blanks(scan);
     if (scan->at == scan->end || *scan->at != c)
         return false;
     scan->at++;
@@ -40,7 +40,7 @@ static bool take(struct scan *scan, char c)
 
 static bool take_token(struct scan *scan, struct word *word)
 {
-    skip_blanks(scan);
+    ws_offer_skip_blanks(scan);
     word->text = scan->at;
     while (scan->at < scan->end && text_is_token(scan->at, 1))
         scan->at++;
@@ -51,7 +51,7 @@ static bool take_token(struct scan *scan, struct word *word)
 /* A token, in quotes or not. */
 static bool take_value(struct scan *scan, struct word *word)
 {
-    if (!take(scan, '"'))
+    if (!ws_offer_take(scan, '"'))
         return take_token(scan, word);
     word->text = scan->at;
     const char *close = memchr(scan->at, '"', (size_t)(scan->end - scan->at));
@@ -104,16 +104,16 @@ static bool take_offer(struct scan *scan, struct offer *offer)
     struct word name;
     *offer = (struct offer){0};
     bool is_good = take_token(scan, &name) && is_word(&name, "permessage-deflate");
-    while (take(scan, ';')) {
+    while (ws_offer_take(scan, ';')) {
         struct word value;
         if (!take_token(scan, &name))
             return false;
-        bool has_value = take(scan, '=');
+        bool has_value = ws_offer_take(scan, '=');
         if (has_value && !take_value(scan, &value))
             return false;
         is_good = is_good && accept_param(offer, &name, has_value ? &value : NULL);
     }
-    skip_blanks(scan);
+    ws_offer_skip_blanks(scan);
     return is_good && (scan->at == scan->end || *scan->at == ',');
 }
 

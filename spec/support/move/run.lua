@@ -93,11 +93,25 @@ local function rewrite_guard(path, text)
 end
 
 -- Names of functions, but not those of files: "request_body" and not "request_body.c".
-local function rewrite_names(text, names)
+local function rewrite_names(text)
   return (text:gsub("()%f[%w_]([%a_][%w_]*)%f[^%w_]()", function(from, name, to)
     if names[name] and not text:find("^%.[ch]%f[^%w]", to) and text:sub(from - 1, from - 1) ~= "/" then
       return names[name]
     end
+  end))
+end
+
+-- Functions of one file: where they are called, defined or handed over, and not members or variables of that name.
+-- A new name that ends in "()" is for calls only.
+local function rewrite_statics(text, map)
+  return (text:gsub("()%f[%w_]([%a_][%w_]*)%f[^%w_]()", function(from, name, to)
+    local new = map[name]
+    if not new then return nil end
+    local before = text:sub(math.max(from - 200, 1), from - 1)
+    if before:find("%.$") or before:find("%->$") then return nil end
+    if text:find("^%(", to) then return (new:gsub("%(%)$", "")) end
+    local is_given = text:find("^[,;)}]", to) and before:find("[=,({&?:]%s*$") and not new:find("%(%)$")
+    return is_given and new or nil
   end))
 end
 
@@ -108,10 +122,10 @@ local function rewrite(path)
   if is_c then text = rewrite_includes(text) end
   text = rewrite_paths(text)
   if is_c then
-    text = rewrite_guard(path, rewrite_names(sort_includes(text), names))
-    text = rewrite_names(text, statics[path:match("^core/(.*)$")] or {})
+    text = rewrite_guard(path, rewrite_names(sort_includes(text)))
+    text = rewrite_statics(text, statics[path:match("^core/(.*)$")] or {})
   elseif path:find("%.md$") then
-    text = text:gsub("`([^`\n]+)`", function(code) return "`" .. rewrite_names(code, names) .. "`" end)
+    text = text:gsub("`([^`\n]+)`", function(code) return "`" .. rewrite_names(code) .. "`" end)
   end
   if text ~= old then write(path, text) end
 end

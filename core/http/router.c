@@ -4,15 +4,11 @@
 #include "http/router.h"
 
 #include "base/mem.h"
+#include "http/method.h"
 #include "http/pattern.h"
 
 #include <stdio.h>
 #include <string.h>
-
-enum method { GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, ANY, METHODS, NO_METHOD };
-
-static const char *const method_names[METHODS] = {"GET",   "HEAD",   "POST",    "PUT",
-                                                  "PATCH", "DELETE", "OPTIONS", "ANY"};
 
 struct route {
     int id;
@@ -132,44 +128,6 @@ int router_patterns(const struct router *router)
 const char *router_pattern(const struct router *router, int i)
 {
     return router->patterns[i];
-}
-
-/* ---- methods ---- */
-
-static enum method method_of(const char *text, size_t len)
-{
-    for (int method = 0; method < METHODS; method++)
-        if (method_names[method][0] == text[0] && strlen(method_names[method]) == len &&
-            memcmp(method_names[method], text, len) == 0)
-            return method;
-    return NO_METHOD;
-}
-
-static uint32_t method_bit(enum method method)
-{
-    return 1u << method;
-}
-
-uint32_t router_method_bit(const char *method, size_t len)
-{
-    enum method found = len > 0 ? method_of(method, len) : NO_METHOD;
-    return found < ANY ? method_bit(found) : 0;
-}
-
-size_t router_allow(uint32_t allow, char *buf, size_t size)
-{
-    size_t len = 0;
-    buf[0] = '\0';
-    for (int method = 0; method < ANY; method++) {
-        size_t gap = len > 0 ? 2 : 0;
-        size_t name_len = strlen(method_names[method]);
-        if (!(allow & method_bit(method)) || len + gap + name_len >= size)
-            continue;
-        memcpy(buf + len, ", ", gap);
-        memcpy(buf + len + gap, method_names[method], name_len + 1);
-        len += gap + name_len;
-    }
-    return len;
 }
 
 /* ---- finding ---- */
@@ -418,13 +376,6 @@ static const char *patterns_check(const struct router *router, const struct patt
     return wrong;
 }
 
-static uint32_t allow_of(enum method method)
-{
-    if (method == ANY)
-        return method_bit(ANY) - 1;
-    return method == GET ? method_bit(GET) | method_bit(HEAD) : method_bit(method);
-}
-
 int router_add(struct router *router, const char *method, const char *text, int id,
                const char *where, char *error, size_t error_size)
 {
@@ -450,7 +401,7 @@ int router_add(struct router *router, const char *method, const char *text, int 
         return -1;
     }
     leaf->routes[number] = route_new(&pattern, id, text, where);
-    leaf->allow |= allow_of(number);
+    leaf->allow |= method_answered(number);
     router->allow |= leaf->allow;
     return 0;
 }

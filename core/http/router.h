@@ -33,7 +33,7 @@ struct router_param {
 
 struct router_result {
     int route;      /* id, or -1: none */
-    uint32_t allow; /* when -1: the methods that would match here (router_method_bit); 0 = 404 */
+    uint32_t allow; /* when -1: the methods that would match here (method_bit); 0 = 404 */
     int count;
     struct router_param params[ROUTER_MAX_PARAMS];
 };
@@ -54,9 +54,5 @@ const char *router_pattern(const struct router *router, int i); /* the text of o
  * Allocates nothing. */
 void router_find(const struct router *router, const char *method, size_t method_len,
                  const char *path, size_t len, struct router_result *result);
-uint32_t router_method_bit(const char *method, size_t len); /* 0: none of ours */
-#define ROUTER_ALLOW_SIZE 64
-/* "GET, HEAD, OPTIONS"; returns the length. */
-size_t router_allow(uint32_t allow, char *buf, size_t size);
 
 #endif

@@ -12,12 +12,6 @@
 #include <lauxlib.h>
 #include <string.h>
 
-#if LUA_VERSION_RELEASE_NUM >= 50406
-#define close_coroutine(co, from) lua_closethread(co, from)
-#else
-#define close_coroutine(co, from) lua_resetthread(co)
-#endif
-
 /* ---- the bottom frame of a coroutine: handler, note, body, arguments... ---- */
 
 enum { AT_HANDLER = 1, AT_NOTE = 2 };
@@ -302,7 +296,7 @@ static int own_close(lua_State *L)
     bool could_park = vm->can_park;
     vm->can_park = false;
     watch_switch(&vm->watch, co);
-    int status = close_coroutine(co, L);
+    int status = vm_reset_coroutine(co, L);
     watch_switch(&vm->watch, L);
     vm->can_park = could_park;
 

@@ -148,7 +148,12 @@ void task_push_cancel(lua_State *L);
 /* Cancelled, or stopped by the watchdog: not to be caught. */
 bool task_is_cancel(lua_State *L, int index);
 
-/* ---- between task.c, wait.c and coroutine.c ---- */
+/* ---- between task.c, task_cut.c, wait.c and coroutine.c ---- */
+
+/* It has ended: its coroutine holds nothing but the results, or the error value. */
+void task_finish(struct task *task, int status, bool is_clean);
+void task_finish_unused(struct task *task); /* it never started */
+void task_on_grace_over(struct deadline *deadline);
 
 void task_free_idle(struct vm *vm);           /* for state_free */
 void task_make_ready(struct task *task);      /* the same for one that has waited */

@@ -111,6 +111,16 @@ static inline struct vm *vm_of(lua_State *L)
 {
     return *(struct vm **)lua_getextraspace(L);
 }
+/* Ends a coroutine and runs its <close> handlers; LUA_OK, or what one of them failed with. */
+static inline int vm_reset_coroutine(lua_State *co, lua_State *from)
+{
+#if LUA_VERSION_RELEASE_NUM >= 50406
+    return lua_closethread(co, from);
+#else
+    (void)from;
+    return lua_resetthread(co);
+#endif
+}
 uint64_t vm_now_ms(const struct vm *vm); /* the loop's clock, also where there is no loop */
 
 #endif

@@ -23,6 +23,7 @@
 #include "top/relief.h"
 #include "top/reload.h"
 #include "top/sockets.h"
+#include "top/server_state.h"
 #include "top/worker.h"
 
 #include <signal.h>
@@ -30,161 +31,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define EXTRA_MS 1000 /* beyond what Lua and the tasks are told, so that they come first */
 #define SWEEP_MS 5000
-#define CUT_MS 1000 /* for what was cut off to close */
-#define FORCE_MS 2000
 #define THREADS_MS 2000
-
-enum server_stage {
-    STAGE_STARTING,
-    STAGE_SERVING,
-    STAGE_DRAINING,
-    STAGE_CANCELLING,
-    STAGE_CUTTING,
-    STAGE_FORCING
-};
-
-struct server {
-    struct server_options options;
-    const struct config *config; /* in effect */
-    struct loop loop;
-    struct signals signals;
-    enum server_stage stage;
-    struct deadline limit; /* of the stage */
-    uint64_t stop_by_ms;   /* when timeouts.stop is over; 0 before stopping */
-    struct deadline tick;  /* of the watchdog */
-    int exit_code;
-    bool has_failed; /* and said so */
-    int stop_signals;
-
-    struct hub *hub;         /* all topics */
-    struct shelf *shelf;     /* all stores */
-    struct quota output;     /* limits.output */
-    struct quota input;      /* limits.input */
-    struct threads *threads; /* for task.thread */
-    struct library *library;
-    uint64_t swept_ms; /* when topics nobody uses were last looked for */
-    struct sockets sockets;
-    struct deaf deaf; /* while it serves */
-    struct control control;
-    struct worker **workers; /* NULL once joined */
-    int worker_count;
-    int alive;
-    int ready;   /* booted, and wait for the others */
-    int serving; /* accept connections */
-    struct reload reload;
-    struct relief relief;
-    struct renewal renewal; /* of the settings */
-    struct develop develop; /* of `neap dev` */
-};
-
-/* --- stages of stopping --- */
-
-static void order_all(struct server *server, enum worker_order order)
-{
-    for (int i = 0; i < server->worker_count; i++)
-        if (server->workers[i])
-            worker_order(server->workers[i], order);
-}
-
-/* Does nothing when that stage or a later one has begun. */
-static void enter_stage(struct server *server, enum server_stage stage, enum worker_order order,
-                        uint64_t limit_ms)
-{
-    if (server->stage >= stage)
-        return;
-    server->stage = stage;
-    reload_stop(&server->reload);
-    deaf_stop(&server->deaf); /* workers close their sockets from here on */
-    loop_set_deadline(&server->loop, &server->limit, limit_ms);
-    order_all(server, order);
-}
-
-/* `wanted_ms`, or what is left of the budget for the whole stop, which the first call opens. */
-static uint64_t within_stop(struct server *server, uint64_t wanted_ms)
-{
-    uint64_t now_ms = loop_now_ms(&server->loop);
-    if (server->stop_by_ms == 0)
-        server->stop_by_ms = now_ms + server->config->timeouts.stop;
-    uint64_t left_ms = server->stop_by_ms > now_ms ? server->stop_by_ms - now_ms : 0;
-    return wanted_ms < left_ms ? wanted_ms : left_ms;
-}
-
-/* A third of the budget is for what comes behind it. */
-static void begin_drain(struct server *server)
-{
-    uint64_t most_ms = server->config->timeouts.stop * 2 / 3;
-    uint64_t drain_ms = server->config->timeouts.drain;
-    enter_stage(server, STAGE_DRAINING, WORKER_DRAIN,
-                within_stop(server, drain_ms < most_ms ? drain_ms : most_ms));
-}
-
-static void server_begin_cancel(struct server *server)
-{
-    enter_stage(server, STAGE_CANCELLING, WORKER_CANCEL,
-                within_stop(server, server->config->timeouts.grace + EXTRA_MS));
-}
-
-static void begin_cut(struct server *server)
-{
-    enter_stage(server, STAGE_CUTTING, WORKER_CUT, within_stop(server, UINT64_MAX) + CUT_MS);
-}
-
-static void begin_force(struct server *server)
-{
-    enter_stage(server, STAGE_FORCING, WORKER_FORCE, FORCE_MS);
-}
-
-/* Something does not come to an end, and nothing can be done about it: one call of C that never
- * returns. */
-static void give_up(struct server *server)
-{
-    for (int i = 0; i < server->worker_count; i++) {
-        char busy[WORKER_BUSY_SIZE];
-        if (!server->workers[i])
-            continue;
-        worker_write_busy(server->workers[i], busy);
-        log_error("worker %d does not stop%s%s", worker_number(server->workers[i]),
-                  busy[0] ? ": it is inside of " : "", busy);
-    }
-    log_stop();
-    _exit(EXIT_UNCLEAN);
-}
-
-static void server_fail(struct server *server, const char *message)
-{
-    if (!server->has_failed && message)
-        fputs(message, stderr); /* all workers load the same files: one report is enough */
-    server->has_failed = true;
-    server->exit_code = EXIT_FAILED;
-    server_begin_cancel(server);
-}
-
-static void server_on_limit(struct deadline *deadline)
-{
-    struct server *server = container_of(deadline, struct server, limit);
-    char text[200];
-    switch (server->stage) {
-    case STAGE_STARTING:
-        snprintf(text, sizeof text,
-                 "neap: not ready after %.3g s: %d of %d workers are still loading. Allow more "
-                 "with timeouts.startup, "
-                 "or move slow work out of loading.\n",
-                 (double)server->config->timeouts.startup / 1000,
-                 server->worker_count - server->ready, server->worker_count);
-        server_fail(server, text);
-        break;
-    case STAGE_DRAINING:
-        log_warn("stopping: requests are still under way after timeouts.drain: cancelling them");
-        server_begin_cancel(server);
-        break;
-    case STAGE_CANCELLING: begin_cut(server); break;
-    case STAGE_CUTTING: begin_force(server); break;
-    case STAGE_FORCING: give_up(server); break;
-    default: break;
-    }
-}
 
 /* --- signals --- */
 
@@ -193,11 +41,11 @@ static void on_stop_signal(struct server *server, int number)
     switch (++server->stop_signals) {
     case 1:
         log_info("%s: stopping", signals_name(number));
-        begin_drain(server);
+        server_stop_drain(server);
         break;
     case 2:
         log_warn("%s again: cancelling what is under way", signals_name(number));
-        server_begin_cancel(server);
+        server_stop_cancel(server);
         break;
     default:
         log_error("%s for the third time: leaving at once", signals_name(number));
@@ -253,21 +101,21 @@ static void server_on_booted(struct worker *worker, const struct generation_resu
     switch (result->outcome) {
     case GENERATION_SERVE:
         if (++server->ready == server->worker_count && server->stage == STAGE_STARTING)
-            order_all(server, WORKER_SERVE);
+            server_order_all(server, WORKER_SERVE);
         break;
     case GENERATION_FAILED:
-        server_fail(server, result->message);
+        server_stop_failed(server, result->message);
         if (result->exit_code)
             server->exit_code = result->exit_code;
         break;
     case GENERATION_DONE:
         server->exit_code = result->exit_code;
-        server_begin_cancel(server);
+        server_stop_cancel(server);
         break;
     case GENERATION_CANCELLED:
         if (!server->options.cli->is_serving)
             server->exit_code = EXIT_FAILED; /* an interrupted script has not done its work */
-        server_begin_cancel(server);
+        server_stop_cancel(server);
         break;
     }
 }
@@ -291,7 +139,7 @@ static void on_serving(struct worker *worker, int err)
     if (err) {
         snprintf(text, sizeof text, "neap: worker %d cannot accept connections: %s\n",
                  worker_number(worker), strerror(-err));
-        server_fail(server, text);
+        server_stop_failed(server, text);
         return;
     }
     if (++server->serving < server->worker_count || server->stage != STAGE_STARTING)
@@ -315,7 +163,7 @@ static void on_stop_wanted(struct worker *worker, int exit_code)
     log_info("worker %d: the application wants to stop", worker_number(worker));
     if (server->exit_code == 0)
         server->exit_code = exit_code;
-    begin_drain(server);
+    server_stop_drain(server);
 }
 
 static void on_shortage(struct worker *worker)
@@ -379,8 +227,9 @@ static int start_workers(struct server *server)
     for (int i = 0; i < server->worker_count; i++) {
         server->workers[i] = start_worker(server, i);
         if (!server->workers[i]) {
-            server_fail(server, "neap: cannot start the workers; is the limit of threads or memory "
-                                "reached?\n");
+            server_stop_failed(server,
+                               "neap: cannot start the workers; is the limit of threads or memory "
+                               "reached?\n");
             return server->alive > 0 ? 0 : -1;
         }
         server->alive++;
@@ -443,61 +292,6 @@ static void start_developing(struct server *server)
                   server->hub, server->shelf);
 }
 
-/* --- the control socket --- */
-
-static struct worker *next_worker(void *owner, int *place)
-{
-    struct server *server = owner;
-    while (*place < server->worker_count) {
-        struct worker *worker = server->workers[(*place)++];
-        if (worker)
-            return worker;
-    }
-    return NULL;
-}
-
-static void on_reloaded(void *arg, int generation, const char *error)
-{
-    struct caller *caller = arg;
-    const struct server *server = control_owner_of(caller);
-    struct bytes notes;
-    (void)generation;
-    bytes_init(&notes);
-    if (error)
-        bytes_printf(&notes, "generation %d goes on serving\n", server->reload.serving);
-    else
-        bytes_append(&notes, server->renewal.notes.data, server->renewal.notes.len);
-    control_answer(caller, error, &notes);
-    bytes_deinit(&notes);
-}
-
-static void on_reload(void *owner, struct caller *caller)
-{
-    log_info("neap reload: loading the application anew");
-    server_reload(owner, on_reloaded, caller);
-}
-
-static void on_describe(void *owner, struct bytes *notes)
-{
-    const struct server *server = owner;
-    deaf_describe(&server->deaf, notes);
-}
-
-static const struct control_events control_events = {
-    .next_worker = next_worker, .reload = on_reload, .describe = on_describe};
-
-static void open_control(struct server *server)
-{
-    struct bytes listening;
-    bytes_init(&listening);
-    sockets_describe(&server->sockets, &listening);
-    bytes_append(&listening, "", 1);
-    server->control.events = &control_events;
-    server->control.owner = server;
-    control_open(&server->control, &server->loop, server->config->state, listening.data);
-    bytes_deinit(&listening);
-}
-
 /* --- life --- */
 
 /* What the end must prove: that nothing is open any more. */
@@ -543,10 +337,10 @@ static int start(struct server *server)
     if (server->options.cli->is_serving)
         loop_set_deadline(&server->loop, &server->limit,
                           server->config->timeouts.startup + server->config->timeouts.grace +
-                              EXTRA_MS);
+                              SERVER_EXTRA_MS);
     loop_set_deadline(&server->loop, &server->tick, WATCHDOG_TICK_MS);
     if (server->options.cli->is_serving)
-        open_control(server);
+        server_open_control(server);
     if (strcmp(server->options.cli->mode, "dev") == 0)
         start_developing(server);
     if (start_workers(server) == 0)
@@ -576,7 +370,7 @@ static void server_init(struct server *server, const struct server_options *opti
         .loop = &server->loop, .count = server->worker_count, .sockets = &server->sockets};
     server->renewal = (struct renewal){.inputs = options->inputs, .config = options->config};
     renewal_init(&server->renewal);
-    deadline_init(&server->limit, server_on_limit);
+    deadline_init(&server->limit, server_stop_on_limit);
     deadline_init(&server->tick, on_tick);
 }
 

@@ -1,5 +1,5 @@
-/* What a worker is told by the main thread, and what it tells. Orders and reports travel as messages
- * that are members of the worker, so that stopping needs no memory. */
+/* What a worker is told by the main thread, and what it tells. Orders and reports travel as
+ * messages that are members of the worker, so that stopping needs no memory. */
 #include "top/worker_state.h"
 
 #include "base/mem.h"

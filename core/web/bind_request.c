@@ -2,6 +2,7 @@
  * made once (params, state, what Lua's getters return) is kept in a table per request. */
 #include "web/bind_request.h"
 
+#include "http/method.h"
 #include "http/session.h"
 #include "net/address.h"
 #include "task/task.h"
@@ -114,7 +115,7 @@ static void push_allow(lua_State *L, const struct request *rq)
         lua_pushnil(L);
         return;
     }
-    size_t len = router_allow(rq->allow, text, sizeof(text));
+    size_t len = method_list(rq->allow, text, sizeof(text));
     lua_pushlstring(L, text, len);
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "http/method.h"
 #include "http/router.h"
 #include "value/binding.h"
 #include "web/lua_matcher.h"
@@ -190,11 +191,11 @@ static int push_params(lua_State *L, const struct router_result *result)
 
 static int push_allow(lua_State *L, uint32_t allow)
 {
-    char buf[ROUTER_ALLOW_SIZE];
+    char buf[METHOD_LIST_SIZE];
     lua_pushnil(L);
     if (allow == 0)
         return 1;
-    lua_pushlstring(L, buf, router_allow(allow, buf, sizeof buf));
+    lua_pushlstring(L, buf, method_list(allow, buf, sizeof buf));
     return 2;
 }
 

@@ -17,9 +17,6 @@ local NAMED_OTHERWISE = {}
 local CIRCLE_MAX = 5
 local LINES_MAX = 450
 
--- Files that are longer, until they are taken apart.
-local LONG = {["top/worker.c"] = true, ["top/server.c"] = true, ["task/task.c"] = true, ["http/router.c"] = true}
-
 local function holds(list, name)
   for _, one in ipairs(list) do
     if one == name then return true end
@@ -133,7 +130,7 @@ describe("the rooms of core", function()
   it("have files that one can read in one go", function()
     for _, path in ipairs(files) do
       local _, lines = rooms.read("core/" .. path):gsub("\n", "")
-      assert(lines <= LINES_MAX or LONG[path], ("%s has %d lines"):format(path, lines))
+      assert(lines <= LINES_MAX, ("%s has %d lines"):format(path, lines))
     end
   end)
 

@@ -3,8 +3,6 @@
 
 #include "base/log.h"
 
-/* --- the control socket --- */
-
 static struct worker *next_worker(void *owner, int *place)
 {
     struct server *server = owner;

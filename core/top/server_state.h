@@ -62,7 +62,7 @@ struct server {
 
 void server_order_all(struct server *server, enum worker_order order);
 
-/* server_stop.c: each stage has its time within timeouts.stop, and the next comes when it is over. */
+/* server_stop.c: each stage has its time within timeouts.stop; when that is over the next comes. */
 void server_stop_drain(struct server *server);
 void server_stop_cancel(struct server *server);
 void server_stop_failed(struct server *server, const char *message); /* it could not start */

@@ -1,5 +1,5 @@
-/* What a worker is made of, for the files about it: worker.c is its thread, worker_orders.c what it is
- * told and tells, worker_stop.c how it ends. */
+/* What a worker is made of, for the files about it: worker.c is its thread, worker_orders.c what it
+ * is told and tells, worker_stop.c how it ends. */
 #ifndef TOP_WORKER_STATE_H
 #define TOP_WORKER_STATE_H
 

@@ -8,6 +8,7 @@
 #include "net/conn.h"
 
 #include <assert.h>
+#include <string.h>
 
 #define LOOP_PASSES 64 /* of jobs, before I/O gets its turn again */
 #define DEADLINES_STEP 8
@@ -213,8 +214,24 @@ static void start_handles(struct loop *loop)
     uv_unref((uv_handle_t *)&loop->idle);
 }
 
+/* libuv answers ENOMEM where it uses malloc and calloc, and calls abort where it uses realloc: for
+ * its table of descriptors. */
+static void *try_calloc(size_t count, size_t size)
+{
+    void *ptr = mem_try_alloc(count * size);
+    return ptr ? memset(ptr, 0, count * size) : NULL;
+}
+
+static pthread_once_t allocator_once = PTHREAD_ONCE_INIT;
+
+static void replace_allocator(void)
+{
+    uv_replace_allocator(mem_try_alloc, mem_realloc, try_calloc, mem_free);
+}
+
 int loop_init(struct loop *loop, void *owner)
 {
+    pthread_once(&allocator_once, replace_allocator);
     *loop = (struct loop){.owner = owner, .linger_ms = LOOP_LINGER_MS, .timer_ms = LOOP_NEVER};
     int err = uv_loop_init(&loop->uv);
     if (err)

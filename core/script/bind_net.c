@@ -168,7 +168,7 @@ static int net_connect(lua_State *L)
     if (config)
         connecting->tls = tls_new(config, name, (const unsigned char *)alpn, alpn_len);
     if (config && !connecting->tls)
-        finish(connecting, "tls: this server name cannot be used");
+        finish(connecting, "tls: this server name cannot be used, or memory is short");
     else
         begin(connecting, host, (uint16_t)port, limit_ms);
     return task_park(L, WAIT_FOREVER);

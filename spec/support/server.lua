@@ -243,7 +243,7 @@ function Server:reload(files)
   local line, word
   server.poll(READY_SECONDS, function()
     line, word = self:log():match(("\n?([^\n]*generation %d (%%l+)[^\n]*)"):format(self.generation))
-    return word == "serves" or word == "failed"
+    return word == "serves" or word == "failed" or self:code()
   end)
   if not word then error("no outcome of the reload in the log:\n" .. self:log(), 2) end
   return word == "serves", line

@@ -1,6 +1,6 @@
 /* The loop of one worker, owned by the worker. Deadlines run right after I/O, not in libuv's timer
- * phase before it: when the loop was held up, a request that has arrived meanwhile beats its own
- * time limit. */
+ * phase before it, and by the time at which I/O was looked at: when the loop was held up, a request
+ * that has arrived meanwhile beats its own time limit. See also conn_catch_up. */
 #include "net/loop.h"
 
 #include "base/alloc.h"
@@ -104,14 +104,25 @@ static void run_deadlines(struct loop *loop)
     arm_timer(loop, deadlines_next_ms(&loop->deadlines));
 }
 
+static uint64_t clock_ms(const struct loop *loop)
+{
+    return uv_hrtime() / 1000000 + loop->skew_ms;
+}
+
+uint64_t loop_late_ms(struct loop *loop)
+{
+    return clock_ms(loop) - loop_now_ms(loop);
+}
+
 /* libuv's clock stands still during a turn. For a limit of many seconds that is good enough; a
  * short sleep asked for after 50 ms of work would be over at once, so for those the clock is read
- * again (25 ns). */
+ * again (25 ns). libuv's stays: what falls due by it was due when I/O was looked at. */
 void loop_set_deadline(struct loop *loop, struct deadline *deadline, uint64_t after_ms)
 {
-    if (after_ms < LOOP_EXACT_MS)
-        uv_update_time(&loop->uv);
-    deadlines_set(&loop->deadlines, deadline, loop_now_ms(loop) + after_ms);
+    bool is_exact = after_ms < LOOP_EXACT_MS;
+    uint64_t now_ms = is_exact ? clock_ms(loop) : loop_now_ms(loop);
+    loop->has_exact |= is_exact;
+    deadlines_set(&loop->deadlines, deadline, now_ms + after_ms);
     uint64_t next_ms = deadlines_next_ms(&loop->deadlines);
     if (next_ms < loop->timer_ms)
         arm_timer(loop, next_ms);
@@ -196,6 +207,9 @@ static void on_prepare(uv_prepare_t *prepare)
 {
     struct loop *loop = prepare->loop->data;
     run_jobs(loop); /* what closed handles have left to do, before the loop sleeps */
+    if (loop->has_exact)
+        uv_update_time(&loop->uv); /* from which libuv counts how long it may sleep */
+    loop->has_exact = false;
     turn_end(&loop->turn);
 }
 

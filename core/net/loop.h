@@ -40,6 +40,7 @@ struct loop {
     uv_timer_t timer;  /* wakes the loop for the first deadline */
     uint64_t timer_ms; /* when that is, UINT64_MAX while there is none */
     uint64_t skew_ms;  /* how far the clock was moved on by loop_skip */
+    bool has_exact;    /* a deadline was set by the time, not by when this turn began */
     uv_prepare_t prepare;
     uv_check_t check;
     uv_idle_t idle; /* keeps the turn from sleeping while jobs wait */
@@ -76,6 +77,8 @@ static inline uint64_t loop_now_ms(struct loop *loop)
 {
     return uv_now(&loop->uv) + loop->skew_ms;
 }
+/* How long this turn has taken; loop_now_ms stands still meanwhile. */
+uint64_t loop_late_ms(struct loop *loop);
 /* From any thread: another number each time that it has been around. */
 static inline uint32_t loop_turns(const struct loop *loop)
 {

@@ -51,7 +51,10 @@ static void finish(struct connecting *connecting, const char *error)
 
 static void on_limit(struct deadline *deadline)
 {
-    finish(container_of(deadline, struct connecting, limit), net_error(UV_ETIMEDOUT));
+    struct connecting *connecting = container_of(deadline, struct connecting, limit);
+    conn_catch_up(&connecting->socket->conn); /* may finish */
+    if (connecting->wait->outcome == WAIT_PENDING)
+        finish(connecting, net_error(UV_ETIMEDOUT));
 }
 
 static void on_secure(void *owner)

@@ -34,8 +34,9 @@ struct wait {
      * been asked to stop and wakes the wait soon; `finish` says whether it happened. NULL: false.
      */
     bool (*holds_on)(struct wait *wait);
-    void *source;    /* what is waited for */
-    intptr_t result; /* from the waker */
+    void *source;      /* what is waited for */
+    struct conn *conn; /* of the peer that is waited for: see conn_catch_up. NULL: none */
+    intptr_t result;   /* from the waker */
     enum wait_outcome outcome;
     struct deadline deadline;
 };

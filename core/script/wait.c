@@ -3,6 +3,7 @@
  * in, up to the scheduler. */
 #include "script/task.h"
 
+#include "net/conn.h"
 #include "script/origin.h"
 #include "script/stop.h"
 #include "script/vm.h"
@@ -24,7 +25,10 @@ static const char parked_below;
 
 static void on_timeout(struct deadline *deadline)
 {
-    wait_end(container_of(deadline, struct wait, deadline), WAIT_TIMEOUT);
+    struct wait *wait = container_of(deadline, struct wait, deadline);
+    if (wait->conn)
+        conn_catch_up(wait->conn); /* may end the wait */
+    wait_end(wait, WAIT_TIMEOUT);
 }
 
 void wait_init(struct wait *wait)
@@ -105,6 +109,7 @@ struct wait *task_wait(lua_State *L)
     wait->finish = NULL;
     wait->holds_on = NULL;
     wait->source = NULL;
+    wait->conn = NULL;
     wait->outcome = WAIT_PENDING;
     return wait;
 }

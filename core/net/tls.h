@@ -26,7 +26,7 @@ enum tls_state tls_state(const struct tls *tls);
 enum tls_state tls_receive(struct tls *tls, const void *data, size_t len, struct bytes *plain);
 /* While TLS_OPEN or TLS_ENDED; it may be TLS_FAILED after that. */
 void tls_send(struct tls *tls, const void *data, size_t len);
-void tls_end(struct tls *tls);                                /* says that we send no more */
+void tls_end(struct tls *tls); /* says that we send no more */
 /* Bytes for the network, until tls_output_taken or the next call. */
 const char *tls_output(struct tls *tls, size_t *len);
 void tls_output_taken(struct tls *tls);

@@ -137,7 +137,7 @@ end
 
 ---@param kind "lua"|"try"|"must"|"malloc"|"mallocs"
 ---@param name string of an act
----@param opts {stride: integer?, first: integer?, last: integer?, env: table<string, string>?}?
+---@param opts {stride: integer?, first: integer?, last: integer?, env: table<string, string>?, is_cold: boolean?}? is_cold: each time a server that has done nothing yet
 ---@return {name: string, kind: string, count: integer, outcomes: table<string, integer>, problems: string[]}
 ---@async
 function scarce.walk(kind, name, opts)
@@ -148,7 +148,7 @@ function scarce.walk(kind, name, opts)
   for n = opts.first or 1, opts.last or math.maxinteger, opts.stride or 1 do
     if not s then
       s, tries = scarce.start({env = opts.env}, kind), 0
-      acts.list[name](s) -- what is made once is made
+      if not opts.is_cold then acts.list[name](s) end -- what is made once is made
     end
     local outcome, is_through = try(walk, s, n)
     if not outcome then
@@ -159,7 +159,7 @@ function scarce.walk(kind, name, opts)
     walk.is_through = through == THROUGH_MIN
     if walk.is_through or walk.problems[PROBLEMS_MAX] then break end
     tries = tries + 1
-    if s and tries == TRIES_MAX then s = scarce.finish(walk, s) end
+    if s and (opts.is_cold or tries == TRIES_MAX) then s = scarce.finish(walk, s) end
   end
   if s then scarce.finish(walk, s) end
   return walk

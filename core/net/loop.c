@@ -262,6 +262,7 @@ int loop_init(struct loop *loop, void *owner)
     list_init(&loop->later);
     list_init(&loop->stopped);
     list_init(&loop->swept);
+    list_init(&loop->roomy);
     list_init(&loop->files);
     turn_init(&loop->turn);
     bytes_init(&loop->cork);

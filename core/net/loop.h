@@ -59,6 +59,8 @@ struct loop {
     struct list stopped; /* those not reading: to be looked at in this round of the sweep ... */
     struct list swept;   /* ... or in the next */
     struct deadline sweep;
+    struct list roomy; /* outboxes that have room, in turn */
+    struct loop_job roomy_job;
     struct list files; /* that are being sent and have room, in turn */
     struct loop_job files_job;
     uint32_t linger_ms; /* at most, reading on after a refusal; the worker may change it */

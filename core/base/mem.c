@@ -3,6 +3,7 @@
 
 #include "base/scarce.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,14 @@ void *mem_calloc(size_t size)
     if (!ptr)
         out_of_memory(size);
     return ptr;
+}
+
+void *mem_calloc_items(size_t count, size_t size)
+{
+    size_t total;
+    if (__builtin_mul_overflow(count, size, &total))
+        out_of_memory(SIZE_MAX);
+    return mem_calloc(total);
 }
 
 void *mem_realloc(void *ptr, size_t size)

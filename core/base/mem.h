@@ -1,5 +1,9 @@
 /* Memory. Our own small needs end the process when memory runs out; sizes that a client chooses use
- * the try_ variants, whose failure becomes an answer (413, 503). */
+ * the try_ variants, whose failure becomes an answer (413, 503).
+ *
+ * So with libraries: one that can say that there is no memory keeps its malloc, or gets the try_
+ * variants, and what it says becomes an answer; one that cannot, because it aborts or goes wrong,
+ * gets mem_alloc and its like, so that the end has a line. */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
 
@@ -7,6 +11,7 @@
 
 void *mem_alloc(size_t size);  /* out of memory: a line on stderr, and the process ends */
 void *mem_calloc(size_t size); /* zeroed */
+void *mem_calloc_items(size_t count, size_t size);
 void *mem_realloc(void *ptr, size_t size);
 void *mem_try_alloc(size_t size); /* NULL when out of memory */
 void *mem_try_realloc(void *ptr, size_t size);

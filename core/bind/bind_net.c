@@ -50,7 +50,10 @@ static void bind_net_finish(struct connecting *connecting, const char *error)
 
 static void bind_net_on_limit(struct deadline *deadline)
 {
-    bind_net_finish(container_of(deadline, struct connecting, limit), net_error(UV_ETIMEDOUT));
+    struct connecting *connecting = container_of(deadline, struct connecting, limit);
+    conn_catch_up(&connecting->socket->conn); /* may finish */
+    if (connecting->wait->outcome == WAIT_PENDING)
+        bind_net_finish(connecting, net_error(UV_ETIMEDOUT));
 }
 
 static void on_secure(void *owner)
@@ -168,7 +171,7 @@ static int net_connect(lua_State *L)
     if (config)
         connecting->tls = tls_new(config, name, (const unsigned char *)alpn, alpn_len);
     if (config && !connecting->tls)
-        bind_net_finish(connecting, "tls: this server name cannot be used");
+        bind_net_finish(connecting, "tls: this server name cannot be used, or memory is short");
     else
         bind_net_begin(connecting, host, (uint16_t)port, limit_ms);
     return task_park(L, WAIT_FOREVER);

@@ -97,6 +97,7 @@ static int bind_socket_receive(lua_State *L, const struct socket_goal *goal, uin
     wait->lost = is_there ? reader_undo : NULL;
     wait->finish = receive_finish;
     wait->source = socket;
+    wait->conn = &socket->conn;
     socket->reader = wait;
     return is_there ? task_pause(L, wait) : task_park(L, timeout_ms);
 }

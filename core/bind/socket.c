@@ -209,6 +209,8 @@ void socket_write(struct socket *socket, const void *data, size_t len)
     }
     tls_send(socket->tls, data, len);
     pass_output(socket);
+    if (tls_state(socket->tls) == TLS_FAILED)
+        socket_end(socket, UV_EPROTO);
 }
 
 void socket_say_end(struct socket *socket)

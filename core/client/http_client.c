@@ -180,7 +180,9 @@ static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
 
 static void start_curl(void)
 {
-    curl_global_init(CURL_GLOBAL_DEFAULT);
+    /* Without memory some of its functions divide by zero, others never end a transfer. */
+    curl_global_init_mem(CURL_GLOBAL_DEFAULT, mem_alloc, mem_free, mem_realloc, mem_strdup,
+                         mem_calloc_items);
 }
 
 static void open_multi(struct http_client *client)

@@ -61,6 +61,7 @@ struct config {
     struct {
         uint64_t log;
         uint64_t raise;
+        uint64_t thread;
     } watchdog;
     struct {
         uint64_t level;  /* enum log_level */

@@ -99,6 +99,8 @@ const struct config_key config_keys[] = {
 
     TIME("watchdog.log", "100ms", watchdog.log, "Lua that runs longer without a pause is logged"),
     TIME("watchdog.raise", "5s", watchdog.raise, "Lua that runs longer without a pause is stopped"),
+    TIME("watchdog.thread", "1m", watchdog.thread,
+         "a function of task.thread that runs longer is logged"),
 
     CHOICE("log.level", "info", log.level, "debug, info, warn or error", levels),
     CHOICE("log.format", "auto", log.format, "pretty, json, or auto: pretty on a terminal",

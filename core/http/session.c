@@ -12,9 +12,6 @@
 #include <string.h>
 #include <time.h>
 
-/* Between two looks whether a connection that is due still waits for its turn. */
-#define QUEUED_MS 10
-
 /* The session is through with it; a handler that still needs it frees it later. */
 static void request_drop(struct request *rq)
 {
@@ -249,13 +246,26 @@ static void session_check_rate(struct session *session)
     session_refuse(session, 408);
 }
 
+/* What has arrived is read first; whether it has moved the deadline, or ended what that is for. */
+static bool session_catch_up(struct session *session)
+{
+    struct loop *loop = session->server->loop;
+    loop_set_deadline(loop, &session->deadline, 0);
+    uint64_t due_ms = session->deadline.due_ms;
+    conn_catch_up(&session->conn); /* may close */
+    if (session->conn.state != CONN_OPEN || session->deadline.due_ms != due_ms)
+        return true;
+    loop_clear_deadline(loop, &session->deadline);
+    return false;
+}
+
 static void session_on_due(struct deadline *deadline)
 {
     struct session *session = container_of(deadline, struct session, deadline);
+    if (session_catch_up(session))
+        return;
     struct request *rq = session->request;
-    if (session->conn.is_queued) /* what it waits for may lie in the socket */
-        loop_set_deadline(session->server->loop, deadline, QUEUED_MS);
-    else if (session->guest)
+    if (session->guest)
         session->guest->events->on_due(session->guest);
     else if (!rq)
         conn_close(&session->conn);
@@ -279,6 +289,9 @@ int session_open(struct http_server *server, int fd, bool is_unix)
     session->conn.stall_ms = server->limits.write_ms;
     http_server_enter(server);
     session_set_idle(session);
+    /* Who comes late in a long turn is a newcomer in the next one, see http_server_evict. */
+    loop_set_deadline(server->loop, &session->deadline,
+                      server->limits.idle_ms + loop_late_ms(server->loop));
     conn_read_start(&session->conn);
     return 0;
 }

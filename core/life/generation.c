@@ -114,16 +114,23 @@ static void finish_boot(struct generation *gen, enum generation_outcome outcome,
 }
 
 /* boot.lua explains what goes wrong in an application; this is for what goes wrong in boot.lua
- * itself. Stack: error, traceback. */
+ * itself, and for what no script may catch. Stack: error, traceback. */
 static int boot_failed(lua_State *L, struct task *task)
 {
     (void)task;
     const char *text = luaL_tolstring(L, 1, NULL);
     lua_pushinteger(L, 1);
-    lua_pushfstring(L,
-                    "neap: %s\n%s\nIs the folder of neap's Lua files complete? NEAP_LUA_DIR can "
-                    "point at another.\n",
-                    text, lua_tostring(L, 2));
+    if (task_is_cancel(L, 1))
+        lua_pushfstring(L,
+                        "neap: %s. What computes for long can have more time (--set "
+                        "watchdog.raise=1h, or 0 for any) or a thread (task.thread).\n",
+                        text);
+    else
+        lua_pushfstring(L,
+                        "neap: %s\n%s\nIs the folder of neap's Lua files complete? NEAP_LUA_DIR "
+                        "can "
+                        "point at another.\n",
+                        text, lua_tostring(L, 2));
     return 2;
 }
 

@@ -8,6 +8,7 @@
 #include "task/call.h"
 #include "task/vm.h"
 #include "value/binding.h"
+#include "value/scratch.h"
 #include "value/value.h"
 
 #include <lauxlib.h>
@@ -131,27 +132,19 @@ void kept_take_over(struct vm *from, struct vm *to)
 
 /* ---- for Lua ---- */
 
-static int kept_unpack(lua_State *L)
-{
-    const struct bytes *data = lua_touserdata(L, lua_upvalueindex(1));
-    value_push(L, data->data, data->len);
-    return 1;
-}
-
 /* Pushes a copy of what the predecessor keeps; false: nothing. Raises when memory runs out. */
 static bool push_inherited(lua_State *L, const char *name)
 {
     struct vm *from = vm_of(L)->options.predecessor;
     if (!from)
         return false;
-    struct bytes data = pack_in(from, name);
-    if (data.len == 0)
+    struct bytes *data = scratch_push(L);
+    *data = pack_in(from, name);
+    if (data->len == 0)
         return false;
-    lua_pushlightuserdata(L, &data);
-    lua_pushcclosure(L, kept_unpack, 1);
-    int status = lua_pcall(L, 0, 1, 0);
-    bytes_deinit(&data);
-    return status == LUA_OK ? true : lua_error(L);
+    value_push(L, data->data, data->len);
+    bytes_deinit(data);
+    return true;
 }
 
 /* core.kept(name [, table]) -> the table kept by that name, or nil. With a table: keeps it, if

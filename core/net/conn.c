@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define CATCH_UP_READS 32    /* at most, as libuv reads at once */
 #define LINGER_QUIET_MS 2000 /* a peer that sends nothing for so long has nothing more to send */
 
 /* Our side has ended; the peer's has not yet. */
@@ -276,6 +277,22 @@ void conn_serve(struct conn *conn)
     else if (conn->is_reading)
         conn_receive(conn);
     settle(conn);
+}
+
+static bool has_more(const struct conn *conn)
+{
+    bool is_alive = conn->state == CONN_OPEN && !conn->is_gone;
+    return is_alive && (conn->owes_turn || (conn->is_reading && conn_has_unread(conn)));
+}
+
+void conn_catch_up(struct conn *conn)
+{
+    int left = conn->owes_turn ? 1 : CATCH_UP_READS;
+    for (; left > 0 && has_more(conn); left--) {
+        turn_forget(conn);
+        turn_enter(&conn_loop(conn)->turn);
+        conn_serve(conn); /* may close */
+    }
 }
 
 /* ---- ending ---- */

@@ -82,6 +82,11 @@ void conn_read_stop(struct conn *conn);
 /* The owner has had its share of this turn and keeps the rest of the bytes: on_turn comes when it
  * is this connection's turn again, and no on_data before. Ends with the connection. */
 void conn_await_turn(struct conn *conn);
+/* Reads what has come, if it is being read. The rule for every deadline that waits for bytes of a
+ * peer: it calls this first, and cuts only when that has not ended the wait. So what has arrived is
+ * read before a deadline cuts it, also when the loop was held up, or the connection queues. Once,
+ * so dripping bytes gain nobody time. */
+void conn_catch_up(struct conn *conn);
 /* Between cork and uncork all writes of this connection leave in one system call. May be nested. */
 void conn_cork(struct conn *conn);
 void conn_uncork(struct conn *conn);

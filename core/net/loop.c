@@ -1,6 +1,6 @@
 /* The loop of one worker, owned by the worker. Deadlines run right after I/O, not in libuv's timer
- * phase before it: when the loop was held up, a request that has arrived meanwhile beats its own
- * time limit. */
+ * phase before it, and by the time at which I/O was looked at: when the loop was held up, a request
+ * that has arrived meanwhile beats its own time limit. See also conn_catch_up. */
 #include "net/loop.h"
 
 #include "base/mem.h"
@@ -8,6 +8,7 @@
 #include "net/conn.h"
 
 #include <assert.h>
+#include <string.h>
 
 #define LOOP_PASSES 64 /* of jobs, before I/O gets its turn again */
 #define DEADLINES_STEP 8
@@ -103,14 +104,25 @@ static void run_deadlines(struct loop *loop)
     arm_timer(loop, deadlines_next_ms(&loop->deadlines));
 }
 
+static uint64_t clock_ms(const struct loop *loop)
+{
+    return uv_hrtime() / 1000000 + loop->skew_ms;
+}
+
+uint64_t loop_late_ms(struct loop *loop)
+{
+    return clock_ms(loop) - loop_now_ms(loop);
+}
+
 /* libuv's clock stands still during a turn. For a limit of many seconds that is good enough; a
  * short sleep asked for after 50 ms of work would be over at once, so for those the clock is read
- * again (25 ns). */
+ * again (25 ns). libuv's stays: what falls due by it was due when I/O was looked at. */
 void loop_set_deadline(struct loop *loop, struct deadline *deadline, uint64_t after_ms)
 {
-    if (after_ms < LOOP_EXACT_MS)
-        uv_update_time(&loop->uv);
-    deadlines_set(&loop->deadlines, deadline, loop_now_ms(loop) + after_ms);
+    bool is_exact = after_ms < LOOP_EXACT_MS;
+    uint64_t now_ms = is_exact ? clock_ms(loop) : loop_now_ms(loop);
+    loop->has_exact |= is_exact;
+    deadlines_set(&loop->deadlines, deadline, now_ms + after_ms);
     uint64_t next_ms = deadlines_next_ms(&loop->deadlines);
     if (next_ms < loop->timer_ms)
         arm_timer(loop, next_ms);
@@ -195,6 +207,9 @@ static void on_prepare(uv_prepare_t *prepare)
 {
     struct loop *loop = prepare->loop->data;
     run_jobs(loop); /* what closed handles have left to do, before the loop sleeps */
+    if (loop->has_exact)
+        uv_update_time(&loop->uv); /* from which libuv counts how long it may sleep */
+    loop->has_exact = false;
     turn_end(&loop->turn);
 }
 
@@ -213,8 +228,24 @@ static void start_handles(struct loop *loop)
     uv_unref((uv_handle_t *)&loop->idle);
 }
 
+/* libuv answers ENOMEM where it uses malloc and calloc, and calls abort where it uses realloc: for
+ * its table of descriptors. */
+static void *try_calloc(size_t count, size_t size)
+{
+    void *ptr = mem_try_alloc(count * size);
+    return ptr ? memset(ptr, 0, count * size) : NULL;
+}
+
+static pthread_once_t allocator_once = PTHREAD_ONCE_INIT;
+
+static void replace_allocator(void)
+{
+    uv_replace_allocator(mem_try_alloc, mem_realloc, try_calloc, mem_free);
+}
+
 int loop_init(struct loop *loop, void *owner)
 {
+    pthread_once(&allocator_once, replace_allocator);
     *loop = (struct loop){.owner = owner, .linger_ms = LOOP_LINGER_MS, .timer_ms = LOOP_NEVER};
     int err = uv_loop_init(&loop->uv);
     if (err)
@@ -231,6 +262,7 @@ int loop_init(struct loop *loop, void *owner)
     list_init(&loop->later);
     list_init(&loop->stopped);
     list_init(&loop->swept);
+    list_init(&loop->roomy);
     list_init(&loop->files);
     turn_init(&loop->turn);
     bytes_init(&loop->cork);

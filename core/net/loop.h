@@ -47,6 +47,7 @@ struct loop {
     uv_timer_t timer;  /* wakes the loop for the first deadline */
     uint64_t timer_ms; /* when that is, UINT64_MAX while there is none */
     uint64_t skew_ms;  /* how far the clock was moved on by loop_skip */
+    bool has_exact;    /* a deadline was set by the time, not by when this turn began */
     uv_prepare_t prepare;
     uv_check_t check;
     uv_idle_t idle; /* keeps the turn from sleeping while jobs wait */
@@ -65,6 +66,8 @@ struct loop {
     struct list stopped; /* those not reading: to be looked at in this round of the sweep ... */
     struct list swept;   /* ... or in the next */
     struct deadline sweep;
+    struct list roomy; /* outboxes that have room, in turn */
+    struct loop_job roomy_job;
     struct list files; /* that are being sent and have room, in turn */
     struct loop_job files_job;
     uint32_t linger_ms; /* at most, reading on after a refusal; the worker may change it */
@@ -83,6 +86,8 @@ static inline uint64_t loop_now_ms(struct loop *loop)
 {
     return uv_now(&loop->uv) + loop->skew_ms;
 }
+/* How long this turn has taken; loop_now_ms stands still meanwhile. */
+uint64_t loop_late_ms(struct loop *loop);
 /* From any thread: another number each time that it has been around. */
 static inline uint32_t loop_turns(const struct loop *loop)
 {

@@ -1,5 +1,9 @@
-/* Writing: the cork, the first try, the rest that waits for the kernel, and the stall of a peer
- * that takes nothing. An outbox belongs to its connection. */
+/* Writing: the first try, the rest that waits for the kernel, and the stall of a peer
+ * that takes nothing. An outbox belongs to its connection.
+ *
+ * libuv writes all that it is given as soon as there is room, whoever else waits. So it gets a
+ * small piece, whose end is our wait for room, and the rest leaves in slices at the end of the
+ * turn. */
 #include "net/outbox.h"
 
 #include "base/mem.h"
@@ -10,9 +14,9 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#define CORK_MAX 65536  /* gathered bytes that leave without waiting for uncork */
-#define BIG_WRITE 16384 /* not worth copying into the cork */
-#define STALL_CHECKS 4  /* looks at a waiting connection within stall_ms */
+#define STALL_CHECKS 4 /* looks at a waiting connection within stall_ms */
+#define PIECE 2048     /* that waits for room */
+#define SLICE 65536    /* that is sent at once when there is some */
 
 /* ---- stall ---- */
 
@@ -69,8 +73,8 @@ static void report_break(struct loop_job *job)
     bool owes_drained = outbox->owes_drained;
     int err = outbox->err;
 
-    if (outbox->is_flying) {  /* only closing takes that back */
-        conn_gone(conn, err); /* may close */
+    if (outbox->flying.len > 0) { /* only closing takes that back */
+        conn_gone(conn, err);     /* may close */
         conn_close(conn);
         return;
     }
@@ -91,6 +95,7 @@ struct conn_outbox *outbox_of(struct conn *conn)
         conn->outbox = mem_calloc(sizeof(*conn->outbox));
         conn->outbox->conn = conn;
         conn->outbox->report.run = report_break;
+        list_init(&conn->outbox->link);
         deadline_init(&conn->outbox->stall, on_stall_due);
         arm_stall(conn);
     }
@@ -111,6 +116,7 @@ void outbox_free(struct conn *conn)
         return;
     assert(!outbox->is_flying);
     conn->outbox = NULL;
+    list_remove(&outbox->link);
     loop_cancel_job(&outbox->report);
     loop_clear_deadline(conn_loop(conn), &outbox->stall);
     quota_change(conn_loop(conn)->output, outbox->kept, 0);
@@ -125,6 +131,7 @@ void outbox_stop(struct conn *conn)
     struct conn_outbox *outbox = conn->outbox;
     if (outbox == NULL)
         return;
+    list_remove(&outbox->link);
     loop_cancel_job(&outbox->report);
     if (outbox->file)
         list_remove(&outbox->file->link);
@@ -134,13 +141,14 @@ void outbox_stop(struct conn *conn)
 bool outbox_is_busy(const struct conn *conn)
 {
     const struct conn_outbox *outbox = conn->outbox;
-    return outbox && (outbox->is_flying || outbox->waiting.len > 0 || outbox->file);
+    return outbox && (outbox->flying.len > 0 || outbox->waiting.len > 0 || outbox->file);
 }
 
 void outbox_break(struct conn *conn, int err)
 {
     struct conn_outbox *outbox = outbox_of(conn);
     conn->is_broken = true;
+    list_remove(&outbox->link);
     outbox_shrink(conn, outbox->waiting.len + outbox->after.len);
     bytes_deinit(&outbox->waiting);
     bytes_deinit(&outbox->after);
@@ -170,26 +178,57 @@ bool conn_has_room(const struct conn *conn, size_t len)
 
 /* ---- sending ---- */
 
+static void send_roomy(struct loop_job *job);
+
+static void drop_flying(struct conn *conn)
+{
+    struct conn_outbox *outbox = conn->outbox;
+    outbox_shrink(conn, outbox->flying.len);
+    bytes_clear(&outbox->flying);
+    outbox->flown = 0;
+}
+
+static void flight_failed(struct conn *conn, int err)
+{
+    drop_flying(conn);
+    outbox_break(conn, err);
+}
+
+/* There is room. */
+static void outbox_go_on(struct conn *conn)
+{
+    struct loop *loop = conn_loop(conn);
+    list_push(&loop->roomy, &conn->outbox->link);
+    loop->roomy_job.run = send_roomy;
+    loop_defer(loop, &loop->roomy_job);
+}
+
+static size_t piece_len(const struct conn_outbox *outbox, size_t most)
+{
+    size_t left = outbox->flying.len - outbox->flown;
+    return left < most ? left : most;
+}
+
 static void on_written(uv_write_t *request, int status)
 {
     struct conn_outbox *outbox = container_of(request, struct conn_outbox, request);
     struct conn *conn = outbox->conn;
     outbox->is_flying = false;
     outbox->has_moved = true;
-    outbox_shrink(conn, outbox->flying.len);
-    bytes_clear(&outbox->flying);
+    outbox->flown += piece_len(outbox, PIECE);
     if (conn->state == CONN_CLOSING)
         return;
     if (status < 0)
-        outbox_break(conn, status);
-    else
-        outbox_pump(conn); /* may call the owner */
+        flight_failed(conn, status);
+    else if (!conn->is_broken)
+        outbox_go_on(conn);
 }
 
 void outbox_fly(struct conn *conn)
 {
     struct conn_outbox *outbox = conn->outbox;
-    uv_buf_t buf = {.base = outbox->flying.data, .len = outbox->flying.len};
+    uv_buf_t buf =
+        uv_buf_init(outbox->flying.data + outbox->flown, (unsigned)piece_len(outbox, PIECE));
     int err = uv_write(&outbox->request, &conn->uv.stream, &buf, 1, on_written);
     if (err)
         outbox_break(conn, err);
@@ -197,16 +236,21 @@ void outbox_fly(struct conn *conn)
         outbox->is_flying = true;
 }
 
+static void lift_waiting(struct conn_outbox *outbox)
+{
+    struct bytes empty = outbox->flying;
+    outbox->flying = outbox->waiting;
+    outbox->waiting = empty;
+}
+
 void outbox_pump(struct conn *conn)
 {
     struct conn_outbox *outbox = conn->outbox;
-    if (outbox->is_flying || conn->is_broken)
+    if (outbox->flying.len > 0 || conn->is_broken)
         return;
     if (outbox->waiting.len > 0) {
-        struct bytes empty = outbox->flying;
-        outbox->flying = outbox->waiting;
-        outbox->waiting = empty;
-        outbox_fly(conn);
+        lift_waiting(outbox);
+        outbox_go_on(conn);
     } else if (outbox->file) {
         conn_file_go_on(outbox->file);
     } else {
@@ -214,6 +258,16 @@ void outbox_pump(struct conn *conn)
         outbox_free(conn);
         conn_settled(conn, owes_drained); /* may call the owner */
     }
+}
+
+/* What was just kept, because the kernel is full. */
+static void outbox_start(struct conn *conn)
+{
+    struct conn_outbox *outbox = conn->outbox;
+    if (!outbox || outbox->waiting.len == 0 || outbox->flying.len > 0 || conn->is_broken)
+        return;
+    lift_waiting(outbox);
+    outbox_fly(conn);
 }
 
 static void outbox_keep(struct conn *conn, const void *data, size_t len)
@@ -228,8 +282,7 @@ static void outbox_keep(struct conn *conn, const void *data, size_t len)
 void outbox_queue(struct conn *conn, const void *data, size_t len)
 {
     outbox_keep(conn, data, len);
-    if (conn->outbox && conn->outbox->waiting.len > 0)
-        outbox_pump(conn); /* starts a write: does not call the owner */
+    outbox_start(conn);
 }
 
 static ssize_t send_both(struct conn *conn, const void *head, size_t head_len, const void *body,
@@ -274,70 +327,48 @@ void outbox_send(struct conn *conn, const void *head, size_t head_len, const voi
     sent -= head_sent;
     if (body_len > 0)
         outbox_keep(conn, (const char *)body + sent, body_len - sent);
-    if (conn->outbox && conn->outbox->waiting.len > 0)
-        outbox_pump(conn); /* starts a write: does not call the owner */
+    outbox_start(conn);
 }
 
-/* ---- the cork: one buffer per loop, holding the bytes of one connection at a time ---- */
-
-void conn_cork(struct conn *conn)
+static void send_slice(struct conn *conn)
 {
-    conn->corks++;
-}
-
-void conn_uncork(struct conn *conn)
-{
-    assert(conn->corks > 0);
-    if (--conn->corks == 0)
-        conn_flush(conn);
-}
-
-static void flush_with(struct conn *conn, const void *data, size_t len)
-{
-    struct bytes *cork = &conn_loop(conn)->cork;
-    conn_loop(conn)->corked = NULL;
-    if (cork->len > 0)
-        outbox_send(conn, cork->data, cork->len, data, len);
-    else
-        outbox_send(conn, data, len, NULL, 0);
-    bytes_clear(cork);
-}
-
-void conn_flush(struct conn *conn)
-{
-    if (conn_loop(conn)->corked == conn)
-        flush_with(conn, NULL, 0);
-}
-
-static void cork_write(struct conn *conn, const void *data, size_t len)
-{
-    struct loop *loop = conn_loop(conn);
-    if (loop->corked && loop->corked != conn)
-        conn_flush(loop->corked);
-    loop->corked = conn;
-    if (len >= BIG_WRITE) {
-        loop->turn.steps += (uint32_t)(len >> TURN_STEP_BITS);
-        flush_with(conn, data, len);
+    struct conn_outbox *outbox = conn->outbox;
+    size_t len = piece_len(outbox, SLICE);
+    ssize_t sent = len > 0 ? try_send(conn, outbox->flying.data + outbox->flown, len, NULL, 0) : 0;
+    if (sent < 0) {
+        flight_failed(conn, (int)sent);
         return;
     }
-    bytes_append(&loop->cork, data, len);
-    if (loop->cork.len > CORK_MAX)
-        conn_flush(conn);
+    outbox->has_moved |= sent > 0;
+    outbox->flown += (size_t)sent;
+    if (outbox->flown == outbox->flying.len) {
+        drop_flying(conn);
+        outbox_pump(conn); /* may call the owner */
+    } else if ((size_t)sent == len) {
+        outbox_go_on(conn);
+    } else {
+        outbox_fly(conn);
+    }
+}
+
+/* Whoever was sent a slice goes to the tail. */
+static void send_roomy(struct loop_job *job)
+{
+    struct loop *loop = container_of(job, struct loop, roomy_job);
+    struct list *link;
+    turn_begin(&loop->turn, TURN_WRITES);
+    while (!turn_is_over(&loop->turn, TURN_WRITES) && (link = list_shift(&loop->roomy)) != NULL) {
+        send_slice(container_of(link, struct conn_outbox, link)->conn);
+        turn_ends(&loop->turn, TURN_WRITES);
+    }
+    loop_cancel_job(job);
+    if (!list_is_empty(&loop->roomy))
+        loop_defer_next(loop, job);
 }
 
 bool outbox_is_shut(const struct conn *conn)
 {
     return conn->is_broken || conn->is_ended || conn->state != CONN_OPEN;
-}
-
-void conn_write(struct conn *conn, const void *data, size_t len)
-{
-    if (len == 0 || outbox_is_shut(conn))
-        return;
-    if (conn->corks > 0)
-        cork_write(conn, data, len);
-    else
-        outbox_send(conn, data, len, NULL, 0);
 }
 
 size_t conn_try_write(struct conn *conn, const void *data, size_t len)
@@ -355,8 +386,8 @@ size_t conn_try_write(struct conn *conn, const void *data, size_t len)
 size_t conn_unsent(const struct conn *conn)
 {
     size_t unsent = conn_loop(conn)->corked == conn ? conn_loop(conn)->cork.len : 0;
-    if (conn->outbox)
-        unsent +=
-            conn->uv.stream.write_queue_size + conn->outbox->waiting.len + conn->outbox->after.len;
+    const struct conn_outbox *outbox = conn->outbox;
+    if (outbox)
+        unsent += outbox->flying.len - outbox->flown + outbox->waiting.len + outbox->after.len;
     return unsent;
 }

@@ -17,8 +17,10 @@
  * - `kept` is the length of all three together. */
 struct conn_outbox {
     struct conn *conn;
-    uv_write_t request;     /* sends `flying`; at most one at a time */
-    struct bytes flying;    /* must not move while is_flying */
+    uv_write_t request;     /* sends a piece of `flying`; at most one at a time */
+    struct bytes flying;    /* must not move while is_flying; not empty: it is under way */
+    size_t flown;           /* so many of its bytes have left */
+    struct list link;       /* in loop->roomy: the kernel takes more of `flying` */
     struct bytes waiting;   /* follows `flying` */
     struct conn_file *file; /* follows `waiting`; NULL: none */
     struct bytes after;     /* written while there is a file: follows it */
@@ -26,7 +28,7 @@ struct conn_outbox {
     struct deadline stall;  /* when to look whether the peer still takes bytes */
     struct loop_job report; /* tells the owner about `err` at the end of the turn */
     int err;
-    bool is_flying;
+    bool is_flying;       /* libuv has the request */
     bool owes_drained;    /* bytes of the owner's waited here */
     bool has_moved;       /* the kernel took bytes since the last stall check */
     uint8_t quiet_checks; /* stall checks in a row that saw nothing move */
@@ -44,8 +46,8 @@ void outbox_send(struct conn *conn, const void *head, size_t head_len, const voi
                  size_t body_len);
 /* Keeps it all, so that on_drained comes, also when the kernel would take it. */
 void outbox_queue(struct conn *conn, const void *data, size_t len);
-void outbox_fly(struct conn *conn);            /* start sending `flying` */
-void outbox_pump(struct conn *conn);           /* go on with what is next; may call the owner */
+void outbox_fly(struct conn *conn);  /* the kernel is full: on with `flying` when it is not */
+void outbox_pump(struct conn *conn); /* go on with what is next; may call the owner */
 void outbox_break(struct conn *conn, int err); /* drop all, report at the end of the turn */
 /* Closing: it stays until libuv gives its write request back. */
 void outbox_stop(struct conn *conn);

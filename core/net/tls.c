@@ -100,7 +100,10 @@ struct tls *tls_new(SSL_CTX *config, const char *name, const unsigned char *alpn
         return NULL;
     }
     shake(tls);
-    return tls;
+    if (tls->state != TLS_FAILED) /* nobody would hear of it: the peer has nothing to answer */
+        return tls;
+    tls_free(tls);
+    return NULL;
 
 fail:
     BIO_free(tls->in);
@@ -125,7 +128,9 @@ enum tls_state tls_state(const struct tls *tls)
 
 enum tls_state tls_receive(struct tls *tls, const void *data, size_t len, struct bytes *plain)
 {
-    BIO_write(tls->in, data, (int)len); /* one read of the loop: fits an int */
+    ERR_clear_error();
+    if (len > 0 && BIO_write(tls->in, data, (int)len) != (int)len) /* one read of the loop fits */
+        tls_fail(tls);
     if (tls->state == TLS_SHAKING)
         shake(tls);
     if (tls->state == TLS_OPEN)

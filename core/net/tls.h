@@ -24,8 +24,9 @@ void tls_free(struct tls *tls);
 enum tls_state tls_state(const struct tls *tls);
 /* What was received; what it says is appended to `plain`. */
 enum tls_state tls_receive(struct tls *tls, const void *data, size_t len, struct bytes *plain);
-void tls_send(struct tls *tls, const void *data, size_t len); /* while TLS_OPEN or TLS_ENDED */
-void tls_end(struct tls *tls);                                /* says that we send no more */
+/* While TLS_OPEN or TLS_ENDED; it may be TLS_FAILED after that. */
+void tls_send(struct tls *tls, const void *data, size_t len);
+void tls_end(struct tls *tls); /* says that we send no more */
 /* Bytes for the network, until tls_output_taken or the next call. */
 const char *tls_output(struct tls *tls, size_t *len);
 void tls_output_taken(struct tls *tls);

@@ -19,7 +19,7 @@
 
 static const uint64_t slices_ns[TURN_KINDS] = {
     [TURN_INPUT] = TURN_SLICE_NS, [TURN_DEADLINES] = HALF_NS, [TURN_TASKS] = TURN_SLICE_NS,
-    [TURN_FEEDS] = TURN_SLICE_NS, [TURN_FILES] = HALF_NS,
+    [TURN_FEEDS] = TURN_SLICE_NS, [TURN_WRITES] = HALF_NS,    [TURN_FILES] = HALF_NS,
 };
 
 void turn_init(struct turn *turn)

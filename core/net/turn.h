@@ -1,4 +1,4 @@
-/* What one turn of the loop may cost. A turn has about 4 ms, after which I/O is looked at again,
+/* What one turn of the loop may cost. A turn has about 3 ms, after which I/O is looked at again,
  * and each kind of work has its slice of them; what has had no time goes on next turn, in its
  * order.
  *
@@ -9,6 +9,8 @@
  * while its share lasts. Whoever left a rest, or took long, more than once is heavy, and the others
  * go first: one of each in turn, while there are both. So a peer that is alone has all of it, and
  * those that flood us hardly delay who asks for little.
+ *
+ * What the kernel has room for again leaves in slices as well: see outbox.c.
  *
  * What input wakes shall run in the same turn, so the queue ends a slice before the turn does. No
  * slice lasts longer than the turn, but each is long enough for one piece of its work.
@@ -27,7 +29,7 @@
 struct conn;
 struct loop;
 
-#define TURN_NS 4000000
+#define TURN_NS 3000000
 #define TURN_SLICE_NS 1000000
 #define TURN_STEPS 8      /* between two looks at the clock */
 #define TURN_STEP_BITS 13 /* 8 KB written are a step */
@@ -37,6 +39,7 @@ enum turn_kind {
     TURN_DEADLINES,
     TURN_TASKS,
     TURN_FEEDS,
+    TURN_WRITES,
     TURN_FILES,
     TURN_KINDS,
 };

@@ -294,6 +294,7 @@ bool wsock_has_reader(const struct wsock *wsock)
 void wsock_await_message(struct wsock *wsock, struct wait *wait)
 {
     wait->source = &wsock->received;
+    wait->conn = ws_conn(&wsock->ws);
     list_push(wsock->waits.next, &wait->link); /* in front */
 }
 

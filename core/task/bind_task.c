@@ -20,9 +20,10 @@ static int task_spawn(lua_State *L) /* spawn(fn, ...) -> t */
     return task_ref_spawn(L, 1, 1, 0, false);
 }
 
-static int task_spawn_owned(lua_State *L) /* spawn_owned(fn, ...) -> t: its error is not logged */
+/* spawn_owned([about,] fn, ...) -> t, named after `about`: its error is not logged */
+static int task_spawn_owned(lua_State *L)
 {
-    return task_ref_spawn(L, 1, 1, 0, true);
+    return task_ref_spawn(L, 1, lua_type(L, 1) == LUA_TSTRING ? 2 : 1, 0, true);
 }
 
 static int task_self(lua_State *L) /* self() -> t | nil */

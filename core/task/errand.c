@@ -31,7 +31,9 @@ struct errand {
     pthread_mutex_t lock;
     int holders;
     bool is_abandoned;
-    struct vm *vm; /* while it runs */
+    struct vm *vm;        /* while it runs */
+    uint64_t began_ms;    /* and since when */
+    struct deadline late; /* the caller's thread only; while somebody waits */
 };
 
 /* ---- on the thread ---- */
@@ -129,6 +131,8 @@ static void set_vm(struct errand *errand, struct vm *vm)
 {
     pthread_mutex_lock(&errand->lock);
     errand->vm = vm;
+    if (vm != NULL)
+        errand->began_ms = vm_now_ms(vm);
     pthread_mutex_unlock(&errand->lock);
 }
 
@@ -187,10 +191,28 @@ static void errand_run(struct thread_job *job)
 
 /* ---- on the caller's ---- */
 
+/* What is not to end is stopped with whoever waits for it; until then it may compute, but not
+ * unseen. */
+static void on_late(struct deadline *deadline)
+{
+    struct errand *errand = container_of(deadline, struct errand, late);
+    uint64_t limit_ms = errand->vm_options.watch_thread_ms;
+    uint64_t ran_ms = 0; /* it may still wait for its thread */
+    pthread_mutex_lock(&errand->lock);
+    if (errand->vm != NULL)
+        ran_ms = vm_now_ms(errand->vm) - errand->began_ms;
+    if (ran_ms >= limit_ms)
+        watchdog_show(errand->vm, (uint32_t)ran_ms);
+    pthread_mutex_unlock(&errand->lock);
+    if (ran_ms < limit_ms)
+        loop_set_deadline(errand->loop, &errand->late, limit_ms - ran_ms);
+}
+
 static void errand_on_done(struct loop *loop, struct loop_message *message)
 {
     struct errand *errand = container_of(message, struct errand, done);
     (void)loop;
+    loop_clear_deadline(errand->loop, &errand->late);
     if (errand->wait != NULL)
         task_wake_wait(errand->wait, 0);
     errand->wait = NULL;
@@ -206,12 +228,14 @@ struct errand *errand_new(struct vm *vm)
         .lua_dir = vm->options.lua_dir,
         .library = vm->options.library,
         .memory_limit = vm->options.memory_limit,
+        .watch_thread_ms = vm->options.watch_thread_ms,
         .shelf = vm->options.shelf,
         .errand = errand,
     };
     errand->job.run = errand_run;
     errand->holders = 1;
     list_init(&errand->job.link);
+    deadline_init(&errand->late, on_late);
     bytes_init(&errand->call.args);
     bytes_init(&errand->outcome.values);
     bytes_init(&errand->outcome.traceback);
@@ -222,6 +246,7 @@ struct errand *errand_new(struct vm *vm)
 
 static void errand_free(struct errand *errand)
 {
+    mem_free((char *)errand->vm_options.name);
     mem_free(errand->call.module);
     mem_free(errand->call.function);
     mem_free(errand->call.path);
@@ -258,14 +283,27 @@ const struct errand_outcome *errand_outcome(struct errand *errand)
     return &errand->outcome;
 }
 
+static char *name_of(const struct errand_call *call)
+{
+    struct bytes name;
+    bytes_init(&name);
+    bytes_printf(&name, "task.thread %s.%s", call->module, call->function);
+    char *copy = mem_strndup(name.data, name.len);
+    bytes_deinit(&name);
+    return copy;
+}
+
 int errand_start(struct errand *errand, struct wait *wait)
 {
     errand->wait = wait;
+    errand->vm_options.name = name_of(&errand->call);
     errand->holders = 2; /* nobody else has it yet */
     int err = threads_add(errand->threads, &errand->job);
     if (err) {
         errand->wait = NULL;
         errand->holders = 1;
+    } else if (errand->vm_options.watch_thread_ms != 0) {
+        loop_set_deadline(errand->loop, &errand->late, errand->vm_options.watch_thread_ms);
     }
     return err;
 }
@@ -273,6 +311,7 @@ int errand_start(struct errand *errand, struct wait *wait)
 void errand_abandon(struct errand *errand)
 {
     errand->wait = NULL;
+    loop_clear_deadline(errand->loop, &errand->late);
     if (threads_remove(errand->threads, &errand->job)) {
         drop(errand); /* the thread's share: it will not run */
         return;

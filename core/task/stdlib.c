@@ -127,6 +127,40 @@ static int own_rep(lua_State *L)
     return call_original(L);
 }
 
+/* ---- one call of C cannot be stopped: what the number of elements makes long has a limit ---- */
+
+/* Runs the original, upvalue 1, in our place: it is C, has no upvalues, and finds our arguments. */
+static int become_original(lua_State *L)
+{
+    return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
+static int refuse_count(lua_State *L, const char *name)
+{
+    return luaL_error(L, "%s: more than %d elements", name, STDLIB_MAX_MOVE);
+}
+
+static int own_move(lua_State *L) /* move(a1, f, e, t [, a2]) */
+{
+    lua_Integer from = luaL_checkinteger(L, 2);
+    lua_Integer to = luaL_checkinteger(L, 3);
+    if (to >= from && (lua_Unsigned)to - (lua_Unsigned)from >= STDLIB_MAX_MOVE)
+        return refuse_count(L, "table.move");
+    return become_original(L);
+}
+
+/* A table holds as many elements as there is memory for; a __len may say anything. Upvalue 2: the
+ * name. */
+static int own_counting(lua_State *L)
+{
+    if (luaL_getmetafield(L, 1, "__len") != LUA_TNIL) {
+        lua_pop(L, 1);
+        if (luaL_len(L, 1) > STDLIB_MAX_MOVE)
+            return refuse_count(L, lua_tostring(L, lua_upvalueindex(2)));
+    }
+    return become_original(L);
+}
+
 /* ---- library by library ---- */
 
 static void clean_base(lua_State *L)
@@ -153,6 +187,20 @@ static void clean_string(lua_State *L)
     lua_pushliteral(L, "string");
     lua_setfield(L, -2, "__metatable");
     lua_pop(L, 2);
+}
+
+static void clean_table(lua_State *L)
+{
+    static const char *const counting[] = {"insert", "remove", "sort"};
+    lua_getglobal(L, "table");
+    wrap(L, "move", own_move);
+    for (size_t i = 0; i < sizeof(counting) / sizeof(*counting); i++) {
+        lua_getfield(L, -1, counting[i]);
+        lua_pushfstring(L, "table.%s", counting[i]);
+        lua_pushcclosure(L, own_counting, 2);
+        lua_setfield(L, -2, counting[i]);
+    }
+    lua_pop(L, 1);
 }
 
 static void clean_os(lua_State *L)
@@ -199,6 +247,7 @@ void stdlib_clean(lua_State *L, const char *lua_dir)
 {
     clean_base(L);
     clean_string(L);
+    clean_table(L);
     clean_os(L);
     clean_debug(L);
     seed_random(L);

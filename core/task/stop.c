@@ -7,9 +7,12 @@
 #include <lauxlib.h>
 #include <stdio.h>
 
+#define PLACE_LEVELS 20
+
 struct stop {
     const char *code;
-    uint32_t ran_ms; /* of the watchdog's */
+    uint32_t ran_ms; /* of the watchdog's, and where it was; "": not known */
+    char place[LUA_IDSIZE + 16];
 };
 
 static int stop_tostring(lua_State *L)
@@ -18,9 +21,9 @@ static int stop_tostring(lua_State *L)
     if (stop == vm_of(L)->cancel_error) {
         lua_pushliteral(L, "cancelled");
     } else {
-        char text[64];
-        snprintf(text, sizeof(text), "stopped by the watchdog after %.1f s",
-                 (double)stop->ran_ms / 1000.0);
+        char text[sizeof(stop->place) + 64];
+        snprintf(text, sizeof(text), "stopped by the watchdog after %.1f s%s%s",
+                 (double)stop->ran_ms / 1000.0, stop->place[0] ? " at " : "", stop->place);
         lua_pushstring(L, text);
     }
     return 1;
@@ -61,10 +64,25 @@ void task_push_cancel(lua_State *L)
     lua_rawgetp(L, LUA_REGISTRYINDEX, vm_of(L)->cancel_error);
 }
 
+/* "app.lua:7": the innermost line of Lua, in a hook. */
+static void note_place(lua_State *L, struct stop *stop)
+{
+    lua_Debug at;
+    stop->place[0] = '\0';
+    for (int level = 0; level < PLACE_LEVELS && lua_getstack(L, level, &at); level++) {
+        lua_getinfo(L, "Sl", &at);
+        if (at.currentline <= 0)
+            continue;
+        snprintf(stop->place, sizeof(stop->place), "%s:%d", at.short_src, at.currentline);
+        return;
+    }
+}
+
 void stop_push_watchdog(lua_State *L, uint32_t ran_ms)
 {
     struct stop *stop = vm_of(L)->watchdog_error;
     stop->ran_ms = ran_ms;
+    note_place(L, stop);
     lua_rawgetp(L, LUA_REGISTRYINDEX, stop);
 }
 

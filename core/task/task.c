@@ -260,8 +260,8 @@ static void run_slice(struct task *task, int args)
     int results;
     task->state = TASK_RUNNING;
     vm->current = task;
-    vm->calls = vm->calls_look = 0;
-    vm->calls_ns = 0;
+    vm->calls = 0;
+    vm->calls_look = TASK_FIRST_LOOK;
     vm->can_park = true;
     watch_enter(&vm->watch, task->co);
     int status = lua_resume(task->co, vm->L, args, &results);

@@ -34,8 +34,9 @@ struct wait {
      * been asked to stop and wakes the wait soon; `finish` says whether it happened. NULL:
      * false. */
     bool (*holds_on)(struct wait *wait);
-    void *source;    /* what is waited for */
-    intptr_t result; /* from the waker */
+    void *source;      /* what is waited for */
+    struct conn *conn; /* of the peer that is waited for: see conn_catch_up. NULL: none */
+    intptr_t result;   /* from the waker */
     enum wait_outcome outcome;
     struct deadline deadline;
 };
@@ -127,11 +128,19 @@ static inline struct task *task_of_wait(struct wait *wait)
 {
     return container_of(wait, struct task, wait);
 }
+#define TASK_CALL_BITS 10     /* 1 KB is a call */
+#define TASK_FIRST_LOOK 2     /* many a task calls once: the time counts from the second */
+bool task_look(lua_State *L); /* for task_had_enough: the same, by the clock */
 /* A task may loop over a peer that always has something for it, or takes everything at once. So
  * what may have to wait, and need not, asks this: whether the task has called so often (256 times,
  * or 256 KB: `len` bytes) or run for so long (1 ms) that others should have their turn. Then it
  * lets them: task_yield_then, task_pause. */
-bool task_had_enough(lua_State *L, size_t len);
+static inline bool task_had_enough(lua_State *L, size_t len)
+{
+    struct vm *vm = vm_of(L);
+    vm->calls += 1 + (uint32_t)(len >> TASK_CALL_BITS);
+    return vm->calls >= vm->calls_look && task_look(L);
+}
 /* Who has gone answers at once, and for ever: a loop that does not look at the answer would never
  * wait. So a call that finds its peer gone ends in this, with its `count` results on the stack. It
  * lets others run, as above, and raises when a task has called so for 100,000 times. */

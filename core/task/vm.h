@@ -31,11 +31,13 @@ struct vm_options {
     size_t memory_limit;                   /* bytes, 0 = none */
     uint32_t watch_log_ms;                 /* a slice longer than this is logged */
     uint32_t watch_raise_ms;
+    uint32_t watch_thread_ms; /* a function of task.thread that runs longer is logged */
     uint32_t cancel_grace_ms;
     struct outlet *outlet;    /* this worker's side of all topics */
     struct shelf *shelf;      /* all stores */
     struct threads *threads;  /* for task.thread; NULL inside of it */
     void *errand;             /* inside task.thread: what runs there */
+    const char *name;         /* inside task.thread: of that; it must stay */
     struct slots *websockets; /* this worker's, of all its generations: for handles */
     struct vm *predecessor;   /* the state that serves while this one is built, or NULL */
 };

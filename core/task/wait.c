@@ -1,6 +1,7 @@
 /* Waiting: one record per task, armed by a binding, ended by exactly one of wake, timeout and
  * cancel. How a park leaves the coroutine that asks for it, through every coroutine it is nested
  * in, up to the scheduler. */
+#include "net/conn.h"
 #include "task/origin.h"
 #include "task/stop.h"
 #include "task/task.h"
@@ -11,7 +12,6 @@
 
 #define CALLS_MAX 256
 #define CALLS_LOOK 8 /* between two looks at the clock */
-#define CALL_BITS 10 /* 1 KB is a call */
 #define CROWDED_NS (TURN_SLICE_NS / 8)
 #define GONE_MAX 100000
 
@@ -23,7 +23,10 @@ static const char parked_below;
 
 static void on_timeout(struct deadline *deadline)
 {
-    task_wait_end(container_of(deadline, struct wait, deadline), WAIT_TIMEOUT);
+    struct wait *wait = container_of(deadline, struct wait, deadline);
+    if (wait->conn)
+        conn_catch_up(wait->conn); /* may end the wait */
+    task_wait_end(wait, WAIT_TIMEOUT);
 }
 
 void task_wait_init(struct wait *wait)
@@ -107,6 +110,7 @@ struct wait *task_wait(lua_State *L)
     wait->finish = NULL;
     wait->holds_on = NULL;
     wait->source = NULL;
+    wait->conn = NULL;
     wait->outcome = WAIT_PENDING;
     return wait;
 }
@@ -183,15 +187,14 @@ static bool can_yield(lua_State *L, const struct vm *vm)
            atomic_load_explicit(&vm->watch.running, memory_order_relaxed) == L;
 }
 
-bool task_had_enough(lua_State *L, size_t len)
+bool task_look(lua_State *L)
 {
     struct vm *vm = vm_of(L);
-    vm->calls += 1 + (uint32_t)(len >> CALL_BITS);
-    if (vm->calls < vm->calls_look || vm->calls == 1 || vm->loop == NULL)
-        return false; /* many a task calls once: the time counts from the second */
+    if (vm->loop == NULL)
+        return false;
     struct turn *turn = &vm->loop->turn;
     turn_look(turn);
-    if (vm->calls_ns == 0)
+    if (vm->calls_look == TASK_FIRST_LOOK)
         vm->calls_ns = turn->now_ns;
     vm->calls_look = vm->calls + CALLS_LOOK;
     uint64_t most_ns = turn->is_crowded ? CROWDED_NS : TURN_SLICE_NS;

@@ -32,7 +32,9 @@ enum alarm { ALARM_NONE, ALARM_LOG, ALARM_RAISE };
 
 static const char *running_name(const struct vm *vm)
 {
-    return vm->current != NULL && vm->current->name != NULL ? vm->current->name : "lua";
+    if (vm->current != NULL && vm->current->name != NULL)
+        return vm->current->name;
+    return vm->options.name != NULL ? vm->options.name : "lua";
 }
 
 /* ---- on the worker: the hook ---- */
@@ -203,6 +205,13 @@ void watchdog_stop(struct vm *vm)
     uint32_t slice = atomic_load_explicit(&vm->watch.slice, memory_order_relaxed);
     if (slice & 1)
         sound_alarm(vm, ALARM_RAISE, slice, 0);
+}
+
+void watchdog_show(struct vm *vm, uint32_t ran_ms)
+{
+    uint32_t slice = atomic_load_explicit(&vm->watch.slice, memory_order_relaxed);
+    if (slice & 1)
+        sound_alarm(vm, ALARM_LOG, slice, ran_ms);
 }
 
 void watchdog_write_late(const struct watch *watch, char name[WATCH_NAME_SIZE])

@@ -14,8 +14,10 @@ struct vm;
 void watchdog_init(struct vm *vm);   /* on the worker's thread */
 void watchdog_deinit(struct vm *vm); /* likewise; no tick may come any more */
 void watchdog_tick(struct vm *vm);   /* on the watching thread, every WATCHDOG_TICK_MS */
-/* From another thread: stops the slice that runs now. The vm must stay while this is called. */
+/* From another thread: stops the slice that runs now, or logs where it is. The vm must stay while
+ * one is called. */
 void watchdog_stop(struct vm *vm);
+void watchdog_show(struct vm *vm, uint32_t ran_ms);
 /* From another thread: the name of the task whose slice is late, "" when none is. */
 void watchdog_write_late(const struct watch *watch, char name[WATCH_NAME_SIZE]);
 #endif

@@ -1,6 +1,12 @@
 /* A reload, as the main thread sees it: every worker builds the next generation, all hand over, all
  * switch; when one of them fails, all discard it and the old one serves on. The server owns it and
- * passes on what the workers report. */
+ * passes on what the workers report.
+ *
+ * What is new is tried in one worker first. Code that is loaded or handed over to may hold up its
+ * thread, for ever maybe, and nothing can stop one call of C; so the others go on serving, and take
+ * a step only after the first has come through it. Nobody waits for a worker that is held up: a
+ * step has a limited time, and whoever wants the next reload meanwhile is told who is in its way.
+ */
 #ifndef TOP_RELOAD_H
 #define TOP_RELOAD_H
 
@@ -10,6 +16,8 @@
 #include "top/worker.h"
 
 #include <stdbool.h>
+
+struct reload_answer;
 
 /* `error`: whole lines for people, NULL when the new generation serves. Valid during the call. */
 typedef void (*reload_done_fn)(void *arg, int generation, const char *error);
@@ -40,13 +48,14 @@ struct reload {
     enum reload_state state;
     int serving; /* number of the generation that serves */
     int last;    /* the highest number given so far */
-    int awaited; /* answers to the step under way */
-    char *error; /* why it is being discarded, owned */
+    int ordered; /* so many workers, from the first on, have been given the step under way */
+    struct reload_answer *answers; /* of each to that step; owned */
+    const struct config *config;   /* to build with */
+    char *error;                   /* why it is being discarded, owned */
     uint64_t began_ms;
-    uint64_t startup_ms; /* what it may take until it hands over */
-    struct deadline limit;
-    struct list wishes;  /* who waits for the one under way ... */
-    struct list pending; /* ... and who came meanwhile: for the next one */
+    struct deadline limit; /* of the step */
+    struct list wishes;    /* who waits for the one under way ... */
+    struct list pending;   /* ... and who came meanwhile: for the next one */
 };
 
 /* The caller has set what is above the blank line. */
@@ -57,7 +66,8 @@ void reload_deinit(struct reload *reload);
 void reload_start(struct reload *reload, reload_done_fn on_done, void *arg);
 /* What is being built is out of date: gives it up, if it is still being built, for the next. */
 void reload_restart(struct reload *reload);
-void reload_on_step(struct reload *reload, enum worker_order order, const char *error);
+void reload_on_step(struct reload *reload, const struct worker *worker, enum worker_order order,
+                    const char *error);
 void reload_stop(struct reload *reload); /* the server stops */
 
 #endif

@@ -22,8 +22,8 @@
 #include "top/deaf.h"
 #include "top/relief.h"
 #include "top/reload.h"
-#include "top/sockets.h"
 #include "top/server_state.h"
+#include "top/sockets.h"
 #include "top/worker.h"
 
 #include <signal.h>
@@ -154,7 +154,7 @@ static void on_serving(struct worker *worker, int err)
 static void on_step(struct worker *worker, enum worker_order order, const char *error)
 {
     struct server *server = worker_owner(worker);
-    reload_on_step(&server->reload, order, error);
+    reload_on_step(&server->reload, worker, order, error);
 }
 
 static void on_stop_wanted(struct worker *worker, int exit_code)

@@ -110,6 +110,7 @@ void worker_set_generation_options(struct worker *worker, const struct config *c
     options->vm.memory_limit = (size_t)config->limits.memory;
     options->vm.watch_log_ms = (uint32_t)config->watchdog.log;
     options->vm.watch_raise_ms = (uint32_t)config->watchdog.raise;
+    options->vm.watch_thread_ms = (uint32_t)config->watchdog.thread;
     options->vm.cancel_grace_ms = (uint32_t)config->timeouts.grace;
 }
 

@@ -23,23 +23,30 @@ enum tag {
     TAG_END
 };
 
+#define KEY_SIZE 40
+#define WAY_MAX 20 /* no further step begins beyond it, so that the whole sentence has room */
+
 /* Where we are, for the error: keys from the root. */
 struct path {
     const struct path *parent;
-    char key[40];
+    char key[KEY_SIZE];
 };
 
+/* The first steps of the way; a cycle has no end of it. */
 static void path_format(const struct path *path, char *out, size_t size)
 {
     if (path->parent)
         path_format(path->parent, out, size);
     size_t len = strlen(out);
-    snprintf(out + len, size - len, path->parent ? ".%s" : "%s", path->key);
+    if (len < WAY_MAX)
+        snprintf(out + len, size - len, path->parent ? ".%s" : "%s", path->key);
+    else if (out[len - 1] != '.')
+        snprintf(out + len, size - len, "...");
 }
 
 static int value_refuse(const struct path *path, const char *what, char error[VALUE_ERROR_SIZE])
 {
-    char where[100] = "";
+    char where[WAY_MAX + KEY_SIZE + 5] = "";
     path_format(path, where, sizeof(where));
     bool has_name = where[0] && where[0] != '.';
     if (has_name)

@@ -219,12 +219,12 @@ static bool read_step(struct websocket *ws, const char **data, size_t *len)
 
 /* Between two frames: whether the next has to wait, for the application, for the peer, or for
  * others, who have not had their turn. */
-static bool ws_must_stop(struct websocket *ws, size_t left, bool has_read)
+static bool ws_must_stop(struct websocket *ws, bool has_read)
 {
     if (ws_must_wait(ws))
         return true;
     struct conn *conn = ws_link_of(ws);
-    if (left == 0 || !has_read || !turn_spend(&conn_loop(conn)->turn))
+    if (!has_read || !turn_spend(&conn_loop(conn)->turn))
         return false;
     conn_await_turn(conn);
     return true;
@@ -238,7 +238,7 @@ size_t ws_read(struct websocket *ws, const char *data, size_t len)
     while (goes_on && session->guest && session->conn.state == CONN_OPEN) {
         if (!ws->frame)
             ws->frame = ws_frame_borrow(ws_shared_of(ws));
-        if (ws_frame_is_between(ws->frame) && ws_must_stop(ws, left, left < len))
+        if (ws_frame_is_between(ws->frame) && (left == 0 || ws_must_stop(ws, left < len)))
             break;
         goes_on = read_step(ws, &data, &left);
     }

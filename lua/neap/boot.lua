@@ -57,7 +57,7 @@ local modes = {}
 -- Loads what shall be served, in the time that the whole start has: true and the app, or false and a report.
 local function load_in_time(target, seconds)
   local function load() return attempt(load_app, target) end
-  local results = table.pack(bounded.call(seconds, load))
+  local results = table.pack(bounded.call(seconds, "loading " .. (target or "apps"), load))
   if results[1] then return results[2], results[3] end
   local failure = results[2]
   if not failure.is_timeout then -- the watchdog has stopped it, and logged where

@@ -24,13 +24,13 @@ end
 
 ---Calls `fn(...)` in a task of its own. When its time is over it is cancelled, and its `<close>` handlers have run.
 ---@param seconds number? nil: no limit
----@param fn async function
+---@param ... any the name of that task, if it shall have one, then `fn` and its arguments
 ---@return boolean ok
 ---@return any ... its results, or a neap.CallFailure
 ---@async
-function bounded.call(seconds, fn, ...)
+function bounded.call(seconds, ...)
   local leaving <close> = setmetatable({}, Leaving)
-  local call = primitives.spawn_owned(fn, ...)
+  local call = primitives.spawn_owned(...)
   leaving.call = call
   if call:join(seconds) == nil then
     local traceback = call:traceback()

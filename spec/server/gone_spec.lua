@@ -8,6 +8,7 @@ local task = require "neap.task"
 local ws = require "spec.support.ws"
 
 local TRIES = tonumber(os.getenv "GONE_TRIES") or 20
+local SWITCHED = 20 -- that leave while a reload is under way
 local CROWD = 50 -- clients that leave in the same turn
 local JITTER = TRIES >= 1000 and 0.1 or 0.01 -- of a poll's timeout; the whole of it takes long
 
@@ -31,6 +32,25 @@ local APP = live.app [[
     gate:close()
     if req.query.publish then neap.topic("t"):publish("news") end
     return "held"
+  end)
+
+  -- With files `before` and `switch` a reload stands still in on_handoff, and again in the same turn, as the main thread has
+  -- heard of its end and answers: then the next generation takes over.
+  local function stand_still(name)
+    local gate = io.open(name, "r")
+    if not gate then return end
+    assert(io.open("held", "w")):close()
+    gate:read("a")
+    gate:close()
+  end
+  local switching = neap.task.event()
+  app:service("switch", function()
+    switching:wait()
+    stand_still "switch"
+  end)
+  app:on_handoff(function()
+    stand_still "before"
+    switching:set()
   end)
 
   app:post("/fill", function()
@@ -197,10 +217,16 @@ describe("nothing runs for a client that is gone:", function()
     wait_for(row, 0)
   end
 
-  for _, kind in ipairs {"poll/t?timeout=60", "events/t", "ws/ping", "ws/callbacks", "serve/t"} do
-    it("when the server stops: " .. kind, function()
-      local row = {"", kind:find("^[pe]") and get("/" .. kind) or ws.request("/" .. kind),
-        kind:match("^poll") and "polls" or kind:match("^events") and "sse" or "websockets"}
+  -- Guests by their paths, as rows; WebSockets of each kind of handler go over to the next generation in their own way.
+  local function guest(path)
+    return {path, path:find("^[pe]") and get("/" .. path) or ws.request("/" .. path),
+      path:match("^poll") and "polls" or path:match("^events") and "sse" or "websockets"}
+  end
+  local function serve_poll() return {"serve/t as a poll", get "/serve/t", "polls"} end
+  local function serve_events() return {"serve/t as events", get("/serve/t", EVENTS), "sse"} end
+
+  for _, row in ipairs {guest "poll/t?timeout=60", guest "events/t", guest "ws/ping", guest "ws/callbacks", guest "serve/t"} do
+    it("when the server stops: " .. row[1], function()
       local conns = open_all(row, TRIES)
       wait_for(row, TRIES)
       while_held(row, function()
@@ -210,6 +236,44 @@ describe("nothing runs for a client that is gone:", function()
       local stopped = s
       s = nil
       assert.equal(0, stopped:wait(), stopped:log())
+    end)
+  end
+
+  local function make_gate(name)
+    assert(os.execute(("mkfifo %s/%s"):format(s.dir, name)))
+    return assert(io.open(s.dir .. "/" .. name, "r+"))
+  end
+  local function let_go(gate, name)
+    os.remove(s.dir .. "/held")
+    os.remove(s.dir .. "/" .. name)
+    gate:close()
+  end
+
+  -- The resets are seen in the turn in which the next generation takes over, half of them before and half of them after it.
+  local function try_switch(row, count)
+    local conns = open_all(row, count)
+    wait_for(row, count)
+    local before, switch = make_gate "before", make_gate "switch"
+    local group <close> = task.group()
+    local reload = group:spawn(s.reload, s)
+    assert(server.poll(20, is_held), "on_handoff does not come")
+    for i = 1, count // 2 do conns[i]:reset() end
+    let_go(before, "before")
+    assert(server.poll(20, is_held), "the end of on_handoff does not come")
+    for i = count // 2 + 1, count do conns[i]:reset() end
+    let_go(switch, "switch")
+    assert.is_true((reload:join()))
+    wait_for(row, 0)
+  end
+
+  for _, row in ipairs {guest "poll/t?timeout=60", guest "events/t", guest "ws/ping", guest "ws/recv", guest "ws/callbacks",
+      guest "serve/t", serve_poll(), serve_events()} do
+    it("when the next generation takes over: " .. row[1], function()
+      local left = TRIES
+      while left > 0 do
+        try_switch(row, math.min(left, SWITCHED))
+        left = left - SWITCHED
+      end
     end)
   end
 

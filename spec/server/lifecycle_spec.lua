@@ -90,7 +90,7 @@ describe("starting", function()
     local err = fails({["app.lua"] = "require('neap.task').sleep(0.001)\nwhile true do end"}, "--set",
       "watchdog.log=0.1", "--set", "watchdog.raise=2", "--workers", "1", "app.lua")
     assert.matches("app.lua:2: in", err)
-    assert.matches("neap: loading was stopped by the watchdog after [%d.]+ s\n", err)
+    assert.matches("neap: loading was stopped by the watchdog after [%d.]+ s at app.lua:%d+\n", err)
   end)
 
   it("may wait while it loads", function()

@@ -17,7 +17,7 @@ local function start(hook)
       for _ = 1, 1000 do leak[#leak + 1] = ("x"):rep(1000) .. #leak end
       return tostring(#leak)
     end)
-    app:get("/big", function() return tostring(#("x"):rep(1 << 30)) end)
+    app:get("/big", function() return tostring(#("x"):rep(1 << 25)) end)
     app:get("/caught", function()
       local ok, err = pcall(function() for _ = 1, 1000 do leak[#leak + 1] = ("x"):rep(1000) .. #leak end end)
       if not ok then error(err, 0) end
@@ -81,7 +81,7 @@ describe("a worker that fails at nothing but memory", function()
       assert.not_matches("generation 3", s:log())
     end},
     {"does so without what on_handoff has no memory for, and however the error is caught", function()
-      local s = start("return {some = ('x'):rep(1 << 30)}")
+      local s = start("return {some = ('x'):rep(1 << 25)}")
       exhaust(s, "/caught", says "building the next generation")
       await_generation(s, 2)
       assert.matches("begins without what on_handoff", s:log())
@@ -94,6 +94,7 @@ describe("a worker that fails at nothing but memory", function()
         assert.equal(500, (s:get("/big")))
       end
       assert.equal("generation 1, kept since 1", select(2, s:get("/")))
+      s:wait_log("not enough memory") -- and nothing else
       assert.not_matches("building", s:log())
     end},
   })

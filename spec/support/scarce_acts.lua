@@ -81,8 +81,32 @@ acts.APP = [[
     return db:query("SELECT * FROM t")
   end)
   app:get("/client", function(req)
-    local answer = assert(require "neap.http".get("http://" .. req.host .. "/hello/bob", {timeout = "5s"}))
+    local answer = assert(require "neap.http".get("http://" .. req.host .. "/hello/bob", {timeout = "2s"}))
     return answer.body
+  end)
+  app:use("/ids", neap.session {keys = {("k"):rep(32)}})
+  app:get("/ids", function(req)
+    local crypto = require "neap.crypto"
+    req.session.id = crypto.base64(crypto.random(16), true)
+    return crypto.hmac("secret", crypto.sha256(req.session.id), "hex")
+  end)
+  app:get("/pg", function()
+    local db <close> = require "neap.pg".connect(os.getenv "SPEC_PG")
+    return assert(db:query("SELECT $1::int AS n, 'x' AS t", 1))
+  end)
+  app:get("/redis", function()
+    local db <close> = require "neap.redis".connect(os.getenv "SPEC_REDIS")
+    assert(db:set("a", "1"))
+    return assert(db:get("a"))
+  end)
+  app:get("/https", function()
+    return assert(require "neap.http".get(os.getenv "SPEC_TLS", {ca = os.getenv "SPEC_CA", timeout = "2s"})).body
+  end)
+  app:get("/tls", function()
+    local port = tonumber(os.getenv "SPEC_TLS":match("%d+$"))
+    local socket <close> = assert(require "neap.net".connect("localhost", port, {tls = {ca = os.getenv "SPEC_CA"}, timeout = "20s"}))
+    assert(socket:send("GET / HTTP/1.0\r\n\r\n"))
+    return assert(socket:read_until("\r\n\r\n"))
   end)
   app:get("/publish", function() assert(news:publish("m")) assert(watched:publish({m = 1})) return 204 end)
   app:get("/poll", function() return neap.res.poll({news, "watched"}) end)
@@ -241,6 +265,22 @@ local function talk(path, says)
   end
 end
 
+-- The same with a message that is compressed, and an answer that is.
+local function talk_packed(s)
+  local text = ("hello "):rep(300)
+  local packed = ("\0%s%s\0"):format(string.pack("<I2I2", #text, ~#text & 0xffff), text) -- deflate that only stores
+  local socket <close> = connect(s)
+  socket:send(ws.request("/ws/echo", {["Sec-WebSocket-Extensions"] = "permessage-deflate"}))
+  local head, how = receive(socket, "\r\n\r\n")
+  if not head:find("^HTTP/1%.1 101") then return word_of(head, how) end
+  socket:send(ws.frame(ws.TEXT, packed, {rsv = 4}))
+  local frames = head:match("\r\n\r\n(.*)$")
+  if frames == "" then frames = receive(socket, "[\xc1\x81\x88]") end
+  socket:send(ws.close_frame(1000))
+  local _, last = receive(socket)
+  return last == "hangs" and last or frames:find("^[\xc1\x81]") and "echo" or "cut"
+end
+
 acts.list = {
   request = get("/hello/ada?q=1"),
   json = get("/json"),
@@ -263,6 +303,11 @@ acts.list = {
   client = function(s)
     return exchange(s, ("GET /client HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: close\r\n\r\n"):format(s.port))
   end,
+  ids = get("/ids"),
+  pg = get("/pg"),
+  redis = get("/redis"),
+  https = get("/https"),
+  tls = get("/tls"),
   over = get("/over"),
   events = await("/events", "data: {\"m\":1}"),
   serve = await("/serve", "\"m\"", "Accept: text/event-stream\r\n"),
@@ -293,6 +338,7 @@ acts.list = {
     return "left"
   end,
   echo = talk("/ws/echo", "hello"),
+  deflated = talk_packed,
   callbacks = talk("/ws/callbacks", "hello"),
   member = talk("/ws/member"),
 }
@@ -313,6 +359,9 @@ end
 function acts.fill(left)
   return get("/fill/" .. left)
 end
+
+-- The peer that an act needs: a name in the environment of the server, see scarce_peers.lua.
+acts.wants = {pg = "SPEC_PG", redis = "SPEC_REDIS", https = "SPEC_TLS", tls = "SPEC_TLS"}
 
 acts.free = get("/free")
 acts.list.reload = reload {}

@@ -231,6 +231,15 @@ function Server:write(name, text)
   end
 end
 
+-- The first line of a log that says what a generation does, and the word for it. By one search: logs may be long.
+local function line_of_generation(log, number)
+  local at, _, word = log:find(("generation %d (%%l+)"):format(number))
+  if not at then return nil end
+  local first = at
+  while first > 1 and log:byte(first - 1) ~= 10 do first = first - 1 end
+  return log:match("^[^\n]*", first), word
+end
+
 ---Reloads: writes the files, asks for it, and waits for the outcome.
 ---@param files table<string, string|false>? what changes before it
 ---@return boolean ok whether the new generation serves
@@ -242,8 +251,8 @@ function Server:reload(files)
   shell(("kill -HUP %d"):format(self.pid))
   local line, word
   server.poll(READY_SECONDS, function()
-    line, word = self:log():match(("\n?([^\n]*generation %d (%%l+)[^\n]*)"):format(self.generation))
-    return word == "serves" or word == "failed"
+    line, word = line_of_generation(self:log(), self.generation)
+    return word == "serves" or word == "failed" or self:code()
   end)
   if not word then error("no outcome of the reload in the log:\n" .. self:log(), 2) end
   return word == "serves", line

@@ -392,6 +392,7 @@ int main(void)
     test_data_beats_deadline();
     test_jobs();
     test_messages();
+    test_turn();
     test_write();
     test_end();
     test_file();

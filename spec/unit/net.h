@@ -41,6 +41,7 @@ void peer_end(struct peer *peer, struct loop *loop); /* closes it and waits for 
 int read_some(int fd, struct bytes *into, size_t limit);
 void fill_pattern(char *data, size_t len, uint32_t seed);
 
+void test_turn(void);
 void test_write(void);
 void test_end(void);
 void test_file(void);

@@ -92,7 +92,7 @@ describe("the watchdog", function()
       assert.equal(0, result.code, result.err)
       local err = result.out:match("^false\t([^\n]*)\nfailed\nothers go on\n$")
       assert.truthy(err, result.out)
-      assert.matches("^stopped by the watchdog after %d+%.%d s$", err)
+      assert.matches("^stopped by the watchdog after %d+%.%d s at [^\n]+:%d+$", err)
     end)
   end
 
@@ -108,7 +108,7 @@ describe("the watchdog", function()
       end)
       t:join()
     ]]
-    assert.matches("^watchdog\tstopped by the watchdog after %d+%.%d s\n$", result.out)
+    assert.matches("^watchdog\tstopped by the watchdog after %d+%.%d s at [^\n]+:%d+\n$", result.out)
   end)
 
   it("says so once when it is one C call that takes long, and shows where afterwards", function()

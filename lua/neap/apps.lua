@@ -1,11 +1,11 @@
 -- Finds and loads what `neap run [FILE|DIR]` means: a file that returns an app, a folder with app.lua or controllers/,
 -- or a folder whose subfolders are apps.
-local controllers = require "neap.controllers"
+local controllers = require "neap.app.controllers"
 local core = require "neap.core"
-local globals = require "neap.globals"
-local new_app = require("neap.app").new
-local route = require "neap.route"
-local static = require "neap.static"
+local globals = require "neap.app.globals"
+local new_app = require("neap.app.app").new
+local route = require "neap.app.route"
+local static = require "neap.app.files"
 
 local apps = {}
 

@@ -1,13 +1,13 @@
 -- Tasks: what a Lua user sees of the scheduler. The primitives are in core/task/bind_task.c; groups in group.lua.
-local child = require "neap.child"
+local child = require "neap.task.child"
 local core = require "neap.core"
-local event = require "neap.event"
-local group = require "neap.group"
-local mutex = require "neap.mutex"
-local queue = require "neap.queue"
-local semaphore = require "neap.semaphore"
-local single = require "neap.single"
-local together = require "neap.together"
+local event = require "neap.task.event"
+local group = require "neap.task.group"
+local mutex = require "neap.task.mutex"
+local queue = require "neap.task.queue"
+local semaphore = require "neap.task.semaphore"
+local single = require "neap.task.share"
+local together = require "neap.task.batch"
 local primitives = core.task
 
 ---Waiting, groups, timeouts. A duration is a number of seconds or text like `"250ms"`, `"5m"`, `"1h"`.

@@ -1,4 +1,4 @@
--- What `require "neap"` gives. Read this first, then app.lua (routes), request.lua and res.lua (what comes in and
+-- What `require "neap"` gives. Read this first, then app/app.lua (routes), app/request.lua and res.lua (what comes in and
 -- goes out). Parts are loaded when they are first used.
 local abort = require "neap.app.abort"
 local app = require "neap.app.app"

@@ -1,4 +1,4 @@
--- A PostgreSQL client: a pool of connections (pg_conn.lua), statements (pg_runner.lua), transactions (pg_transaction.lua),
+-- A PostgreSQL client: a pool of connections (db/pg_conn.lua), statements (pg_runner.lua), transactions (pg_transaction.lua),
 -- notifications. libpq does the talking (core/client/pg_client.c), the core watches its sockets.
 local Runner = require "neap.db.pg_runner"
 local core = require "neap.core"

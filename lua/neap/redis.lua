@@ -1,4 +1,4 @@
--- A Redis client: a pool of connections (redis_conn.lua), every command as a method. Subscriptions are in redis_sub.lua.
+-- A Redis client: a pool of connections (db/redis_conn.lua), every command as a method. Subscriptions are in redis_sub.lua.
 local core = require "neap.core"
 local options = require "neap.base.options"
 local pool = require "neap.db.pool"

@@ -1,7 +1,7 @@
 -- Tests of an application: starts it in this state, with its hooks and jobs, and talks to it over real sockets. `neap test`
 -- runs spec files one after the other; `neap test --jobs=4` four at a time, each in a process of its own. For this they must not
 -- share a database, a port or files; one that has the line `-- alone: WHY` at its top runs after the others, by itself.
-local apps = require "neap.apps"
+local apps = require "neap.app.apps"
 local core = require "neap.core"
 local lifecycle = require "neap.life.lifecycle"
 local options = require "neap.base.options"

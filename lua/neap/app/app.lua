@@ -1,6 +1,7 @@
 -- The application: routes, mounts, middleware and hooks. It only remembers what was defined and where;
--- `neap.compile` turns it into what the core serves.
-local compile = require "neap.app.compiler"
+-- `neap.app.compiler` turns it into what the core serves.
+local compiler = require "neap.app.compiler"
+local files = require "neap.app.files"
 local folder = require "neap.app.folder"
 local hooks = require "neap.app.hooks"
 local options = require "neap.base.options"
@@ -8,7 +9,6 @@ local pages = require "neap.app.pages"
 local pattern = require "neap.app.pattern"
 local route = require "neap.app.route"
 local schedule = require "neap.job.schedule"
-local static = require "neap.app.files"
 local text = require "neap.text"
 
 ---Answers a request: returns text, a table (JSON), `status [, body [, headers]]`, a response object, nothing (204),
@@ -260,7 +260,7 @@ end
 ---@return neap.App self
 function App:static(prefix, dir, opts)
   prefix = pattern.prefix(prefix, "app:static", 2)
-  local handler = static.handler(prefix, folder.resolve(folder.of_caller(2), dir, "app:static", 2), opts, 2)
+  local handler = files.handler(prefix, folder.resolve(folder.of_caller(2), dir, "app:static", 2), opts, 2)
   local name = opts and opts.name
   add(self, "app:static", {"GET"}, prefix .. "/*path", handler, {name = name}, 2)
   if prefix ~= "" then add(self, "app:static", {"GET"}, prefix, handler, nil, 2) end
@@ -341,9 +341,9 @@ end
 ---@param query table<string, string|number|boolean|(string|number|boolean)[]>?
 ---@return string # starts with "/"
 function App:url(name, params, query)
-  local path = compile.path_of(self, name)
+  local path = compiler.path_of(self, name)
   if not path then
-    local meant = options.suggest(tostring(name), compile.names(self))
+    local meant = options.suggest(tostring(name), compiler.names(self))
     meant = meant and ('; did you mean "%s"?'):format(meant) or ""
     error(("no route is named %s%s"):format(text.quote(name), meant), 2)
   end
@@ -359,7 +359,7 @@ end
 ---```
 ---@return {methods: string[], pattern: string, name: string?, where: string}[]
 function App:list()
-  return compile.list(self)
+  return compiler.list(self)
 end
 
 ---What the core serves: routes with their middleware, and the hooks. Raises when two routes can never be told
@@ -370,7 +370,7 @@ end
 ---```
 ---@return table # the argument of core.serve
 function App:compile()
-  return compile.compile(self)
+  return compiler.compile(self)
 end
 
 local app = {}

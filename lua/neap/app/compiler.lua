@@ -5,7 +5,7 @@ local errors = require "neap.app.errors"
 local pattern = require "neap.app.pattern"
 local res = require "neap.res"
 
-local compile = {}
+local compiler = {}
 
 ---An app at the place where it is mounted.
 ---@class neap.Scope
@@ -71,7 +71,7 @@ end
 ---@param app neap.App
 ---@param name string a path starts with "/"
 ---@return string?
-function compile.path_of(app, name)
+function compiler.path_of(app, name)
   if type(name) == "string" and name:sub(1, 1) == "/" then return pattern.join(prefix_of(app), name) end
   local root = root_of(app)
   local known = root._names and root._names[name]
@@ -85,7 +85,7 @@ end
 ---All route names.
 ---@param app neap.App
 ---@return string[]
-function compile.names(app)
+function compiler.names(app)
   local list = {}
   for name in pairs(names_of(root_of(app))) do list[#list + 1] = name end
   table.sort(list)
@@ -95,7 +95,7 @@ end
 ---All routes.
 ---@param app neap.App
 ---@return {methods: string[], pattern: string, name: string?, where: string}[]
-function compile.list(app)
+function compiler.list(app)
   local list = {}
   each_route(app, function(route, path)
     list[#list + 1] = {methods = route.methods, pattern = path, name = route.route_name, where = route.where}
@@ -288,7 +288,7 @@ end
 ---What `core.serve` takes.
 ---@param app neap.App
 ---@return table
-function compile.compile(app)
+function compiler.compile(app)
   local spec = {router = core.router(), routes = {}, from = res.from}
   local scopes = {by_route = {}, list = {}}
   names_of(app) -- raises when two routes have one name
@@ -306,4 +306,4 @@ function compile.compile(app)
   return spec
 end
 
-return compile
+return compiler

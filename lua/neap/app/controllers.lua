@@ -9,7 +9,7 @@ local action = require "neap.app.action"
 local core = require "neap.core"
 local pattern = require "neap.app.pattern"
 local route = require "neap.app.route"
-local watched = require "neap.dev.watch"
+local watch = require "neap.dev.watch"
 
 local controllers = {}
 
@@ -166,7 +166,7 @@ end
 ---@return true? ok nil when the folder cannot be read
 ---@return string? err
 function controllers.load(app, dir, prefix)
-  watched.add(dir)
+  watch.add(dir)
   local files, err = list_files(dir)
   if not files then return nil, err end
   for _, file in ipairs(files) do load_file(app, dir .. "/" .. file .. ".lua", file, prefix) end

@@ -1,8 +1,8 @@
 -- The built-in answers to errors: JSON, plain text or a page, whichever the client likes. They tell nothing but
--- the status, the message and the id; in dev mode `neap.devpage` shows the rest.
-local accepts = require "neap.app.negotiation"
+-- the status, the message and the id; in dev mode `neap.dev.page` shows the rest.
 local core = require "neap.core"
 local mime = require "neap.app.mime"
+local negotiation = require "neap.app.negotiation"
 local reasons = require "neap.app.status"
 local res = require "neap.res"
 local text = require "neap.text"
@@ -67,7 +67,7 @@ end
 local BODY = {html = html, json = json, text = plain}
 local TYPE = {html = mime.of_name "html", json = mime.of_name "json", text = mime.of_name "text"}
 
-local choose = accepts.chooser({"json", "html", "text"}, "text")
+local choose = negotiation.chooser({"json", "html", "text"}, "text")
 
 ---Which kind of answer the client likes best.
 ---@param req neap.Request

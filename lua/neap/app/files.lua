@@ -5,7 +5,7 @@ local core = require "neap.core"
 local options = require "neap.base.options"
 local res = require "neap.res"
 
-local static = {}
+local files = {}
 
 ---How a folder is served.
 ---@class neap.StaticOptions
@@ -52,7 +52,7 @@ end
 ---@param opts neap.StaticOptions?
 ---@param level integer of the caller, as in `error`, for wrong options
 ---@return neap.Handler
-function static.handler(prefix, root, opts, level)
+function files.handler(prefix, root, opts, level)
   opts = options.check(opts, OPTIONS, "app:static " .. prefix, level + 1)
   if opts.index == nil or opts.index == true then opts.index = "index.html" end
   return function(req)
@@ -67,4 +67,4 @@ function static.handler(prefix, root, opts, level)
   end
 end
 
-return static
+return files

@@ -1,6 +1,6 @@
 -- What may stand in a response header. Wrong names and values raise: a CR or LF that got into a value would let
 -- a client write headers of its own ("response splitting").
-local remember = require "neap.base.memo"
+local memo = require "neap.base.memo"
 local text = require "neap.text"
 
 local header = {}
@@ -11,7 +11,7 @@ local OWNED = {
 }
 
 -- The name in lower case; nil when it is none.
-local lower_case = remember(function(name)
+local lower_case = memo(function(name)
   return name:find("^[%w!#$%%&'*+%-.^_`|~]+$") and name:lower() or nil
 end)
 

@@ -1,7 +1,7 @@
 ---@meta
 -- luacheck: ignore 212 241 (arguments and tables are there to be named)
 -- What the core adds in C, described for editors and for the reference. This file is never loaded.
-error "neap.native is documentation only"
+error "neap.app.native is documentation only"
 
 ---@class neap.Request
 local Request = {}

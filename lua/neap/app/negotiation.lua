@@ -1,9 +1,9 @@
 -- Content negotiation: which of the types on offer the client's Accept header likes best (RFC 9110, 12.5.1).
+local memo = require "neap.base.memo"
 local mime = require "neap.app.mime"
-local remember = require "neap.base.memo"
 local text = require "neap.text"
 
-local accepts = {}
+local negotiation = {}
 
 local MAX_BYTES = 1024 -- of a header that are looked at: browsers send 150
 
@@ -24,7 +24,7 @@ end
 ---The media ranges of an Accept header.
 ---@param header string
 ---@return {kind: string, subtype: string, q: number}[]
-function accepts.parse(header)
+function negotiation.parse(header)
   local ranges = {}
   for _, piece in ipairs(text.split_quoted(header:sub(1, MAX_BYTES), ",")) do
     ranges[#ranges + 1] = parse_range(piece)
@@ -54,9 +54,9 @@ end
 ---@param header string? nil: everything is fine
 ---@param offered string[] short names ("json", "html", "text") or media types
 ---@return string? # as it was offered; nil when the client refuses all
-function accepts.best(header, offered)
+function negotiation.best(header, offered)
   if not header or text.trim(header) == "" then return offered[1] end
-  local ranges = accepts.parse(header)
+  local ranges = negotiation.parse(header)
   local best, best_q = nil, 0
   for _, name in ipairs(offered) do
     local mime_type = mime.of_name(name == "text" and "txt" or name)
@@ -68,12 +68,12 @@ function accepts.best(header, offered)
 end
 
 ---A function that says which of `offered` a header likes best, and remembers it: a few texts are nearly all that clients send.
----@param offered string[] as in `accepts.best`
+---@param offered string[] as in `negotiation.best`
 ---@param otherwise string for the client that refuses all
 ---@return fun(header: string?): string
-function accepts.chooser(offered, otherwise)
-  local choose = remember(function(header) return accepts.best(header, offered) or otherwise end)
+function negotiation.chooser(offered, otherwise)
+  local choose = memo(function(header) return negotiation.best(header, offered) or otherwise end)
   return function(header) return header and choose(header) or offered[1] end
 end
 
-return accepts
+return negotiation

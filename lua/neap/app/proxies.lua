@@ -3,7 +3,7 @@
 local ipaddr = require "neap.net.ipaddr"
 local text = require "neap.text"
 
-local forwarded = {}
+local proxies = {}
 
 local MAX_HOPS = 64
 
@@ -82,7 +82,7 @@ end
 ---@param headers {all: fun(self, name: string): string[]?}
 ---@param is_trusted fun(address: string?): boolean
 ---@return {ip: string?, scheme: string?, host: string?} # nil where nothing is known
-function forwarded.client(peer, headers, is_trusted)
+function proxies.client(peer, headers, is_trusted)
   if not is_trusted(peer) then return {} end
   local x, standard = read_x(headers), read_standard(headers)
   local chosen = x.addresses and x or standard.addresses and standard or x
@@ -95,4 +95,4 @@ function forwarded.client(peer, headers, is_trusted)
   }
 end
 
-return forwarded
+return proxies

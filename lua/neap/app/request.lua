@@ -1,12 +1,12 @@
 -- The Lua half of requests: getters (computed when first used, then kept) and methods, added to what the core
 -- provides. Everything is lazy: a request that asks for nothing costs nothing.
 local abort = require "neap.app.abort"
-local accepts = require "neap.app.negotiation"
 local config = require "neap.config"
 local cookie = require "neap.cookie"
 local core = require "neap.core"
-local forwarded = require "neap.app.proxies"
 local ipaddr = require "neap.net.ipaddr"
+local negotiation = require "neap.app.negotiation"
+local proxies = require "neap.app.proxies"
 
 ---Why a body did not come whole.
 ---@alias neap.BodyError "too_large"|"aborted"|"timeout"|"invalid"|"overloaded"
@@ -68,7 +68,7 @@ local is_trusted -- made when first needed: most apps never ask
 
 function getters.forwarded(req)
   is_trusted = is_trusted or ipaddr.matcher(config.trusted_proxies or {}, "trusted_proxies")
-  return forwarded.client(req.peer_ip, req.headers, is_trusted)
+  return proxies.client(req.peer_ip, req.headers, is_trusted)
 end
 
 function getters.ip(req)
@@ -123,7 +123,7 @@ end
 ---@param ... string short names ("html", "json", "text") or media types, the preferred first
 ---@return string? # one of them as given; nil when the client wants none
 function Request:accepts(...)
-  return accepts.best(table.concat(self.headers:all("accept"), ","), {...})
+  return negotiation.best(table.concat(self.headers:all("accept"), ","), {...})
 end
 
 ---The body as JSON.
@@ -229,7 +229,7 @@ end
 ---  return names
 ---end)
 ---```
----@param opts table? see `neap.multipart`
+---@param opts table? see multipart.lua
 ---@return async fun(): neap.Part?
 ---@async
 function Request:multipart(opts)

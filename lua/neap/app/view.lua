@@ -9,7 +9,7 @@
 -- A page is compiled once in a generation, together with those that it names.
 local template = require "neap.app.template"
 local text = require "neap.text"
-local watched = require "neap.dev.watch"
+local watch = require "neap.dev.watch"
 
 local view = {}
 
@@ -103,7 +103,7 @@ end
 ---@param globals table
 ---@return table views :find(name) -> function | nil, :render(name, data, level) -> text
 function view.folder(dir, globals)
-  watched.add(dir)
+  watch.add(dir)
   return setmetatable({dir = dir, globals = globals, pages = {}}, Views)
 end
 

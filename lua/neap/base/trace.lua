@@ -1,8 +1,19 @@
 -- Tracebacks for people: only the lines that are theirs.
 local trace = {}
 
+-- The folder lua/neap/, which holds the folder of this file.
+local OURS = debug.getinfo(1, "S").source:match("^@(.*/)[^/]*/[^/]*$") or "/neap/"
+
+-- Whether a line names a file of ours. The beginning of a long path is left out: "...are/neap/lua/neap/app/errors.lua:7:".
+local function is_in_library(line)
+  local path = line:match("^%s*(.-%.lua):%d+:")
+  local cut = path and path:match("^%.%.%.(.*/neap/)")
+  if cut then return OURS:sub(-#cut) == cut end
+  return path and path:sub(1, #OURS) == OURS
+end
+
 local function is_ours(line)
-  return line:find("/neap/[%w_]+%.lua:") or line:find("[C]", 1, true) or line:find("stack traceback:", 1, true)
+  return is_in_library(line) or line:find("[C]", 1, true) or line:find("stack traceback:", 1, true)
     or line:find("(...tail calls...)", 1, true) or line:find("boot:1:", 1, true)
 end
 

@@ -205,7 +205,7 @@ end
 local function header_of(source)
   local lines = {}
   for line in source:gmatch("([^\n]*)\n") do
-    local text = line:match("^%-%-%-?%s?([^@].*)$")
+    local text = not line:find("^%-%-%-@") and line:match("^%-%-%-?%s?(.+)$")
     if not text and not line:find("^%-%-") then break end
     if text and not text:find("^luacheck:") then lines[#lines + 1] = text end
     if line == "--" then break end

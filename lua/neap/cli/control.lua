@@ -1,5 +1,5 @@
 -- `neap ps`, `neap topics`, `neap jobs`, `neap errors` and `neap reload`: asks a running server through its control
--- socket (core/top/control.c) and prints what it says. What is asked for is gathered by inspect.lua, over there.
+-- socket (core/top/control.c) and prints what it says. What is asked for is gathered by life/inquiry.lua, over there.
 local columns = require "neap.cli.columns"
 local core = require "neap.core"
 local json = require "neap.json"

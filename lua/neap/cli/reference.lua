@@ -1,4 +1,4 @@
--- Makes lua/README.md from the annotations of the files beside it:
+-- Makes lua/README.md from the annotations of the files of lua/neap/ and of the folders in it:
 --
 --   neap exec lua/neap/cli/reference.lua
 --
@@ -14,11 +14,12 @@ local INTRO = [[
 Everything that touches no socket and no byte stream: routes, responses, cookies, error pages, groups of tasks. What
 does is in `core/`, and comes here as the module `neap.core`, which is not for applications.
 
-**Read first** `neap/init.lua`, then `app.lua` (routes and middleware), `request.lua` and `res.lua` (what comes in and
-goes out), `compile.lua` (how an app becomes what the core serves).
+**Read first** `neap/init.lua`, then `neap/app/app.lua` (routes and middleware), `neap/app/request.lua` and
+`neap/res.lua` (what comes in and goes out), `neap/app/compiler.lua` (how an app becomes what the core serves).
 
-**Belongs here:** Lua that every application can use, one file for one thing, in one folder. **Does not:** anything that
-waits for the network (that is a binding in `core/script/`), and anything that only one application needs.
+**Belongs here:** Lua that every application can use, one file for one thing. What an application may `require` lies in
+`neap/`; what that is made of lies one folder deeper and may change at any time. **Does not:** anything that waits for
+the network (that is a binding in `core/bind/`), and anything that only one application needs.
 
 The reference below is made from the comments in these files by `neap exec lua/neap/cli/reference.lua`; a spec fails when
 it is out of date. In the examples `neap` is `require "neap"`, `app` is `neap.app()`, and `task`, `res`, `json`, `log`
@@ -27,8 +28,9 @@ Durations are seconds or text such as `"250ms"`, `"5m"`; sizes are bytes or text
 ]]
 
 -- The files whose order matters to a reader; the other public ones follow by name.
-local ORDER = {"init", "app", "hooks", "schedule", "job", "jobs", "route", "request", "native", "res", "response",
-  "task", "group", "json", "log", "config"}
+local ORDER = {"init", "app/app", "app/hooks", "job/schedule", "job/job", "jobs", "app/route", "app/request",
+  "app/native", "app/multipart", "res", "app/response", "app/sse", "app/websocket", "app/pages", "task", "task/group",
+  "task/queue", "task/event", "task/semaphore", "task/mutex", "json", "log", "config"}
 
 -- How an object of a class is called in signatures.
 local OBJECTS = {
@@ -42,23 +44,34 @@ local function read_file(path)
   return assert(file:read("a"))
 end
 
--- The names of the Lua files of a folder, without ".lua".
-local function list_files(dir)
+-- What lies in a folder; other folders end with a slash.
+local function entries_of(dir)
   local ok, core = pcall(require, "neap.core")
+  if ok and core.list_dir then return assert(core.list_dir(dir)) end
   local names = {}
-  local function add(name) names[#names + 1] = name:match("^([%w_]+)%.lua$") end
-  if ok and core.list_dir then
-    for _, name in ipairs(assert(core.list_dir(dir))) do add(name) end
-  else -- a plain Lua
-    local pipe <close> = assert(io.popen("ls '" .. dir .. "'"))
-    for name in pipe:lines() do add(name) end
+  local pipe <close> = assert(io.popen("ls -p '" .. dir .. "'")) -- a plain Lua
+  for name in pipe:lines() do names[#names + 1] = name end
+  return names
+end
+
+-- The Lua files of a folder and of the folders in it, without ".lua": "json", "app/route".
+local function list_files(dir)
+  local names = {}
+  for _, entry in ipairs(entries_of(dir)) do
+    names[#names + 1] = entry:match("^([%w_]+)%.lua$")
+    local folder = entry:match("^([%w_]+/)$")
+    for _, inner in ipairs(folder and entries_of(dir .. "/" .. folder) or {}) do
+      local name = inner:match("^([%w_]+)%.lua$")
+      names[#names + 1] = name and folder .. name
+    end
   end
   table.sort(names)
   return names
 end
 
-local function here()
-  return debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") or "."
+-- The folder lua/neap/.
+local function root()
+  return debug.getinfo(1, "S").source:match("^@(.*)/cli/[^/]*$") or ".."
 end
 
 local function position(list, wanted)
@@ -68,21 +81,32 @@ local function position(list, wanted)
   return #list + 1
 end
 
----What the files of the folder say, in reading order.
----@param dir string? default: the folder of this file
+-- What an application may require lies in no folder.
+local function is_required(name)
+  return not name:find("/", 1, true)
+end
+
+-- Parts of the databases stand beside those.
+local function sort_name(name)
+  return (name:gsub("^db/", ""))
+end
+
+---What the files of the folder, and of the folders in it, say, in reading order.
+---@param dir string? default: lua/neap/
 ---@return neap.AnnotatedFile[]
 function reference.read(dir)
-  dir = dir or here()
+  dir = dir or root()
   local files = {}
   for _, name in ipairs(list_files(dir)) do
     local file = annotations.read(read_file(dir .. "/" .. name .. ".lua"))
-    file.name, file.is_public = name, file.is_public or position(ORDER, name) <= #ORDER
+    file.name = name
+    file.is_public = file.is_public or is_required(name) or position(ORDER, name) <= #ORDER
     files[#files + 1] = file
   end
   table.sort(files, function(a, b)
     local i, j = position(ORDER, a.name), position(ORDER, b.name)
     if i ~= j then return i < j end
-    return a.name < b.name
+    return sort_name(a.name) < sort_name(b.name)
   end)
   return files
 end
@@ -167,10 +191,22 @@ local TEXT = {
   alias = function(entry) return join(heading(entry.name), entry.description, "    " .. entry.type) end,
 }
 
-local TITLES = {init = "neap", native = "What the core adds"}
+-- Of files that are not required by a name of their own.
+local TITLES = {
+  init = "neap", ["app/app"] = "Applications", ["app/hooks"] = "Hooks of an application",
+  ["job/schedule"] = "Background jobs", ["job/job"] = "One background job", ["app/route"] = "Routes",
+  ["app/request"] = "Requests", ["app/native"] = "What the core adds", ["app/multipart"] = "Forms with files",
+  ["app/response"] = "Responses", ["app/sse"] = "Server-sent events by hand", ["app/websocket"] = "WebSockets",
+  ["app/pages"] = "Controllers and views", ["task/group"] = "Groups of tasks", ["task/queue"] = "Queues",
+  ["task/event"] = "Events", ["task/semaphore"] = "Semaphores", ["task/mutex"] = "Mutexes",
+  ["http/response"] = "Answers of other servers", ["db/pg_runner"] = "Statements of PostgreSQL",
+  ["db/sqlite_transaction"] = "Transactions of SQLite", ["test/events"] = "Event streams in tests",
+  ["test/socket"] = "WebSockets in tests",
+}
 
 local function section(file)
   local title = TITLES[file.name] or "neap." .. file.name
+  assert(is_required(file.name) or TITLES[file.name], file.name .. ".lua has public functions and needs a title")
   local parts = {"## " .. title .. "\n", file.header .. "\n"}
   for _, entry in ipairs(file.entries) do
     if entry.kind == "class" and entry.name == title then -- the module itself
@@ -199,14 +235,18 @@ local function other_types(files, text)
 end
 
 local function inside(files)
-  local lines = {}
+  local lines, folder = {}, nil
+  table.sort(files, function(a, b) return a.name < b.name end)
   for _, file in ipairs(files) do
-    if not file.is_public then
+    local dir, name = file.name:match("^(.*/)(.*)$")
+    if dir then
       local sentence = (file.header:gsub("%s+", " ") .. " "):match("^(.-%.) ") or file.header
-      lines[#lines + 1] = ("- `%s.lua`: %s"):format(file.name, sentence)
+      if dir ~= folder then lines[#lines + 1] = ("\n### `%s`\n"):format(dir) end
+      folder = dir
+      lines[#lines + 1] = ("- `%s.lua`: %s"):format(name, sentence)
     end
   end
-  return "## Inside\n\nFiles that applications do not use.\n\n" .. table.concat(lines, "\n") .. "\n"
+  return "## Inside\n\nFiles that applications do not require.\n" .. table.concat(lines, "\n") .. "\n"
 end
 
 ---The text of lua/README.md.
@@ -218,7 +258,7 @@ function reference.generate(files)
     if file.is_public then parts[#parts + 1] = section(file) end
   end
   parts[#parts + 1] = other_types(files, table.concat(parts))
-  parts[#parts + 1] = inside(files)
+  parts[#parts + 1] = inside(table.move(files, 1, #files, 1, {}))
   return table.concat(parts, "\n")
 end
 
@@ -240,8 +280,8 @@ function reference.problems(files)
   return problems
 end
 
-if (...) ~= "neap.reference" then -- run as a script
-  local path = here() .. "/../README.md"
+if (...) ~= "neap.cli.reference" then -- run as a script
+  local path = root() .. "/../README.md"
   local file <close> = assert(io.open(path, "w"))
   assert(file:write(reference.generate(reference.read())))
   print("wrote " .. path)

@@ -1,5 +1,5 @@
 -- `neap new NAME`: makes an application to begin with, in apps/NAME: a controller, its view, a style, hooks and a spec.
-local new = {}
+local starter = {}
 
 local DIR = "apps"
 local MOST = 40 -- letters of a name
@@ -146,7 +146,7 @@ end
 ---@param name string
 ---@return integer exit_code
 ---@return string? message for stderr
-function new.run(name)
+function starter.run(name)
   local why = problem(name)
   if why then return USAGE, ("neap: %s\n"):format(why) end
   local dir = DIR .. "/" .. name
@@ -161,4 +161,4 @@ function new.run(name)
   return 0
 end
 
-return new
+return starter

@@ -22,7 +22,7 @@ local function short(traceback)
   local lines = {}
   for line in (traceback or ""):gmatch("[^\n]+") do
     local is_useful = line:find(":%d+:") and not line:find("/busted/", 1, true) and not line:find("/luassert/", 1, true)
-      and not line:find("neap/testing", 1, true)
+      and not line:find("neap/cli/testing", 1, true)
     if is_useful and #lines < TRACEBACK_LINES then lines[#lines + 1] = "      " .. line:gsub("^%s+", "") end
   end
   return lines
@@ -30,7 +30,7 @@ end
 
 -- Without the place in this file that busted takes for the one that raised it.
 local function plain(message)
-  return (tostring(message or ""):gsub("^[^\n]-/neap/testing_busted%.lua:%d+: ", ""))
+  return (tostring(message or ""):gsub("^[^\n]-/neap/cli/testing_busted%.lua:%d+: ", ""))
 end
 
 local function report(busted, word, element, message, trace)

@@ -8,7 +8,7 @@ local RUNTIME = "Lua 5.4"
 
 -- The folder that holds neap/.
 local function library_dir()
-  return (debug.getinfo(1, "S").source:match("^@(.*)/neap/[^/]*$"))
+  return (debug.getinfo(1, "S").source:match("^@(.*)/neap/cli/[^/]*$"))
 end
 
 local function read_file()

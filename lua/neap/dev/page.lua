@@ -3,7 +3,7 @@
 local reasons = require "neap.app.status"
 local text = require "neap.text"
 
-local devpage = {}
+local page = {}
 
 local AROUND = 6          -- lines of source before and after
 local MAX_FRAMES = 30
@@ -147,7 +147,7 @@ end
 ---@param req neap.Request
 ---@param failure neap.Failure
 ---@return string html
-function devpage.render(req, failure)
+function page.render(req, failure)
   local message = failure.id and text.safe(failure.cause) or failure.message
   local frames = frames_of(failure.traceback)
   local status = ("%d %s"):format(failure.status, reasons[failure.status] or "Error")
@@ -172,7 +172,7 @@ end
 ---The page about a reload that failed, while the generation before goes on.
 ---@param state {serving: integer, failed: integer?, error: string?} see neap.dev
 ---@return string html
-function devpage.render_reload(state)
+function page.render_reload(state)
   if not state.error then
     local status = ("generation %d serves"):format(state.serving)
     return (PAGE:gsub("{(%l+)}", {title = status, status = status, message = "All is well", body = ""}))
@@ -188,4 +188,4 @@ function devpage.render_reload(state)
   }))
 end
 
-return devpage
+return page

@@ -1,5 +1,5 @@
 -- The headers of an answer that we received: names in any case, as in req.headers.
-local http_headers = {}
+local headers = {}
 
 -- In one of them, [1] has the values by lower-case name, [2] the names and values in their order. Header names are
 -- strings, so neither is in their way.
@@ -26,7 +26,7 @@ end
 
 ---@param head string a status line and header lines
 ---@return neap.Headers
-function http_headers.parse(head)
+function headers.parse(head)
   local values, order = {}, {}
   for name, value in head:gmatch("\n([^:\r\n]+):[ \t]*([^\r\n]*)") do
     local lower = name:lower()
@@ -38,4 +38,4 @@ function http_headers.parse(head)
   return setmetatable({values, order}, Headers)
 end
 
-return http_headers
+return headers

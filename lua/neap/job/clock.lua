@@ -5,7 +5,7 @@ local cron = require "neap.job.cron"
 
 local now, wall, sleep = core.task.now, core.task.time, core.task.sleep
 
-local due = {}
+local clock = {}
 
 -- Parks until a moment of the monotonic clock.
 local function sleep_until(at)
@@ -21,7 +21,7 @@ Every.__index = Every
 ---@param period number seconds
 ---@param jitter number seconds, the most that each time is put off
 ---@param is_immediate boolean the first time is now
-function due.every(period, jitter, is_immediate)
+function clock.every(period, jitter, is_immediate)
   return setmetatable({period = period, jitter = jitter, is_immediate = is_immediate}, Every)
 end
 
@@ -51,7 +51,7 @@ Cron.__index = Cron
 ---@param schedule neap.CronSchedule
 ---@param zone neap.Zone
 ---@param jitter number seconds
-function due.cron(schedule, zone, jitter)
+function clock.cron(schedule, zone, jitter)
   return setmetatable({schedule = schedule, zone = zone, jitter = jitter}, Cron)
 end
 
@@ -75,4 +75,4 @@ function Cron:wait(note)
   return true
 end
 
-return due
+return clock

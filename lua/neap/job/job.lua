@@ -1,7 +1,7 @@
 -- A background job while the app runs: its loop, its runs, and what is remembered of them. `service`, `every`, `cron` and
 -- `after` (schedule.lua) make jobs; the lifecycle starts and stops them; jobs.lua lists them.
-local bounded = require "neap.life.limit"
 local core = require "neap.core"
+local limit = require "neap.life.limit"
 local log = require "neap.base.own_log"
 local text = require "neap.text"
 
@@ -85,7 +85,7 @@ local function run(self)
   self.last_run = wall()
   local _ <close> = setmetatable({job = self, from = now()}, Active)
   local context = {name = self.name, app = self.app, run = self.runs, failures = self.in_a_row}
-  local ok, result, err = bounded.call(self.opts.timeout, self.fn, context)
+  local ok, result, err = limit.call(self.opts.timeout, self.fn, context)
   if ok and (result ~= nil or err == nil) then
     self.in_a_row = 0
     return true

@@ -1,7 +1,7 @@
 -- Background jobs of an application: services that run all the time, and what is done every so often, by the clock, or
 -- later. An app remembers them among its hooks; they start when the app is ready, so they never hold up its start.
+local clock = require "neap.job.clock"
 local cron = require "neap.job.cron"
-local due = require "neap.job.clock"
 local job = require "neap.job.job"
 local options = require "neap.base.options"
 local route = require "neap.app.route"
@@ -127,7 +127,7 @@ function App:every(period, fn, opts)
   local checked = check_options(opts, EVERY, "app:every", 2)
   return (add(self, "app:every", {
     kind = "every", name = checked.name, fn = fn, opts = checked, schedule = ("every %.6g s"):format(seconds),
-    due = function() return due.every(seconds, checked.jitter or 0, checked.immediate or false) end,
+    due = function() return clock.every(seconds, checked.jitter or 0, checked.immediate or false) end,
   }))
 end
 
@@ -156,7 +156,7 @@ function App:cron(schedule, fn, opts)
   end
   return (add(self, "app:cron", {
     kind = "cron", name = checked.name, fn = fn, opts = checked, schedule = ("%s %s"):format(schedule, place.name),
-    due = function() return due.cron(parsed, place, checked.jitter or 0) end,
+    due = function() return clock.cron(parsed, place, checked.jitter or 0) end,
   }))
 end
 

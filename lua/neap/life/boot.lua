@@ -1,8 +1,8 @@
 -- Where the Lua half begins: the core runs main(mode, ...) as a task in each new state. It returns "serve" to go on
 -- serving, or an exit code, with a message for stderr when something could not be done.
-local bounded = require "neap.life.limit"
 local core = require "neap.core"
 local lifecycle = require "neap.life.lifecycle"
+local limit = require "neap.life.limit"
 local trace = require "neap.base.trace"
 
 local boot = {}
@@ -49,7 +49,7 @@ local function app_settings()
 end
 
 local function load_app(target)
-  return require("neap.apps").load(target)
+  return require("neap.app.apps").load(target)
 end
 
 local modes = {}
@@ -57,7 +57,7 @@ local modes = {}
 -- Loads what shall be served, in the time that the whole start has: true and the app, or false and a report.
 local function load_in_time(target, seconds)
   local function load() return attempt(load_app, target) end
-  local results = table.pack(bounded.call(seconds, load))
+  local results = table.pack(limit.call(seconds, load))
   if results[1] then return results[2], results[3] end
   local failure = results[2]
   if not failure.is_timeout then -- the watchdog has stopped it, and logged where

@@ -1,9 +1,9 @@
 -- What a running application tells of itself when `neap ps` and its like ask (core/top/control.c). The core calls
--- inspect.answer with one line in each worker; control.lua is the other end.
+-- inquiry.answer with one line in each worker; control.lua is the other end.
 local core = require "neap.core"
 local json = require "neap.json"
 
-local inspect = {}
+local inquiry = {}
 
 local questions = {}
 
@@ -54,7 +54,7 @@ end
 ---@param line string a question, a space, its argument
 ---@return string # a JSON object
 ---@async
-function inspect.answer(line)
+function inquiry.answer(line)
   local name, argument = line:match("^(%S*)%s*(.*)$")
   local question = questions[name]
   local answer = question and question(argument) or {error = "there is no question " .. name}
@@ -62,4 +62,4 @@ function inspect.answer(line)
   return json.encode(answer)
 end
 
-return inspect
+return inquiry

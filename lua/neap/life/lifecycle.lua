@@ -7,9 +7,9 @@
 --   life:ready()
 --   life:shutdown("shutdown")
 --   life:cleanup("shutdown")
-local bounded = require "neap.life.limit"
 local core = require "neap.core"
 local jobs = require "neap.jobs"
+local limit = require "neap.life.limit"
 local log = require "neap.base.own_log"
 local text = require "neap.text"
 local trace = require "neap.base.trace"
@@ -88,7 +88,7 @@ end
 -- Calls fn(...) for `what`. true and its first result, or false and a neap.HookFailure. `nil, err` is a failure, too.
 local function attempt(what, seconds, fn, ...)
   local interrupted <close> = setmetatable({what = what, from = now()}, Interrupted)
-  local ok, result, err = bounded.call(seconds, fn, ...)
+  local ok, result, err = limit.call(seconds, fn, ...)
   interrupted.what = nil
   local took = now() - interrupted.from
   if ok and (result ~= nil or err == nil) then

@@ -4,7 +4,7 @@ local child = require "neap.task.child"
 local primitives = require("neap.core").task
 local trace = require "neap.base.trace"
 
-local bounded = {}
+local limit = {}
 
 -- Cancels the call when its caller is cancelled, and waits for its end.
 local Leaving = {}
@@ -28,7 +28,7 @@ end
 ---@return boolean ok
 ---@return any ... its results, or a neap.CallFailure
 ---@async
-function bounded.call(seconds, fn, ...)
+function limit.call(seconds, fn, ...)
   local leaving <close> = setmetatable({}, Leaving)
   local call = primitives.spawn_owned(fn, ...)
   leaving.call = call
@@ -45,4 +45,4 @@ function bounded.call(seconds, fn, ...)
   return false, {err = select(2, call:join()), traceback = call:traceback()}
 end
 
-return bounded
+return limit

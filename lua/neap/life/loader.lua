@@ -32,6 +32,10 @@ local function find_loader(name)
     if type(loader) == "function" then return loader, data end
     if type(loader) == "string" then reasons[#reasons + 1] = loader end
   end
+  if name:find("^neap%.") then
+    local moved = require("neap.life.moves").message(name)
+    if moved then error(moved, 3) end -- where `require` was called, which has left its frame to load_module
+  end
   error(("module '%s' not found:\n\t%s"):format(name, table.concat(reasons, "\n\t")), 0)
 end
 

@@ -3,7 +3,7 @@
 local core = require "neap.core"
 local group = require "neap.task.group"
 
-local together = {}
+local batch = {}
 
 local function check(functions, what)
   if type(functions) ~= "table" then error(("task.%s: a list of functions"):format(what), 4) end
@@ -50,7 +50,7 @@ local function failure(outcome)
   return false
 end
 
-function together.all(functions)
+function batch.all(functions)
   local values, count, has_failed, err = {}, 0, false, nil
   run_all(functions, "all", function(outcome)
     has_failed, err = failure(outcome)
@@ -62,7 +62,7 @@ function together.all(functions)
   return table.unpack(values, 1, #functions)
 end
 
-function together.race(functions)
+function batch.race(functions)
   local first
   run_all(functions, "race", function(outcome)
     first = outcome
@@ -73,7 +73,7 @@ function together.race(functions)
   return first.index, table.unpack(first, 2, first.n)
 end
 
-function together.any(functions)
+function batch.any(functions)
   local first
   local errors = {}
   for i = 1, #functions do errors[i] = "cancelled" end
@@ -86,7 +86,7 @@ function together.any(functions)
   return first.index, table.unpack(first, 2, first.n)
 end
 
-function together.settle(functions)
+function batch.settle(functions)
   local settled = {}
   for i = 1, #functions do settled[i] = {ok = false, err = "cancelled"} end
   run_all(functions, "settle", function(outcome)
@@ -96,4 +96,4 @@ function together.settle(functions)
   return settled
 end
 
-return together
+return batch

@@ -2,7 +2,7 @@
 local child = require "neap.task.child"
 local spawn = require("neap.core").task.spawn_owned
 
-local single = {}
+local share = {}
 
 -- What runs now: key -> {task=, callers = how many wait for it}.
 local runs = {}
@@ -30,7 +30,7 @@ end
 ---@param key any
 ---@param fn function
 ---@return any ...
-function single.call(key, fn)
+function share.call(key, fn)
   if key == nil then error("task.single: a key that tells which calls are the same", 2) end
   if type(fn) ~= "function" then error("task.single: a function", 2) end
   local run = runs[key]
@@ -49,4 +49,4 @@ function single.call(key, fn)
   return results(run.task, run.task:join())
 end
 
-return single
+return share

@@ -38,7 +38,7 @@ describe("app:static", function()
       response.file, response.root, response.precompressed,
       response.headers["content-type"], response.headers["cache-control"],
       response.headers["x-content-type-options"]})
-    assert.matches("spec/unit/files$", folder)
+    assert.matches("spec/unit/app/files$", folder)
     assert.equal("text/own", get("/s/x.own").headers["content-type"])
   end)
 

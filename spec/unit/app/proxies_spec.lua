@@ -1,10 +1,10 @@
-local forwarded = require "neap.app.proxies"
+local proxies = require "neap.app.proxies"
 local ipaddr = require "neap.net.ipaddr"
 
 local is_trusted = ipaddr.matcher({"10.0.0.0/8", "fd00::/8"}, "trusted_proxies")
 
 local function client(peer, headers)
-  return forwarded.client(peer, {
+  return proxies.client(peer, {
     all = function(_, name)
       local value = headers[name]
       return type(value) == "table" and value or {value}

@@ -1,16 +1,16 @@
-local remember = require "neap.base.memo"
+local memo = require "neap.base.memo"
 
 -- Remembers `string.upper`, and how often that was asked.
 local function counted()
   local calls = 0
-  local upper = remember(function(text)
+  local upper = memo(function(text)
     calls = calls + 1
     return text ~= "" and text:upper() or nil
   end)
   return upper, function() return calls end
 end
 
-describe("neap.remember", function()
+describe("neap.base.memo", function()
   it("asks once for each text", function()
     local upper, calls = counted()
     for _ = 1, 3 do assert.same({"A", "B"}, {upper "a", upper "b"}) end
@@ -39,7 +39,7 @@ describe("neap.remember", function()
 
   it("does not keep what raised", function()
     local calls = 0
-    local fails = remember(function()
+    local fails = memo(function()
       calls = calls + 1
       error("no")
     end)

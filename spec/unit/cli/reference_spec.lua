@@ -21,7 +21,7 @@ end
 
 describe("lua/README.md", function()
   it("says what the files say (else: neap exec lua/neap/cli/reference.lua)", function()
-    local path = debug.getinfo(reference.read, "S").source:match("^@(.*)neap/[^/]*$") .. "README.md"
+    local path = debug.getinfo(reference.read, "S").source:match("^@(.*)neap/cli/[^/]*$") .. "README.md"
     assert.is_true(read(path) == reference.generate(files), "it is out of date")
   end)
 

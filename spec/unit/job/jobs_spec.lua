@@ -468,7 +468,7 @@ describe("a clock that is set", function()
         end
       end,
     }}
-    local path = debug.getinfo(cron.parse, "S").source:match("^@(.*/)") .. "due.lua"
+    local path = debug.getinfo(cron.parse, "S").source:match("^@(.*/)") .. "clock.lua"
     local function fake_require(name) return name == "neap.core" and fake or require(name) end
     local due = loadfile(path, "t", setmetatable({require = fake_require}, {__index = _G}))()
     local job, times = due.cron(cron.parse(source), zone.open("UTC"), 0), {}

@@ -61,7 +61,8 @@ static int find_lua_dir(const char *exe, char *dir, size_t size)
         snprintf(dir, size, "%s", given);
         if (holds_neap(dir))
             return 0;
-        fprintf(stderr, "neap: NEAP_LUA_DIR is %s, but there is no neap/life/boot.lua in it\n", given);
+        fprintf(stderr, "neap: NEAP_LUA_DIR is %s, but there is no neap/life/boot.lua in it\n",
+                given);
         return -1;
     }
     const char *slash = strrchr(exe, '/');

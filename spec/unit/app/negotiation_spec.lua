@@ -2,7 +2,7 @@ local negotiation = require "neap.app.negotiation"
 
 local BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
-describe("neap.negotiation.best", function()
+describe("neap.app.negotiation.best", function()
   it("takes the first when the client has no wish", function()
     assert.equal("json", negotiation.best(nil, {"json", "html"}))
     assert.equal("json", negotiation.best("", {"json", "html"}))
@@ -50,7 +50,7 @@ describe("neap.negotiation.best", function()
   end)
 end)
 
-describe("neap.negotiation.chooser", function()
+describe("neap.app.negotiation.chooser", function()
   it("says what best says, each time", function()
     local choose = negotiation.chooser({"json", "html"}, "text")
     for _ = 1, 2 do

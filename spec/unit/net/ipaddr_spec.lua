@@ -1,6 +1,6 @@
 local ipaddr = require "neap.net.ipaddr"
 
-describe("neap.ipaddr.parse", function()
+describe("neap.net.ipaddr.parse", function()
   local function hex(address)
     local bytes = ipaddr.parse(address)
     return bytes and (bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end))
@@ -32,7 +32,7 @@ describe("neap.ipaddr.parse", function()
   end)
 end)
 
-describe("neap.ipaddr.strip_port", function()
+describe("neap.net.ipaddr.strip_port", function()
   it("leaves the address", function()
     assert.equal("192.0.2.1", ipaddr.strip_port "192.0.2.1:80")
     assert.equal("192.0.2.1", ipaddr.strip_port "192.0.2.1")
@@ -48,7 +48,7 @@ describe("neap.ipaddr.strip_port", function()
   end)
 end)
 
-describe("neap.ipaddr.matcher", function()
+describe("neap.net.ipaddr.matcher", function()
   it("knows networks and single addresses", function()
     local is_in = ipaddr.matcher({"10.0.0.0/8", "192.0.2.7", "fd00::/8", "172.16.0.0/12", "0::1"}, "x")
     for _, inside in ipairs {"10.0.0.0", "10.255.255.255", "192.0.2.7", "fd12::1", "172.31.0.1", "::1",

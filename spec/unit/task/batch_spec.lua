@@ -131,7 +131,7 @@ describe("several at once", function()
       for _, wrong in ipairs {{1}, "text"} do
         local ok, err = pcall(function() local v = task[name](wrong) return v end)
         assert.is_false(ok)
-        assert.matches("together_spec.lua:%d+: task." .. name, err)
+        assert.matches("batch_spec.lua:%d+: task." .. name, err)
       end
     end
   end)

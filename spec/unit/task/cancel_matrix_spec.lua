@@ -1,4 +1,4 @@
--- Cancelling what needs no server of its own; spec/server/data/cancel_data_spec.lua and cancel_web_spec.lua have the rest. And
+-- Cancelling what needs no server of its own; data/cancel_data_spec.lua and http/cancel_web_spec.lua of spec/server have the rest. And
 -- that no function of the API which may park is missing from all of these.
 local matrix = require "spec.support.matrix"
 local reference = require "neap.cli.reference"

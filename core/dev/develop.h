@@ -1,6 +1,6 @@
 /* What `neap dev` adds to a server: it watches the application's files, asks for a reload when one
  * has changed, and tells open pages what became of it: by the topic and the store "neap.dev", which
- * lua/neap/dev.lua reads. Main thread. */
+ * lua/neap/dev/dev.lua reads. Main thread. */
 #ifndef DEV_DEVELOP_H
 #define DEV_DEVELOP_H
 
@@ -22,7 +22,7 @@ struct develop {
     struct sources sources;
     struct deadline look;  /* soon after a change: there are often several */
     unsigned changed;      /* kinds, since pages were told last */
-    struct store *files;   /* names of what is to be watched elsewhere, by lua/neap/watched.lua */
+    struct store *files;   /* names of what is to be watched elsewhere, by lua/neap/dev/watch.lua */
     struct deadline learn; /* looks for new ones among them */
     size_t learnt;         /* bytes of their names */
     struct topic *topic;

@@ -69,7 +69,7 @@ static int describe(lua_State *L)
 
 /* --- the boot task --- */
 
-static const char boot_code[] = "return require('neap.boot').main(...)";
+static const char boot_code[] = "return require('neap.life.boot').main(...)";
 
 struct boot_arguments {
     struct task *task;

@@ -1,5 +1,5 @@
 /* A generation: one Lua state of one worker with the application that was loaded into it. It boots
- * the Lua half (lua/neap/boot.lua), and ends with all its tasks. Its worker owns it. */
+ * the Lua half (lua/neap/life/boot.lua), and ends with all its tasks. Its worker owns it. */
 #ifndef LIFE_GENERATION_H
 #define LIFE_GENERATION_H
 
@@ -57,7 +57,7 @@ typedef void (*generation_phase_fn)(struct generation *gen, enum generation_phas
 /* On the worker's thread. What `options` points at must outlive the generation, but for the
  * settings. NULL: out of memory, or neap.core could not be made (logged). */
 struct generation *generation_new(const struct generation_options *options);
-/* Runs require("neap.boot").main(mode, ...) as a task. on_booted is called once, never from
+/* Runs require("neap.life.boot").main(mode, ...) as a task. on_booted is called once, never from
  * inside. */
 void generation_boot(struct generation *gen, int argc, char *const *argv,
                      generation_booted_fn on_booted);

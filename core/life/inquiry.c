@@ -1,4 +1,4 @@
-/* Inquiries: each is a task that calls require("neap.inspect").answer(text). */
+/* Inquiries: each is a task that calls require("neap.life.inquiry").answer(text). */
 #include "life/inquiry.h"
 
 #include "base/mem.h"
@@ -10,7 +10,7 @@
 
 #include <lauxlib.h>
 
-static const char code[] = "return require('neap.inspect').answer(...)";
+static const char code[] = "return require('neap.life.inquiry').answer(...)";
 
 struct inquiry {
     struct task *task;

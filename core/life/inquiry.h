@@ -1,5 +1,5 @@
 /* An inquiry: what `neap ps` and its like want to know of a running application. A line of text for
- * neap.inspect, which answers in a task of its own. */
+ * neap.life.inquiry, which answers in a task of its own. */
 #ifndef LIFE_INQUIRY_H
 #define LIFE_INQUIRY_H
 

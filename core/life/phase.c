@@ -1,4 +1,4 @@
-/* The later phases of a generation: see phase.h. What they do is lua/neap/lifecycle.lua's. */
+/* The later phases of a generation: see phase.h. What they do is lua/neap/life/lifecycle.lua's. */
 #include "life/phase.h"
 
 #include "task/call.h"

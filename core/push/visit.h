@@ -1,5 +1,5 @@
 /* Visits: what an application that called topic:on is told of the clients of its topics. The list
- * of a client's visits is made and read by lua/neap/visits.lua; here it is a reference, kept by
+ * of a client's visits is made and read by lua/neap/app/visits.lua; here it is a reference, kept by
  * who has the client. */
 #ifndef PUSH_VISIT_H
 #define PUSH_VISIT_H

@@ -1,4 +1,4 @@
-/* core.task.crew: what lua/neap/group.lua is made of. See crew.h. */
+/* core.task.crew: what lua/neap/task/group.lua is made of. See crew.h. */
 #include "base/list.h"
 #include "task/bind_task.h"
 #include "task/crew.h"

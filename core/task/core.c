@@ -21,11 +21,11 @@ static void publish(lua_State *L)
 static void load_loader(lua_State *L)
 {
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    const char *path = lua_pushfstring(L, "%s/neap/loader.lua", vm_of(L)->options.lua_dir);
+    const char *path = lua_pushfstring(L, "%s/neap/life/loader.lua", vm_of(L)->options.lua_dir);
     if (library_load(L, path) != LUA_OK)
         lua_error(L);
     lua_call(L, 0, 1);
-    lua_setfield(L, -3, "neap.loader");
+    lua_setfield(L, -3, "neap.life.loader");
     lua_pop(L, 2);
 }
 
@@ -59,7 +59,7 @@ void core_install_portable(lua_State *L)
     lua_setmetatable(L, -2);
     publish(L);
     load_loader(L);
-    require_module(L, "neap.portable");
+    require_module(L, "neap.task.thread");
 }
 
 int core_install(struct vm *vm)

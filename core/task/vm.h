@@ -86,7 +86,7 @@ struct vm {
     void *watchdog_error;
     struct bytes warning; /* pieces of a warning (an error in __gc), until it is complete */
     struct watch watch;   /* what the watchdog looks at */
-    int visit_begin_ref;  /* functions of neap.visits, see visit.c; 0: nobody watches */
+    int visit_begin_ref;  /* functions of app/visits.lua, see visit.c; 0: nobody watches */
     int visit_leave_ref;
     int visit_pack_ref;
     int visit_unpack_ref;

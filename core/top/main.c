@@ -46,7 +46,7 @@ static void find_exe(char *path, size_t size)
 static bool holds_neap(const char *dir)
 {
     char file[PATH_MAX + 32];
-    snprintf(file, sizeof file, "%s/neap/boot.lua", dir);
+    snprintf(file, sizeof file, "%s/neap/life/boot.lua", dir);
     return access(file, R_OK) == 0;
 }
 
@@ -61,7 +61,8 @@ static int find_lua_dir(const char *exe, char *dir, size_t size)
         snprintf(dir, size, "%s", given);
         if (holds_neap(dir))
             return 0;
-        fprintf(stderr, "neap: NEAP_LUA_DIR is %s, but there is no neap/boot.lua in it\n", given);
+        fprintf(stderr, "neap: NEAP_LUA_DIR is %s, but there is no neap/life/boot.lua in it\n",
+                given);
         return -1;
     }
     const char *slash = strrchr(exe, '/');

@@ -1,5 +1,5 @@
-/* Multipart forms for Lua: bytes in, a list of events out. lua/neap/multipart.lua makes parts of
- * them. */
+/* Multipart forms for Lua: bytes in, a list of events out. lua/neap/app/multipart.lua makes parts
+ * of them. */
 #include "http/multipart.h"
 #include "task/task.h"
 #include "value/binding.h"

@@ -1,7 +1,7 @@
 -- The little of cryptography that web programs need, on OpenSSL, and base64. Random values, and digests unless asked
 -- otherwise, are raw bytes: `crypto.hex` and `crypto.base64` make text of them.
 local core = require "neap.core"
-local password_hash = require "neap.password"
+local password_hash = require "neap.crypto.password"
 local text = require "neap.text"
 
 ---@class neap.crypto

@@ -1,8 +1,8 @@
 -- Protection from forged requests: another site can make a browser send a form here, with the visitor's cookies. It cannot
 -- know the token, and browsers tell where a request came from.
-local abort = require "neap.abort"
+local abort = require "neap.app.abort"
 local core = require "neap.core"
-local options = require "neap.options"
+local options = require "neap.base.options"
 
 local Request = core.request.methods
 

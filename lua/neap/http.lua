@@ -1,10 +1,10 @@
 -- HTTP requests to other servers, on libcurl: kept connections, TLS, HTTP/2, proxies from the environment
 -- (`https_proxy`, `no_proxy`, ...). Every request parks its task and nothing else.
 local core = require "neap.core"
-local header = require "neap.header"
+local header = require "neap.app.header"
 local json = require "neap.json"
-local options = require "neap.options"
-local response = require "neap.http_response"
+local options = require "neap.base.options"
+local response = require "neap.http.response"
 local text = require "neap.text"
 
 if not core.http then

@@ -1,10 +1,10 @@
--- What `require "neap"` gives. Read this first, then app.lua (routes), request.lua and res.lua (what comes in and
+-- What `require "neap"` gives. Read this first, then app/app.lua (routes), app/request.lua and res.lua (what comes in and
 -- goes out). Parts are loaded when they are first used.
-local abort = require "neap.abort"
-local app = require "neap.app"
+local abort = require "neap.app.abort"
+local app = require "neap.app.app"
 local core = require "neap.core"
-local folder = require "neap.folder"
-require "neap.request"
+local folder = require "neap.app.folder"
+require "neap.app.request"
 
 ---The library.
 ---@class neap

@@ -1,6 +1,6 @@
 -- The background jobs of this worker: what `neap jobs` shows, and how to run, pause and resume one by its name. Jobs
 -- are made by `app:service`, `app:every`, `app:cron` and `app:after`.
-local options = require "neap.options"
+local options = require "neap.base.options"
 local text = require "neap.text"
 
 ---The jobs that run in this worker. A job with `workers = "one"` is in one of them only.

@@ -1,8 +1,8 @@
 -- Sockets: connections to other servers and listeners of one's own, TCP and UNIX. Every operation parks; nothing
 -- blocks the loop.
 local core = require "neap.core"
-local options = require "neap.options"
-local tls = require "neap.tls"
+local options = require "neap.base.options"
+local tls = require "neap.net.tls"
 
 ---@class neap.net
 local net = {}

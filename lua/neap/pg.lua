@@ -1,12 +1,12 @@
--- A PostgreSQL client: a pool of connections (pg_conn.lua), statements (pg_runner.lua), transactions (pg_transaction.lua),
+-- A PostgreSQL client: a pool of connections (db/pg_conn.lua), statements (pg_runner.lua), transactions (pg_transaction.lua),
 -- notifications. libpq does the talking (core/client/pg_client.c), the core watches its sockets.
-local Runner = require "neap.pg_runner"
+local Runner = require "neap.db.pg_runner"
 local core = require "neap.core"
-local params = require "neap.pg_params"
-local pg_conn = require "neap.pg_conn"
-local pool = require "neap.pool"
-local subscription = require "neap.subscription"
-local transaction = require "neap.pg_transaction"
+local params = require "neap.db.pg_params"
+local pg_conn = require "neap.db.pg_conn"
+local pool = require "neap.db.pool"
+local subscription = require "neap.db.subscription"
+local transaction = require "neap.db.pg_transaction"
 
 if not core.pg_open then
   error("neap.pg: this neap was built without libpq: install libpq-dev (Debian's name) and build it again")

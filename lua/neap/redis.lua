@@ -1,11 +1,11 @@
--- A Redis client: a pool of connections (redis_conn.lua), every command as a method. Subscriptions are in redis_sub.lua.
+-- A Redis client: a pool of connections (db/redis_conn.lua), every command as a method. Subscriptions are in redis_sub.lua.
 local core = require "neap.core"
-local options = require "neap.options"
-local pool = require "neap.pool"
-local redis_conn = require "neap.redis_conn"
-local redis_sub = require "neap.redis_sub"
+local options = require "neap.base.options"
+local pool = require "neap.db.pool"
+local redis_conn = require "neap.db.redis_conn"
+local redis_sub = require "neap.db.redis_sub"
 local text = require "neap.text"
-local tls = require "neap.tls"
+local tls = require "neap.net.tls"
 
 ---Redis: a pool of connections that opens them when they are needed.
 ---@class neap.redis

@@ -1,11 +1,11 @@
 -- Makes response objects: what a handler returns when a plain string, table or status is not enough.
-local abort = require "neap.abort"
+local abort = require "neap.app.abort"
 local core = require "neap.core"
-local header = require "neap.header"
-local mime = require "neap.mime"
-local options = require "neap.options"
+local header = require "neap.app.header"
+local mime = require "neap.app.mime"
+local options = require "neap.base.options"
 local text = require "neap.text"
-require "neap.response"
+require "neap.app.response"
 
 ---Makes responses. Every function returns a `neap.Response`, whose methods set headers and cookies.
 ---@class neap.res
@@ -219,7 +219,7 @@ end
 ---@return neap.Response
 function res.sse(fn, opts)
   if type(fn) ~= "function" then error(("res.sse takes a function, not a %s"):format(type(fn)), 2) end
-  local response = res.stream(function(out, req) return fn(require("neap.sse").new(out, req)) end, opts)
+  local response = res.stream(function(out, req) return fn(require("neap.app.sse").new(out, req)) end, opts)
   response.headers["content-type"] = "text/event-stream"
   response.headers["cache-control"] = response.headers["cache-control"] or "no-cache"
   response.headers["x-accel-buffering"] = "no" -- else nginx keeps events until its buffer is full

@@ -4,7 +4,7 @@ local config = require "neap.config"
 local cookie = require "neap.cookie"
 local core = require "neap.core"
 local json = require "neap.json"
-local options = require "neap.options"
+local options = require "neap.base.options"
 local text = require "neap.text"
 
 local Request = core.request.methods

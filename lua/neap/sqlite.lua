@@ -1,12 +1,12 @@
 -- SQLite. A thread of the pool does the work (core/client/sqlite_*.c), by one connection that writes and several that
 -- read; here is who gets which.
-local call = require "neap.sqlite_call"
+local call = require "neap.db.sqlite_call"
 local core = require "neap.core"
-local log = require "neap.own_log"
-local options = require "neap.options"
-local route = require "neap.route"
+local log = require "neap.base.own_log"
+local options = require "neap.base.options"
+local route = require "neap.app.route"
 local task = require "neap.task"
-local transaction = require "neap.sqlite_transaction"
+local transaction = require "neap.db.sqlite_transaction"
 
 if not core.sqlite then
   error("this neap was built without SQLite: install libsqlite3-dev (Debian's name) and build it again", 2)

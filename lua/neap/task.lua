@@ -1,13 +1,13 @@
--- Tasks: what a Lua user sees of the scheduler. The primitives are in core/task/bind_task.c; groups in group.lua.
-local child = require "neap.child"
+-- Tasks: what a Lua user sees of the scheduler. The primitives are in core/task/bind_task.c; groups in task/group.lua.
+local batch = require "neap.task.batch"
+local child = require "neap.task.child"
 local core = require "neap.core"
-local event = require "neap.event"
-local group = require "neap.group"
-local mutex = require "neap.mutex"
-local queue = require "neap.queue"
-local semaphore = require "neap.semaphore"
-local single = require "neap.single"
-local together = require "neap.together"
+local event = require "neap.task.event"
+local group = require "neap.task.group"
+local mutex = require "neap.task.mutex"
+local queue = require "neap.task.queue"
+local semaphore = require "neap.task.semaphore"
+local share = require "neap.task.share"
 local primitives = core.task
 
 ---Waiting, groups, timeouts. A duration is a number of seconds or text like `"250ms"`, `"5m"`, `"1h"`.
@@ -93,7 +93,7 @@ end
 ---@param functions (async fun(): any)[]
 ---@return any ... the first result of each, or nil and the error of the first that failed
 function task.all(functions)
-  return together.all(functions)
+  return batch.all(functions)
 end
 
 ---Calls functions at the same time and takes what comes first. The others are cancelled, and have ended when this
@@ -111,7 +111,7 @@ end
 ---@return integer? index which one; nil when all of them were cancelled, or the list was empty
 ---@return any ... its results
 function task.race(functions)
-  return together.race(functions)
+  return batch.race(functions)
 end
 
 ---Calls functions at the same time and takes the first that succeeds: that neither raises nor returns nil and an error.
@@ -129,7 +129,7 @@ end
 ---@return integer? index which one; nil when all have failed
 ---@return any ... its results, or the list of all errors
 function task.any(functions)
-  return together.any(functions)
+  return batch.any(functions)
 end
 
 ---Calls functions at the same time and waits for all, however they end.
@@ -145,7 +145,7 @@ end
 ---@param functions (async fun(): any)[]
 ---@return {ok: boolean, value: any, err: any}[] outcomes in the order of the list
 function task.settle(functions)
-  return together.settle(functions)
+  return batch.settle(functions)
 end
 
 ---Calls `fn(item, index)` for each item of a list, each in a task of its own, and gives the first results in the
@@ -231,7 +231,7 @@ end
 ---@param fn async fun(): any runs in a task of its own
 ---@return any ... the results of `fn`, the same values for every caller
 function task.single(key, fn)
-  return single.call(key, fn)
+  return share.call(key, fn)
 end
 
 ---Calls a function of a module on a thread of its own, for what computes long or blocks: images, `io`, `os.execute`, a

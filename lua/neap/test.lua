@@ -1,13 +1,13 @@
 -- Tests of an application: starts it in this state, with its hooks and jobs, and talks to it over real sockets. `neap test`
 -- runs spec files one after the other; `neap test --jobs=4` four at a time, each in a process of its own. For this they must not
 -- share a database, a port or files; one that has the line `-- alone: WHY` at its top runs after the others, by itself.
-local apps = require "neap.apps"
+local apps = require "neap.app.apps"
 local core = require "neap.core"
-local lifecycle = require "neap.lifecycle"
-local options = require "neap.options"
+local lifecycle = require "neap.life.lifecycle"
+local options = require "neap.base.options"
 local task = require "neap.task"
 local text = require "neap.text"
-local units = require "neap.units"
+local units = require "neap.base.units"
 
 ---@class neap.test
 local test = {}
@@ -351,7 +351,7 @@ end
 ---@return string? err "403 ..." when it was refused
 ---@async
 function Client:ws(path, opts)
-  return keep(self, require("neap.test_socket").open(self.url, path, headers_of(self, opts or {})))
+  return keep(self, require("neap.test.socket").open(self.url, path, headers_of(self, opts or {})))
 end
 
 ---Opens a stream of server-sent events.
@@ -369,7 +369,7 @@ end
 ---@return string? err
 ---@async
 function Client:sse(path, opts)
-  return keep(self, require("neap.test_events").open(self.url, path, headers_of(self, opts or {})))
+  return keep(self, require("neap.test.events").open(self.url, path, headers_of(self, opts or {})))
 end
 
 ---Runs a function in a task that ends with the client: for what has to happen while the test goes on.

@@ -1,8 +1,13 @@
--- Small helpers on strings that several modules share: trimming, escaping and quoting, all in linear time
--- because the strings come from the network.
+-- Small helpers on text: trimming, escaping and quoting, all in linear time because it comes from the network.
+-- `local text = require "neap.text"`.
+
+---@class neap.text
 local text = {}
 
 ---Without the white space at both ends. (`"^%s*(.-)%s*$"` would be quadratic on hostile input.)
+---```lua
+---assert(require("neap.text").trim("  two words \n") == "two words")
+---```
 ---@param s string
 ---@return string
 function text.trim(s)
@@ -13,6 +18,9 @@ end
 local HTML = {["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;"}
 
 ---Text that is safe inside an HTML element or a quoted attribute.
+---```lua
+---assert(require("neap.text").html("<b>") == "&lt;b&gt;")
+---```
 ---@param s any made a string first
 ---@return string
 function text.html(s)
@@ -20,6 +28,9 @@ function text.html(s)
 end
 
 ---The value as one line of printable text, for messages and logs.
+---```lua
+---assert(require("neap.text").quote("two\nlines") == [["two\x0Alines"]])
+---```
 ---@param value any
 ---@return string
 function text.quote(value)
@@ -29,6 +40,9 @@ function text.quote(value)
 end
 
 ---What `tostring` says, also when a `__tostring` fails.
+---```lua
+---assert(require("neap.text").safe(42) == "42")
+---```
 ---@param value any
 ---@return string
 function text.safe(value)
@@ -37,6 +51,9 @@ function text.safe(value)
 end
 
 ---The bytes as hexadecimal digits, lower case.
+---```lua
+---assert(require("neap.text").hex("AZ") == "415a")
+---```
 ---@param s string
 ---@return string
 function text.hex(s)
@@ -44,6 +61,10 @@ function text.hex(s)
 end
 
 ---The pieces between separators that are not inside double quotes: `a, "b,c"` has two.
+---```lua
+---local pieces = require("neap.text").split_quoted('a, "b,c"', ",")
+---assert(#pieces == 2 and pieces[2] == '"b,c"')
+---```
 ---@param s string
 ---@param separator string one plain character
 ---@return string[] # trimmed, the empty ones left out

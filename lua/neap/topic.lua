@@ -1,11 +1,11 @@
 -- Topics: process-wide named logs of messages, read by long-polls, event streams, WebSockets and tasks alike. The core keeps
 -- the log and serves the clients; here is what a Lua user calls.
 local core = require "neap.core"
-local options = require "neap.options"
+local options = require "neap.base.options"
 local res = require "neap.res"
 local text = require "neap.text"
-local transport = require "neap.transport"
-local visits = require "neap.visits"
+local transport = require "neap.app.transport"
+local visits = require "neap.app.visits"
 
 ---Several topics read as one, with one cursor.
 ---@class neap.Topics
@@ -115,7 +115,7 @@ end
 
 local function serve(topics, req, opts)
   local how = transport.of(req)
-  if how == "websocket" then return require("neap.websocket").feed(topics, opts, req) end
+  if how == "websocket" then return require("neap.app.websocket").feed(topics, opts, req) end
   if how == "sse" then return res.events(topics, opts) end
   return res.poll(topics, opts)
 end

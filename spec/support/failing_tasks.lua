@@ -1,4 +1,4 @@
--- A script for spec/unit/task_spec.lua: lets each of the first allocations of tasks, groups, coroutines and cancelling fail.
+-- A script for spec/unit/task/task_spec.lua: lets each of the first allocations of tasks, groups, coroutines and cancelling fail.
 -- Needs a build with -DTESTING=ON. Prints "fine" at the end, when nothing but the one that asked was harmed.
 local core = require "neap.core"
 local task = require "neap.task"

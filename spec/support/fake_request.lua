@@ -1,7 +1,7 @@
 -- A request for specs that run without a connection: a table that answers like the core's `req`, with the getters
 -- and methods written in Lua.
 local core = require "neap.core"
-require "neap.request"
+require "neap.app.request"
 
 local function new_headers(given)
   local lists = {}

@@ -385,7 +385,7 @@ return {
   {"pool:acquire", function(case)
     local driver = {name = "fake", open = function() return {} end, close = nothing}
     driver.is_usable = function() return true end
-    local one = case:keep(require("neap.pool").new(driver, {max = 1}, "spec"))
+    local one = case:keep(require("neap.db.pool").new(driver, {max = 1}, "spec"))
     local lease = assert(one:acquire(1))
     return {
       park = function()

@@ -5,7 +5,7 @@ local neap = require "neap"
 local net = require "neap.net"
 local task = require "neap.task"
 local test = require "neap.test"
-local test_socket = require "neap.test_socket"
+local test_socket = require "neap.test.socket"
 
 local BIG = ("x"):rep(8 * 1024 * 1024) -- more than the kernel takes
 

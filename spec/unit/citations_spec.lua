@@ -159,7 +159,8 @@ local function check_settings(here, said, complain)
   for name in said:gmatch("`(%l+%.[%l_]+)`") do
     local group = name:match("^%l+")
     local is_setting = group == "limits" or group == "timeouts" or group == "watchdog" or group == "headers"
-    if is_setting and not here.texts["core/config/config_schema.c"]:find('"' .. name .. '"', 1, true) then
+    local is_file = name:find("%.lua$") ~= nil
+    if is_setting and not is_file and not here.texts["core/config/config_schema.c"]:find('"' .. name .. '"', 1, true) then
       complain(name)
     end
   end

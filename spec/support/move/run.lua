@@ -1,14 +1,25 @@
--- Moves files of core/ and renames what is in them, by the tables beside this script:
+-- Moves files of core/, lua/neap/ and spec/, and renames what is in them, by the tables beside this script:
 --
---   lua spec/support/move/run.lua        in the root of a checkout without uncommitted changes
+--   build/neap exec spec/support/move/run.lua      in the root of a checkout without uncommitted changes; lua does it as well
+--
+-- What has been moved already stays as it is.
 --
 -- A branch from before the moves is brought over it like this: rebase it to the commit before them, run this
 -- script on it, commit, and rebase that commit's work on main (git rebase --strategy-option=theirs helps with
 -- lines that only the script changed).
 package.path = "spec/support/move/?.lua;" .. package.path
 local files = require "files"
+local modules = require "modules"
 local names = require "names"
+local specs = require "specs"
 local statics = require "statics"
+
+-- A pause between two files, for the watchdog of neap.
+local in_neap, task = pcall(require, "neap.task")
+
+local function pause()
+  if in_neap then task.sleep(0) end
+end
 
 local function lines_of(command)
   local list = {}
@@ -33,15 +44,26 @@ end
 
 -- ---- files ----
 
+local function move(path, target)
+  os.execute("mkdir -p " .. target:match("^(.*)/"))
+  assert(os.execute(("git mv %s %s"):format(path, target)))
+end
+
+-- The new path of a file, nil when it stays.
+local function target_of(path)
+  local stem, ending = path:match("^core/(.*)(%.[ch])$")
+  if files[stem] then return "core/" .. files[stem] .. ending end
+  local module = modules[path:match("^lua/neap/([%w_]+)%.lua$")]
+  if module then return "lua/neap/" .. module .. ".lua" end
+  local spec = specs[path:match("^spec/(.*)$")]
+  return spec and "spec/" .. spec
+end
+
 local function move_files()
-  for _, path in ipairs(lines_of("git ls-files 'core/*.c' 'core/*.h'")) do
-    local stem, ending = path:match("^core/(.*)(%.[ch])$")
-    local new = files[stem]
-    if new then
-      local target = "core/" .. new .. ending
-      os.execute("mkdir -p " .. target:match("^(.*)/"))
-      assert(os.execute(("git mv %s %s"):format(path, target)))
-    end
+  for _, path in ipairs(lines_of("git ls-files core lua/neap spec")) do
+    local target = target_of(path)
+    if target then move(path, target) end
+    pause()
   end
 end
 
@@ -115,11 +137,61 @@ local function rewrite_statics(text, map)
   end))
 end
 
+-- ---- modules of Lua, and specs ----
+
+-- What C names of them without `require`.
+local IN_C = {loader = true, portable = true}
+
+local function module_name(name)
+  return modules[name] and "neap." .. modules[name]:gsub("/", ".")
+end
+
+-- `require "neap.x"` in all its forms, also inside texts; not the same name elsewhere, which may be a topic or a type.
+local function rewrite_requires(text)
+  for _, head in ipairs {"%f[%w_]require%s*%(?%s*", "%f[%w_]require%s*,%s*"} do
+    text = text:gsub("(" .. head .. "\\?[\"'])neap%.([%w_]+)(\\?[\"'])", function(before, name, after)
+      local new = module_name(name)
+      return new and before .. new .. after
+    end)
+  end
+  return text
+end
+
+local function rewrite_modules_in_c(text)
+  return (text:gsub('"neap%.([%w_]+)"', function(name)
+    return IN_C[name] and '"' .. module_name(name) .. '"'
+  end))
+end
+
+-- "lua/neap/x.lua", "%s/neap/x.lua", "neap/x.lua"
+local function rewrite_module_paths(text)
+  return (text:gsub("(%f[%w_]neap/)([%w_]+)(%.lua)%f[^%w_]", function(before, name, after)
+    return modules[name] and before .. modules[name] .. after
+  end))
+end
+
+local function rewrite_spec_paths(text)
+  return (text:gsub("(%f[%w_]spec/)([%w_/]+%.%w+)", function(before, path)
+    return specs[path] and before .. specs[path]
+  end))
+end
+
+-- A header that lay beside a test in C, and does not any more.
+local function rewrite_spec_includes(path, text)
+  local mine = path:match("^spec/(unit/%w+)/")
+  if not mine then return text end
+  return (text:gsub('(#include ")([%w_]+%.h)(")', function(head, name, tail)
+    local new = specs["unit/" .. name]
+    local folder = new and new:match("^(.*)/")
+    if folder and folder ~= mine then return head .. "../" .. new:gsub("^unit/", "") .. tail end
+  end))
+end
+
 local function rewrite(path)
   local old = read(path)
-  local text = old
   local is_c = path:find("%.[ch]$")
-  if is_c then text = rewrite_includes(text) end
+  local text = rewrite_spec_paths(rewrite_module_paths(rewrite_requires(old)))
+  if is_c then text = rewrite_includes(rewrite_spec_includes(path, rewrite_modules_in_c(text))) end
   text = rewrite_paths(text)
   if is_c then
     text = rewrite_guard(path, rewrite_names(sort_includes(text)))
@@ -134,4 +206,5 @@ move_files()
 for _, path in ipairs(lines_of("git ls-files")) do
   if not path:find("^spec/support/move/") and not path:find("^core/DECISIONS") and
     not path:find("^core/decisions/") then rewrite(path) end
+  pause()
 end

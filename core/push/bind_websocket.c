@@ -21,7 +21,8 @@ slot_handle *wsock_push(lua_State *L, slot_handle handle)
 {
     struct ws_box *box = lua_newuserdatauv(L, sizeof(*box), 0);
     box->handle = handle;
-    luaL_setmetatable(L, WS_TYPE);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, vm_of(L)->websocket_ref);
+    lua_setmetatable(L, -2);
     return &box->handle;
 }
 
@@ -319,6 +320,8 @@ static int bind_websocket(lua_State *L)
                                        {"unsubscribe", ws_lua_unsubscribe},
                                        {NULL, NULL}};
     luaL_newmetatable(L, WS_TYPE);
+    lua_pushvalue(L, -1);
+    vm_of(L)->websocket_ref = luaL_ref(L, LUA_REGISTRYINDEX); /* each message needs it */
     luaL_newlib(L, methods);
     lua_pushvalue(L, -1);
     lua_setfield(L, -4, "websocket_methods"); /* stack: core, metatable, methods */

@@ -86,6 +86,7 @@ struct vm {
     void *watchdog_error;
     struct bytes warning; /* pieces of a warning (an error in __gc), until it is complete */
     struct watch watch;   /* what the watchdog looks at */
+    int websocket_ref;    /* the metatable of WebSockets */
     int visit_begin_ref;  /* functions of app/visits.lua, see visit.c; 0: nobody watches */
     int visit_leave_ref;
     int visit_pack_ref;

@@ -87,9 +87,7 @@ struct request *session_begin(struct session *session)
     return session->request;
 }
 
-/* Ends the connection after an answer. What the client may still be sending would turn our close
- * into a reset that takes the answer with it, so then we linger. */
-static void session_finish(struct session *session, bool is_clean)
+void session_finish(struct session *session, bool is_clean)
 {
     loop_clear_deadline(session->server->loop, &session->deadline);
     session_drop_early(session);
@@ -150,7 +148,7 @@ static void session_vacate(struct session *session)
     session_drop_early(session);
 }
 
-static void session_close(struct session *session)
+void session_close(struct session *session)
 {
     session_vacate(session);
     conn_close(&session->conn);
@@ -380,76 +378,4 @@ void session_request_done(struct request *rq)
     } else {
         session_next(session);
     }
-}
-
-/* ---- the end ---- */
-
-static void close_all(struct list *sessions)
-{
-    for (struct list *link = sessions->next, *next; link != sessions; link = next) {
-        next = link->next;
-        session_close(container_of(link, struct session, link)); /* leaves the list later */
-    }
-}
-
-void http_server_each_request(struct http_server *server,
-                              void (*visit)(struct request *rq, void *arg), void *arg)
-{
-    for (struct list *link = server->busy.next, *next; link != &server->busy; link = next) {
-        struct session *session = container_of(link, struct session, link);
-        next = link->next;
-        if (session->request)
-            visit(session->request, arg); /* only touches its own session */
-    }
-}
-
-void http_server_each_guest(struct http_server *server,
-                            void (*visit)(struct guest *guest, void *arg), void *arg)
-{
-    for (struct list *link = server->busy.next, *next; link != &server->busy; link = next) {
-        struct session *session = container_of(link, struct session, link);
-        next = link->next;
-        if (session->guest)
-            visit(session->guest, arg); /* only touches its own session */
-    }
-}
-
-static void drain_guest(struct guest *guest, void *arg)
-{
-    (void)arg;
-    guest->events->on_drain(guest);
-}
-
-void http_server_drain(struct http_server *server, void (*on_empty)(struct http_server *server))
-{
-    server->is_draining = true;
-    server->on_empty = on_empty;
-    for (struct list *link = server->idle.next, *next; link != &server->idle; link = next) {
-        struct session *session = container_of(link, struct session, link);
-        next = link->next;
-        if (session_early(session) == 0) /* else it ends with the next answer */
-            session_finish(session, true);
-    }
-    http_server_each_guest(server, drain_guest, NULL);
-    if (server->count == 0)
-        on_empty(server);
-}
-
-void http_server_set_limits(struct http_server *server, const struct http_limits *limits)
-{
-    uint64_t now_ms = loop_now_ms(server->loop);
-    uint32_t old_ms = server->limits.idle_ms;
-    server->limits = *limits;
-    server->limits.input = server->loop->input;
-    list_each (link, &server->idle) {
-        struct session *session = container_of(link, struct session, link);
-        uint64_t due_ms = session->deadline.due_ms - old_ms + limits->idle_ms;
-        loop_set_deadline(server->loop, &session->deadline, due_ms > now_ms ? due_ms - now_ms : 0);
-    }
-}
-
-void http_server_abort(struct http_server *server)
-{
-    close_all(&server->idle);
-    close_all(&server->busy);
 }

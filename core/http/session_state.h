@@ -53,4 +53,9 @@ static inline size_t session_early(const struct session *session)
 }
 void session_watch_body(struct session *session); /* from here on the body has to come at a rate */
 
+/* Ends the connection after an answer. What the client may still be sending would turn our close
+ * into a reset that takes the answer with it, so then we linger. */
+void session_finish(struct session *session, bool is_clean);
+void session_close(struct session *session);
+
 #endif

@@ -146,8 +146,8 @@ void visit_move(struct vm *from, int *visits, struct vm *to, slot_handle websock
     bytes_deinit(&move.data);
 }
 
-/* core.watch_visits(begin, leave, visit_pack, visit_unpack): begin(transport, topics, req) -> visits or nil;
- * leave(visits); visit_pack(visits) -> plain data; visit_unpack(data, ws) -> visits or nil */
+/* core.watch_visits(begin, leave, pack, unpack): begin(transport, topics, req) -> visits or nil;
+ * leave(visits); pack(visits) -> plain data; unpack(data, ws) -> visits or nil */
 static int core_watch_visits(lua_State *L)
 {
     struct vm *vm = vm_of(L);

@@ -41,6 +41,11 @@ void session_leave_unread(struct session *session);
 /* Answers a request that breaks the rules and ends the connection. */
 void session_refuse(struct session *session, int status);
 
+/* Ends the connection after an answer. What the client may still be sending would turn our close
+ * into a reset that takes the answer with it, so then we linger. */
+void session_finish(struct session *session, bool is_clean);
+void session_close(struct session *session);
+
 /* reading.c: */
 void session_on_data(struct conn *conn, const char *data, size_t len);
 void session_put_early(struct session *session, const char *data, size_t len);
@@ -52,10 +57,5 @@ static inline size_t session_early(const struct session *session)
     return session->early ? session->early->bytes.len : 0;
 }
 void session_watch_body(struct session *session); /* from here on the body has to come at a rate */
-
-/* Ends the connection after an answer. What the client may still be sending would turn our close
- * into a reset that takes the answer with it, so then we linger. */
-void session_finish(struct session *session, bool is_clean);
-void session_close(struct session *session);
 
 #endif

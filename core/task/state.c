@@ -20,9 +20,7 @@
 
 /* A step of the collector works off all that was allocated since the last one, times this percent.
  * With Lua's 100, a body of 64 KB was followed by a whole collection of some 5 ms, in one step.
- * With 12 a collection is spread over more steps, and garbage grows by some ten percent
- * meanwhile.
- */
+ * With 12 a collection is spread over more steps; garbage grows by some ten percent meanwhile. */
 #define GC_STEP_PERCENT 12
 
 /* Over the ceiling the answer is NULL: Lua collects garbage, then raises "not enough memory". */

@@ -5,8 +5,8 @@
  * What is new is tried in one worker first. Code that is loaded or handed over to may hold up its
  * thread, for ever maybe, and nothing can stop one call of C; so the others go on serving, and take
  * a step only after the first has come through it. Nobody waits for a worker that is held up: a
- * step has a limited time, and whoever wants the next reload meanwhile is told who is in its way.
- */
+ * step has a limited time, and whoever wants the next reload meanwhile is told who is in its
+ * way. */
 #ifndef TOP_RELOAD_H
 #define TOP_RELOAD_H
 

@@ -20,7 +20,7 @@ void guest_enter(struct guest *guest, const struct guest_events *events, struct 
         .has_unread = rq->stage == REQUEST_BODY,
         .wants_close = rq->wants_close || rq->stage == REQUEST_BODY,
     };
-    if (rq->answer != ANSWER_ENDED) { /* it is logged when the guest answers, or leaves */
+    if (rq->answer != ANSWER_ENDED) { /* it is logged when the guest answers */
         size_t len;
         const char *path = request_path(rq, &len);
         if (rq->server->events.on_log)

@@ -401,7 +401,9 @@ static void handler_on_log(struct request *rq)
          1},
         {"route", route ? route->name : "", route ? strlen(route->name) : 0, 0},
     };
-    log_line(LOG_INFO, line, (size_t)len, fields, route && rq->route > 0 ? 4 : 3);
+    int count = (int)(sizeof(fields) / sizeof(*fields));
+    bool has_route = route && rq->route > 0; /* the last of them */
+    log_line(LOG_INFO, line, (size_t)len, fields, has_route ? count : count - 1);
 }
 
 static int handler_collect(lua_State *L)

@@ -220,23 +220,27 @@ static const struct reply_kind own_kinds[] = {
     {.field = "file", .type = LUA_TSTRING, .reply = reply_file},
 };
 
-static const struct reply_kind *kinds[KINDS_MAX] = {&own_kinds[0], &own_kinds[1]};
-static int kind_count = 2;
+#define OWN_KINDS (int)(sizeof(own_kinds) / sizeof(*own_kinds))
+
+static const struct reply_kind *added_kinds[KINDS_MAX];
+static int added_count;
 
 void reply_add_kind(const struct reply_kind *kind)
 {
-    assert(kind_count < KINDS_MAX);
-    kinds[kind_count++] = kind;
+    assert(added_count < KINDS_MAX);
+    added_kinds[added_count++] = kind;
 }
 
 static int reply_object(lua_State *L, struct request *rq, int index)
 {
-    for (int i = 0; i < kind_count; i++) {
-        int type = reply_head_field(L, index, kinds[i]->field);
-        if (type == kinds[i]->type || (type != LUA_TNIL && kinds[i]->type == LUA_TNONE))
-            return kinds[i]->reply(L, rq, index);
+    int count = OWN_KINDS + added_count;
+    for (int i = 0; i < count; i++) {
+        const struct reply_kind *kind = i < OWN_KINDS ? &own_kinds[i] : added_kinds[i - OWN_KINDS];
+        int type = reply_head_field(L, index, kind->field);
+        if (type == kind->type || (type != LUA_TNIL && kind->type == LUA_TNONE))
+            return kind->reply(L, rq, index);
     }
-    lua_pop(L, kind_count);
+    lua_pop(L, count);
     return reply_object_body(L, rq, index);
 }
 

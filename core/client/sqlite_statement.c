@@ -53,7 +53,7 @@ static struct statement *sqlite_statement_find(struct statements *cache, const c
 }
 
 /* Whether another statement follows, and not only space and comments. */
-static bool has_more(sqlite3 *db, const char *tail)
+static bool sqlite_statement_has_more(sqlite3 *db, const char *tail)
 {
     if (tail[strspn(tail, " \t\r\n;")] == '\0')
         return false;
@@ -81,7 +81,7 @@ static int prepare(struct statements *cache, sqlite3 *db, const char *sql, size_
     int rc = sqlite3_prepare_v3(db, sql, (int)len + 1, SQLITE_PREPARE_PERSISTENT, made, &tail);
     if (rc != SQLITE_OK || *made == NULL)
         return rc;
-    *is_script = has_more(db, tail);
+    *is_script = sqlite_statement_has_more(db, tail);
     if (*is_script) {
         sqlite3_finalize(*made);
         *made = NULL;

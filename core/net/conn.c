@@ -279,7 +279,7 @@ void conn_serve(struct conn *conn)
     settle(conn);
 }
 
-static bool has_more(const struct conn *conn)
+static bool conn_has_more(const struct conn *conn)
 {
     bool is_alive = conn->state == CONN_OPEN && !conn->is_gone;
     return is_alive && (conn->owes_turn || (conn->is_reading && conn_has_unread(conn)));
@@ -288,7 +288,7 @@ static bool has_more(const struct conn *conn)
 void conn_catch_up(struct conn *conn)
 {
     int left = conn->owes_turn ? 1 : CATCH_UP_READS;
-    for (; left > 0 && has_more(conn); left--) {
+    for (; left > 0 && conn_has_more(conn); left--) {
         turn_forget(conn);
         turn_enter(&conn_loop(conn)->turn);
         conn_serve(conn); /* may close */

@@ -42,7 +42,7 @@ void loop_cancel_job(struct loop_job *job)
 }
 
 /* Must the next poll return at once? */
-static bool has_more(struct loop *loop)
+static bool loop_has_more(struct loop *loop)
 {
     return !list_is_empty(&loop->jobs) || !list_is_empty(&loop->later) || loop->turn.queued > 0 ||
            loop_now_ms(loop) >= loop->timer_ms;
@@ -69,7 +69,7 @@ static void run_passes(struct loop *loop)
 static void run_jobs(struct loop *loop)
 {
     run_passes(loop);
-    if (has_more(loop))
+    if (loop_has_more(loop))
         uv_idle_start(&loop->idle, on_idle);
     else
         uv_idle_stop(&loop->idle);

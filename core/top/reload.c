@@ -167,7 +167,7 @@ static void reload_begin(struct reload *reload)
 }
 
 /* All that were ordered have answered. */
-static void go_on(struct reload *reload)
+static void reload_go_on(struct reload *reload)
 {
     if (is_trying(reload) && reload->ordered < reload->worker_count) {
         order_up_to(reload, reload->worker_count);
@@ -200,7 +200,7 @@ void reload_on_step(struct reload *reload, const struct worker *worker, enum wor
     if (error)
         discard(reload, error);
     else if (next_awaited(reload, -1) < 0)
-        go_on(reload);
+        reload_go_on(reload);
 }
 
 /* ---- workers that do not answer ---- */

@@ -61,7 +61,7 @@ struct packing *packing_push(lua_State *L, struct request *rq, const char *body,
 /* ---- slices ---- */
 
 /* Whether there is more to do. */
-static bool go_on(struct packing *packing)
+static bool packing_go_on(struct packing *packing)
 {
     size_t left = packing->len - packing->done;
     size_t len = left < PACKING_SLICE ? left : PACKING_SLICE;
@@ -84,7 +84,7 @@ int packing_run(lua_State *L, struct packing *packing)
 {
     if (packing->done == 0)
         lua_toclose(L, -1);
-    if (!go_on(packing))
+    if (!packing_go_on(packing))
         return packing->then(L, packing);
     struct wait *wait = task_wait(L);
     wait->finish = on_turn;

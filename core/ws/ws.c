@@ -84,7 +84,7 @@ bool ws_must_wait(struct websocket *ws)
     return conn_unsent(conn) > CONN_HIGH_WATER;
 }
 
-static void go_on(struct websocket *ws)
+static void ws_go_on(struct websocket *ws)
 {
     struct session *session = ws->guest.session;
     if (ws->is_paused || session->conn.state != CONN_OPEN)
@@ -128,7 +128,7 @@ void ws_resume(struct websocket *ws)
         return;
     ws->is_paused = false;
     hear(ws); /* until now we did not listen */
-    go_on(ws);
+    ws_go_on(ws);
 }
 
 void ws_close(struct websocket *ws, int code, const char *reason, size_t len)
@@ -141,7 +141,7 @@ void ws_close(struct websocket *ws, int code, const char *reason, size_t len)
     ws->message = NULL;
     guest_set_deadline(&ws->guest, ws->kind->options.close_ms);
     ws->is_paused = false;
-    go_on(ws);
+    ws_go_on(ws);
 }
 
 /* ---- what the session tells ---- */
@@ -170,7 +170,7 @@ static void ws_on_drained(struct guest *guest)
 {
     struct websocket *ws = ws_of(guest);
     ws_send_owed(ws);
-    go_on(ws);
+    ws_go_on(ws);
     ws->kind->events->on_drained(ws);
 }
 
@@ -252,7 +252,7 @@ bool ws_accept(struct websocket *ws, struct request *rq, const struct ws_options
         guest_set_deadline(&ws->guest, options->ping_ms);
     else
         guest_clear_deadline(&ws->guest);
-    go_on(ws); /* what came behind the handshake is read at the end of this turn */
+    ws_go_on(ws); /* what came behind the handshake is read at the end of this turn */
     if (server->is_draining)
         ws_close(ws, WSLAY_CODE_GOING_AWAY, NULL, 0);
     return true;

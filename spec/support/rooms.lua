@@ -131,6 +131,20 @@ function rooms.functions(path)
   return list
 end
 
+-- Static functions: name -> the files that define one.
+function rooms.statics()
+  local found = {}
+  for _, path in ipairs(rooms.sources()) do
+    if path:find("%.c$") then
+      for name in rooms.read("core/" .. path):gmatch("\nstatic [%w_ %*]-([%a_][%w_]*)%b()\n{") do
+        found[name] = found[name] or {}
+        table.insert(found[name], path)
+      end
+    end
+  end
+  return found
+end
+
 if not ... then
   for _, circle in ipairs(rooms.circles()) do print(#circle, table.concat(circle, " ")) end
   return

@@ -127,6 +127,12 @@ describe("the rooms of core", function()
     assert.is_true(seen > 800)
   end)
 
+  it("have no name of a static function in three files", function()
+    for name, where in pairs(rooms.statics()) do
+      assert(#where < 3, ("%s is in %s: give it the noun of its file"):format(name, table.concat(where, ", ")))
+    end
+  end)
+
   it("have files that one can read in one go", function()
     for _, path in ipairs(files) do
       local _, lines = rooms.read("core/" .. path):gsub("\n", "")

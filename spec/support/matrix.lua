@@ -52,8 +52,8 @@ function Case:drain(socket)
 end
 
 function Case:__close()
-  for i = #self.kept, 1, -1 do
-    local thing = self.kept[i]
+  while #self.kept > 0 do -- a task of a group that is closed here may still keep one
+    local thing = table.remove(self.kept)
     local meta = getmetatable(thing)
     if type(meta) == "table" then meta.__close(thing) else thing:close() end
   end

@@ -1,4 +1,4 @@
--- The cancellation matrix: every row (spec/support/parking*.lua) is something that parks. It is cancelled before, during
+-- The cancellation matrix: every row is something that parks. It is cancelled before, during
 -- and at the instant of its completion, and timed out at that instant. Each time: it ends once, nothing that was handed
 -- out is lost, nothing is left behind, and what it waited for can be used on. A row is
 --
@@ -11,6 +11,11 @@
 --   keeps     true: a completion that nobody took is still there for the next who parks (an item, a permit, bytes)
 --   whole     after all of it: is everything as it was? optional
 --   start     calls its argument in a task and returns that; nil: one of the test
+--
+-- The rows about a subject stand beside its spec: queue_spec.lua, queue_parking.lua. Such a file is found by its name, and
+-- returns a list of rows. What needs a server gives three functions as well:
+--   missing   why the rows cannot run here; nil or false: they can
+--   start     called before them, and `stop` after them
 local assert = require "luassert"
 local core = require "neap.core"
 local task = require "neap.task"
@@ -218,17 +223,65 @@ local TRIES = {
   end},
 }
 
----The tests of rows, for busted's `it`, which only a spec has.
----@param rows table[]
----@return {name: string, run: async fun()}[]
-function matrix.tests(rows)
-  local tests = {}
-  for _, row in ipairs(rows) do
-    for _, one in ipairs(TRIES) do
-      tests[#tests + 1] = {name = row[1] .. " " .. one[1], run = function() one[2](row[2]) end}
+-- ---- where rows stand ----
+
+-- Which of three specs runs the rows of a file; see matrix.run. There is none that nobody runs.
+local function runner_of(path)
+  return path:match("^spec/(unit)/") or path:match("^spec/server/(data)/") or "web"
+end
+
+local function is_there(path)
+  local file <close> = io.open(path)
+  return file ~= nil
+end
+
+local function add_folder(paths, folder)
+  for _, name in ipairs(assert(core.list_dir(folder))) do
+    local path = folder .. name
+    if name:find("/$") then
+      add_folder(paths, path)
+    elseif name:find("_parking%.lua$") then
+      assert(is_there((path:gsub("_parking%.lua$", "_spec.lua"))), path .. " stands beside no spec of the same name")
+      paths[#paths + 1] = path
     end
   end
-  return tests
+end
+
+---What each file of rows returns.
+---@param runner ("unit"|"data"|"web")? only of those that this spec runs
+---@return table[]
+function matrix.files(runner)
+  local paths, files = {}, {}
+  add_folder(paths, "spec/")
+  table.sort(paths)
+  for _, path in ipairs(paths) do
+    if not runner or runner == runner_of(path) then
+      local module = path:gsub("%.lua$", ""):gsub("/", ".")
+      files[#files + 1] = require(module)
+    end
+  end
+  return files
+end
+
+---Makes the tests of all the rows that a spec runs.
+---@param runner "unit"|"data"|"web"
+---@param busted table the spec's _ENV, for only a spec has `describe` and `it`
+function matrix.run(runner, busted)
+  for _, rows in ipairs(matrix.files(runner)) do
+    busted.describe("cancelling", function()
+      local why = rows.missing and rows.missing()
+      if why then return busted.pending(why) end
+      if rows.start then
+        busted.setup(rows.start)
+        busted.teardown(rows.stop)
+      end
+      for _, row in ipairs(rows) do
+        for _, one in ipairs(TRIES) do
+          busted.it(row[1] .. " " .. one[1], function() one[2](row[2]) end)
+        end
+      end
+    end)
+  end
 end
 
 return matrix

@@ -1,6 +1,4 @@
--- Cancelling what parks while a request is answered.
+-- Cancelling what has its rows in spec/server, but not in its folder data/: what parks while a request is answered.
 local matrix = require "spec.support.matrix"
 
-describe("cancelling", function()
-  for _, test in ipairs(matrix.tests(require "spec.support.parking_web")) do it(test.name, test.run) end
-end)
+matrix.run("web", _ENV)

@@ -1,9 +1,7 @@
--- Cancelling what needs no server of its own; data/cancel_data_spec.lua and http/cancel_web_spec.lua of spec/server have the rest. And
--- that no function of the API which may park is missing from all of these.
+-- Cancelling what has its rows in spec/unit; data/cancel_data_spec.lua and http/cancel_web_spec.lua of spec/server run the
+-- others. And that no function of the API which may park is missing from all of these.
 local matrix = require "spec.support.matrix"
 local reference = require "neap.cli.reference"
-
-local rows = require "spec.support.parking"
 
 -- What has no row of its own, and why.
 local PARKS_AS_OTHERS_DO = {
@@ -45,9 +43,9 @@ end
 
 -- The names of all rows, without what stands behind a comma.
 local function covered()
-  local data, names = require "spec.support.parking_data", {}
-  for _, list in ipairs {rows, require "spec.support.parking_web", data.sqlite, data.redis, data.pg} do
-    for _, row in ipairs(list) do names[row[1]:match("^[^,]+")] = true end
+  local names = {}
+  for _, rows in ipairs(matrix.files()) do
+    for _, row in ipairs(rows) do names[row[1]:match("^[^,]+")] = true end
   end
   return names
 end
@@ -64,6 +62,4 @@ describe("the cancellation matrix", function()
   end)
 end)
 
-describe("cancelling", function()
-  for _, test in ipairs(matrix.tests(rows)) do it(test.name, test.run) end
-end)
+matrix.run("unit", _ENV)

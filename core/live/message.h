@@ -67,7 +67,7 @@ uint64_t message_size(const struct message *message); /* what the topic's own li
 uint64_t message_cost(const struct message *message); /* what it takes in memory */
 struct message *message_hold(struct message *message);
 void message_drop(struct message *message);
-void message_drop_all(struct message *first); /* it and those chained to it by `next` */
+void message_drop_all(struct message *gone); /* it and those chained to it by `next` */
 const struct blob *message_encode(struct message *message, enum message_encoding which,
                                   message_encode_fn make); /* for message_encoded */
 /* The blob of that encoding, made by `make` the first time; NULL when `make` found no memory. It

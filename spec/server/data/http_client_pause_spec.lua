@@ -3,6 +3,7 @@
 local certificate = require "spec.support.certificate"
 local command = require "spec.support.command"
 local core = require "neap.core"
+local memory = require "spec.support.memory"
 local http = require "neap.http"
 local server = require "spec.support.server"
 local task = require "neap.task"
@@ -123,6 +124,7 @@ describe("the HTTP client, when nobody takes a streamed answer,", function()
 
   it("does the same over TLS and HTTP/2, where the connection serves others meanwhile", function()
     if certificate.is_missing() or not command.exists "node" then return pending("openssl or node is missing") end
+    if memory.sanitizer() == "ThreadSanitizer" then return pending("it takes longer than the watchdog allows") end
     local running, url, ca = start_node()
     local _ <close> = running
     local answer <close> = assert(http.get(url .. "/big", {stream = true, ca = ca}))

@@ -1,4 +1,4 @@
--- JSON both ways: lua/neap/json.lua, core/script/json*.c.
+-- JSON both ways: lua/neap/json.lua, core/value/json*.c.
 local json = require "neap.json"
 
 local function encode_error(value)

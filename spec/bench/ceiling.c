@@ -1,11 +1,9 @@
-/*
- * The ceiling: the least a single-threaded HTTP server on libuv + llhttp can do and still be one. It sends the same
+/* The ceiling: the least a single-threaded HTTP server on libuv + llhttp can do and still be one. It sends the same
  * bytes as app.lua under neap, so the CPU time between the two is the price of Lua and of everything neap adds.
  *
  * It does what any real server must: parses every header, keeps them until the answer is made, answers pipelined
  * requests in order, honours Connection: close, bounds its memory, and stops reading while a client does not.
- * It leaves out what neap has and this table does not measure: timeouts, streaming, chunked answers, TLS, drain.
- */
+ * It leaves out what neap has and this table does not measure: timeouts, streaming, chunked answers, TLS, drain. */
 #include <assert.h>
 #include <signal.h>
 #include <stdbool.h>

@@ -1,8 +1,6 @@
-/*
- * The load client of `live`: opens subscribers, has messages published and measures what their
+/* The load client of `live`: opens subscribers, has messages published and measures what their
  * deliveries cost the server. One thread on epoll. `live` starts it, one mode per run; it prints
- * one line of numbers and exits 1 with a sentence when anything is not as it must be.
- */
+ * one line of numbers and exits 1 with a sentence when anything is not as it must be. */
 #include "live_conn.h"
 #include "live_message.h"
 
@@ -222,8 +220,8 @@ static void probe_next(struct conn **probes)
     conn_ask(probe);
 }
 
-/* Publishes and probes (NULL: does not) at their rates; returns how many messages were published.
- */
+/* Publishes and probes (NULL: does not) at their rates; returns how many messages it
+ * published. */
 static uint64_t run_for(double seconds, double publish_per_s, struct conn **probes)
 {
     struct schedule publishing = schedule_start(publish_per_s / bench.burst);

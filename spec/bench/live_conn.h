@@ -37,8 +37,8 @@ struct tally {
     uint64_t control;        /* answers to CONN_CONTROL */
     uint64_t pings;          /* answered */
     uint64_t closed;         /* by the server */
-    struct histogram probes; /* from sending the request to the arrival of the answer in the kernel
-                              */
+    /* From sending the request to the arrival of the answer in the kernel. */
+    struct histogram probes;
 };
 extern struct tally tally;
 

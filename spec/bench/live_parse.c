@@ -66,8 +66,8 @@ size_t answer_read(char *bytes, size_t size, bool is_head_only, struct answer *a
     return size < head_size + answer->body_size ? 0 : head_size + answer->body_size;
 }
 
-/* {"cursor":"...","items":["...","..."]}, strings without escapes; or nchan's: the message itself.
- */
+/* {"cursor":"...","items":["...","..."]}, strings without escapes; or nchan's: the message
+ * itself. */
 void answer_deliver(const struct answer *answer, uint64_t *seen)
 {
     static const char items[] = "\"items\":[";

@@ -1,10 +1,8 @@
-/*
- * The reference for deliveries: the least any server on sockets must do. One thread on epoll; what
+/* The reference for deliveries: the least any server on sockets must do. One thread on epoll; what
  * is published in one turn is framed once, then sent to each subscriber with one plain send(), in a
  * loop.
  *
- * It has no timeouts, no slices and no patience: a subscriber whose socket is full is closed.
- */
+ * It has no timeouts, no slices and no patience: a subscriber whose socket is full is closed. */
 #include "live_wire.h"
 
 #include <netinet/in.h>
@@ -66,8 +64,7 @@ static void publish(const struct wire_request *request)
     for (uint32_t i = server.count; i-- > 0;) {
         struct conn *conn = server.subscribers[i];
         if (send(conn->fd, frames, size, MSG_NOSIGNAL) != (ssize_t)size)
-            shutdown(conn->fd, SHUT_RDWR); /* closed when epoll tells: it may have an event waiting
-                                            */
+            shutdown(conn->fd, SHUT_RDWR); /* closed when epoll tells: an event may be waiting */
     }
 }
 

@@ -1,9 +1,7 @@
-/*
- * The ceiling for deliveries: live_raw.c on libuv, neap's loop. What is published in one turn is
+/* The ceiling for deliveries: live_raw.c on libuv, neap's loop. What is published in one turn is
  * framed once, then goes to each subscriber with one uv_try_write.
  *
- * It has no timeouts, no slices and no patience: a subscriber whose socket is full is closed.
- */
+ * It has no timeouts, no slices and no patience: a subscriber whose socket is full is closed. */
 #include "live_wire.h"
 
 #include <signal.h>

@@ -71,7 +71,7 @@ int text_parse_uint(const char *text, size_t len, uint64_t *value)
         return -EINVAL;
     for (size_t i = 0; i < len; i++)
         if (!is_digit(text[i]))
-            return -EINVAL; /* before -ERANGE: "99999999999999999999x" is no number at all */
+            return -EINVAL; /* before -ERANGE: "99999999999999999999x" is not a number at all */
     for (size_t i = 0; i < len; i++) {
         uint64_t digit = (uint64_t)(text[i] - '0');
         if (sum > (UINT64_MAX - digit) / 10)
@@ -155,7 +155,7 @@ int text_parse_duration(const char *text, uint64_t *ms)
 {
     static const struct unit units[] = {{"", 1000},     {"ms", 1},       {"s", 1000}, {"m", 60000},
                                         {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
-    return parse_with_unit(text, units, false, ms); /* case matters: "5M" is no duration */
+    return parse_with_unit(text, units, false, ms); /* case matters: "5M" is not a duration */
 }
 
 int text_parse_size(const char *text, uint64_t *bytes)

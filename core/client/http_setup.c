@@ -96,8 +96,8 @@ static CURLcode share_trust(CURL *easy, void *config, void *arg)
     return CURLE_OK;
 }
 
-/* With a folder of certificates besides, as Debian has it, curl would read the bundle anew for each
- * connection (20 ms here); alone it is read once. */
+/* With a folder of certificates besides, as Debian has it, curl would read the bundle again for
+ * each connection (20 ms here); alone it is read once. */
 static void set_bundle_alone(CURL *easy)
 {
     const curl_version_info_data *built = curl_version_info(CURLVERSION_NOW);

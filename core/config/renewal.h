@@ -1,4 +1,4 @@
-/* The settings of a server from one reload to the next: reads them anew before a generation is
+/* The settings of a server from one reload to the next: reads them again before a generation is
  * built, keeps what cannot change while the server runs, and lets go of the old ones when nobody
  * uses them any more. The server owns it. Main thread. */
 #ifndef CONFIG_RENEWAL_H

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 enum {
-    SOURCES_CODE = 1,   /* Lua: has to be loaded anew */
+    SOURCES_CODE = 1,   /* Lua: has to be loaded again */
     SOURCES_VIEWS = 2,  /* templates: likewise, and pages look different */
     SOURCES_ASSETS = 4, /* what a browser loads: served as it is */
 };

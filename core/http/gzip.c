@@ -76,7 +76,7 @@ static const char *gzip_skip_blanks(const char *at, const char *end)
     return at;
 }
 
-/* Whether parameters like ";q=0.00" say "not at all". What is no number counts as a yes. */
+/* Whether parameters like ";q=0.00" say "not at all". What is not a number counts as a yes. */
 static bool is_refused(const char *params, const char *end)
 {
     const char *at = gzip_skip_blanks(params, end);

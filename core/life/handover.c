@@ -190,7 +190,7 @@ static void reroute_guest(struct guest *guest, void *arg)
     guest->events->on_new_owner(guest);
 }
 
-/* Guests have the number of their route; the new application numbers anew. 0: it is gone. */
+/* Guests have the number of their route; the new application numbers again. 0: it is gone. */
 static void reroute(const struct app *from, const struct app *to, struct http_server *http)
 {
     uint16_t *numbers = mem_calloc(((size_t)from->count + 1) * sizeof(*numbers));

@@ -43,7 +43,7 @@ int conn_open(struct conn *conn, struct loop *loop, int fd, bool is_unix,
     uv_tcp_init(&loop->uv, &conn->uv.tcp);
     conn->uv.handle.data = loop;
     int err = uv_tcp_open(&conn->uv.tcp, fd);
-    assert(err == 0 && "the fd is no open socket, or belongs to another handle");
+    assert(err == 0 && "the fd is not an open socket, or belongs to another handle");
     (void)err;
     list_init(&conn->stopped_link);
     tally_add(TALLY_CONN, 1);

@@ -1,5 +1,5 @@
 /* Changes in folders, by libuv's uv_fs_event_t: see fswatch.h. One that is removed and made again
- * has to be watched anew, which its number on the file system shows. */
+ * has to be watched again, which its number on the file system shows. */
 #include "net/fswatch.h"
 
 #include "base/mem.h"

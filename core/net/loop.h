@@ -8,7 +8,7 @@
  *            (or 64 times over); the connections that queue for their turn; jobs again
  *   closing  callbacks of closed handles: here the memory of connections goes
  *   timers   nothing: our timer only ends the sleep
- *   prepare  jobs again, those that closing has made; the budget of the turn begins anew
+ *   prepare  jobs again, those that closing has made; the budget of the turn begins again
  * So a job deferred anywhere runs before the loop sleeps. What a turn may cost: turn.h. */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H

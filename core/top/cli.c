@@ -57,7 +57,7 @@ static const struct command commands[] = {
      "  --timeout=T    no test may take longer (default: 180s)\n"
      "  The last line on stdout is: N passed, N failed, N skipped\n"},
     {"reload", ARGS_CONTROL, FOR_CONFIG, "[--pid PID]",
-     "load the application of a running server anew, and say what came of it", pid_help},
+     "load the application of a running server again, and say what came of it", pid_help},
     {"ps", ARGS_CONTROL, FOR_CONFIG, "[--pid PID]", "list the tasks of a running server", pid_help},
     {"topics", ARGS_CONTROL, FOR_CONFIG, "[--pid PID]", "list the topics of a running server",
      pid_help},

@@ -60,7 +60,7 @@ static void on_signal(struct loop *loop, int number)
     if (number != SIGHUP) {
         on_stop_signal(server, number);
     } else if (server->options.cli->is_serving) { /* a hang-up does not end a script either */
-        log_info("SIGHUP: loading the application anew");
+        log_info("SIGHUP: loading the application again");
         server_reload(server, NULL, NULL);
     }
 }

@@ -19,7 +19,7 @@ struct server_options {
 
 struct server;
 
-/* Loads the application anew, beside what serves, and lets it take over when it could be loaded.
+/* Loads the application again, beside what serves, and lets it take over when it could be loaded.
  * on_done (may be NULL) is told once, perhaps at once. */
 void server_reload(struct server *server, reload_done_fn on_done, void *arg);
 

@@ -31,7 +31,7 @@ static void on_reloaded(void *arg, int generation, const char *error)
 
 static void on_reload(void *owner, struct caller *caller)
 {
-    log_info("neap reload: loading the application anew");
+    log_info("neap reload: loading the application again");
     server_reload(owner, on_reloaded, caller);
 }
 

@@ -46,7 +46,7 @@ static int field_ref(lua_State *L, const char *name)
         return LUA_NOREF;
     }
     if (type != LUA_TFUNCTION)
-        luaL_error(L, "serve: %s is no function", name);
+        luaL_error(L, "serve: %s is not a function", name);
     return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 

@@ -141,7 +141,7 @@ static int reply_json(lua_State *L, struct request *rq, int status, int index)
 {
     struct json_text json;
     if (json_encode(L, index, &json) < 0)
-        return luaL_error(L, "the table that the handler returned is no JSON: %s", json.error);
+        return luaL_error(L, "the table that the handler returned is not JSON: %s", json.error);
     struct packing *packing = reply_pack(L, rq, JSON_TYPE, json.data, json.len);
     if (packing) {
         packing->status = status;

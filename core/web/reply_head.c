@@ -19,7 +19,7 @@ int reply_head_status(lua_State *L, int index)
     lua_Integer status = lua_isnil(L, -1) ? 200 : lua_tointeger(L, -1);
     lua_pop(L, 1);
     if (status < 200 || status > 599)
-        luaL_error(L, "%d is no status for an answer: use 200 to 599", (int)status);
+        luaL_error(L, "%d is not a status for an answer: use 200 to 599", (int)status);
     return (int)status;
 }
 

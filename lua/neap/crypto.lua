@@ -119,7 +119,7 @@ end
 ---@param password string
 ---@param stored string? what `hash_password` gave; anything else is never right
 ---@return boolean is_right
----@return boolean? is_outdated it is right, but `hash_password` is more thorough now: store it anew
+---@return boolean? is_outdated it is right, but `hash_password` is more thorough now: store it again
 ---@async
 function crypto.verify_password(password, stored)
   check_password(password, 2)

@@ -78,7 +78,7 @@ local function headers_of(given, content_type)
     local lower = type(name) == "string" and name:lower()
     if FRAMING[lower] then error(("the %s header is set by neap itself, from the body"):format(name), 3) end
     if not lower or not name:find("^[%w!#$%%&'*+%-.^_`|~]+$") then
-      error(("%s is no header name: letters, digits and - are allowed"):format(text.quote(name)), 3)
+      error(("%s is not a header name: letters, digits and - are allowed"):format(text.quote(name)), 3)
     end
     fields[lower] = {}
     for i, one in ipairs(type(value) == "table" and value or {value}) do
@@ -220,7 +220,7 @@ end
 ---@return string? detail a sentence about it, perhaps empty
 function http.request(method, url, opts)
   if type(method) ~= "string" or not method:find("^[%w!#$%%&'*+%-.^_`|~]+$") then
-    error(("http.request: %s is no method"):format(text.quote(method)), 2)
+    error(("http.request: %s is not a method"):format(text.quote(method)), 2)
   end
   return ask(method, url, opts)
 end

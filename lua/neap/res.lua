@@ -113,7 +113,7 @@ function res.redirect(url, status)
   header.value("Location", url, 2)
   status = status or 302
   if not (status == 301 or status == 302 or status == 303 or status == 307 or status == 308) then
-    error(("res.redirect: %s is no redirect; use 301, 302, 303, 307 or 308"):format(text.quote(status)), 2)
+    error(("res.redirect: %s is not a redirect; use 301, 302, 303, 307 or 308"):format(text.quote(status)), 2)
   end
   local scheme = url:match("^%s*(%a[%w+.-]*):")
   scheme = scheme and scheme:lower()

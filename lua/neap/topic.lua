@@ -28,7 +28,7 @@ local WAIT_OPTIONS = {after = "string", timeout = "duration", limit = "number"}
 local function wait_options(opts, name, level)
   opts = options.check(opts, WAIT_OPTIONS, name, level + 1)
   if opts.after and not core.is_cursor(opts.after) then
-    error(name .. ": `after` is no cursor that a topic gave out", level + 1)
+    error(name .. ": `after` is not a cursor that a topic gave out", level + 1)
   end
   if opts.limit and (math.type(opts.limit) ~= "integer" or opts.limit < 1) then
     error(name .. ": `limit` is how many messages at most, from 1", level + 1)

@@ -102,7 +102,7 @@ describe("a page in neap dev", function()
     hears("mended")
   end)
 
-  it("comes anew by itself where it has no socket, also from the page of the error", function()
+  it("comes again by itself where it has no socket, also from the page of the error", function()
     if not page then return pending("chromium is missing") end
     go("/chat")
     page:wait('document.querySelector("h1").textContent === "Rooms"')

@@ -113,7 +113,7 @@ static void answer(struct conn *conn, const char *status, enum content content, 
     out_add(body.at, body.len);
 }
 
-/* Builds the document anew for each request, as neap does from a Lua table. */
+/* Builds the document again for each request, as neap does from a Lua table. */
 static void answer_json(struct conn *conn)
 {
     static char memory[16 * 1024];

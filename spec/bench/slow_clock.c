@@ -1,7 +1,5 @@
-/*
- * Preloaded by `instructions`: what valgrind runs is some fifty times slower, and so is its clock here.
- * Else the server would slice work that takes it no time.
- */
+/* Preloaded by `instructions`: what valgrind runs is some fifty times slower, and so is its clock here.
+ * Else the server would slice work that takes it no time. */
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <time.h>

@@ -1,7 +1,5 @@
-/*
- * Preloaded by `hostile`: how much CPU time each turn of a loop takes, between two waits for I/O.
- * Keeps the largest and their number in the file named by TURNS; whoever reads it may clear it.
- */
+/* Preloaded by `hostile`: how much CPU time each turn of a loop takes, between two waits for I/O.
+ * Keeps the largest and their number in the file named by TURNS; whoever reads it may clear it. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdint.h>

@@ -1,8 +1,6 @@
-/*
- * Preloaded into a server: the n-th malloc, calloc or realloc of the whole process fails, whoever
+/* Preloaded into a server: the n-th malloc, calloc or realloc of the whole process fails, whoever
  * makes it, libraries too. When is said by the file that NEAP_MALLOC_FAILS names (see malloc.lua).
- * Where one fails goes to stderr.
- */
+ * Where one fails goes to stderr. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>

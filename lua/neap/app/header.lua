@@ -22,7 +22,7 @@ end)
 function header.name(name, level)
   local lower = type(name) == "string" and lower_case(name)
   if not lower then
-    error(("%s is no header name: letters, digits and - are allowed"):format(text.quote(name)), level + 1)
+    error(("%s is not a header name: letters, digits and - are allowed"):format(text.quote(name)), level + 1)
   end
   if OWNED[lower] then
     error(("the %s header is set by neap itself, from the body that you return"):format(name), level + 1)

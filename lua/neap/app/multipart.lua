@@ -203,7 +203,7 @@ end
 function multipart.parts(req, opts)
   opts = options.check(opts, {max_parts = "number"}, "req:multipart", 2)
   local boundary = core.boundary(req.headers["content-type"] or "")
-  if not boundary then abort.raise(415, "the body is no multipart form", nil, 2) end
+  if not boundary then abort.raise(415, "the body is not a multipart form", nil, 2) end
   local limits = config.limits
   local max_parts = opts.max_parts or limits and limits.parts
   local parser = core.multipart(boundary, {max_parts = max_parts})

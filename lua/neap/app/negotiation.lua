@@ -60,7 +60,7 @@ function negotiation.best(header, offered)
   local best, best_q = nil, 0
   for _, name in ipairs(offered) do
     local mime_type = mime.of_name(name == "text" and "txt" or name)
-    if not mime_type then error(("req:accepts: %s is no media type"):format(text.quote(name)), 3) end
+    if not mime_type then error(("req:accepts: %s is not a media type"):format(text.quote(name)), 3) end
     local q = quality(ranges, mime_type)
     if q > best_q then best, best_q = name, q end
   end

@@ -100,7 +100,7 @@ end
 function Response:type(media_type)
   local full = type(media_type) == "string" and mime.of_name(media_type)
   if not full then
-    error(('%s is no media type: write it as "kind/subtype"'):format(text.quote(media_type)), 2)
+    error(('%s is not a media type: write it as "kind/subtype"'):format(text.quote(media_type)), 2)
   end
   self.headers["content-type"] = header.value("Content-Type", full, 2)
   return self

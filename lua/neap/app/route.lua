@@ -49,7 +49,7 @@ function route.methods(method, level)
   local methods = type(method) == "table" and method or {method}
   for _, one in ipairs(methods) do
     if not METHODS[one] then
-      error(("app:route: %s is no method; use GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD or ANY")
+      error(("app:route: %s is not a method; use GET, POST, PUT, PATCH, DELETE, OPTIONS, HEAD or ANY")
         :format(text.quote(one)), level + 1)
     end
   end

@@ -26,7 +26,7 @@ end
 
 local function check_name(name, level)
   if type(name) ~= "string" or not name:find("^%w[%w_./-]*$") or name:find("..", 1, true) then
-    error(("%s is no name of a view: write it as \"tasks/list\""):format(text.quote(name)), level + 1)
+    error(("%s is not a name of a view: write it as \"tasks/list\""):format(text.quote(name)), level + 1)
   end
 end
 

@@ -128,7 +128,7 @@ Begin in apps/{name}/controllers/default.lua.]]
 -- Why it cannot be the name of an application, or nil. The name becomes a folder and the first part of addresses.
 local function problem(name)
   if not name:find("^%a[%w_-]*$") then
-    return ("%s is no name for an app: use letters, digits, - and _, and begin with a letter"):format(name)
+    return ("%s is not a name for an app: use letters, digits, - and _, and begin with a letter"):format(name)
   elseif #name > MOST then
     return ("the name is too long: at most %d letters"):format(MOST)
   end

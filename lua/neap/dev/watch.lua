@@ -8,7 +8,7 @@ local NAME = "neap.dev.files"
 
 ---@param path string a file, or a folder
 function watch.add(path)
-  local mode = rawget(core, "mode") -- a state of task.thread has none: it loads its modules anew each time anyway
+  local mode = rawget(core, "mode") -- a state of task.thread has none: it loads its modules again each time anyway
   if mode == "dev" then core.store(NAME):add(path, true) end
 end
 

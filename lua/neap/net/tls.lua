@@ -21,7 +21,7 @@ local OPTIONS = {
 
 -- By what they were made from: making them may read files.
 local configs, config_count = {}, 0
-local CONFIGS_MAX = 100 -- then they are made anew
+local CONFIGS_MAX = 100 -- then they are made again
 
 local function config_of(opts, deadline)
   local version, problem = 0, nil -- of the system's certificates

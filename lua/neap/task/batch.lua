@@ -8,7 +8,7 @@ local batch = {}
 local function check(functions, what)
   if type(functions) ~= "table" then error(("task.%s: a list of functions"):format(what), 4) end
   for i, fn in ipairs(functions) do
-    if type(fn) ~= "function" then error(("task.%s: number %d is no function"):format(what, i), 4) end
+    if type(fn) ~= "function" then error(("task.%s: number %d is not a function"):format(what, i), 4) end
   end
 end
 

@@ -1,7 +1,7 @@
 -- Our own Lua files, which are compiled once for all states of a server.
 local server = require "spec.support.server"
 
--- The library with one more module, whose text is `text`. Its folder, and a function that writes that module anew.
+-- The library with one more module, whose text is `text`. Its folder, and a function that writes that module again.
 local function copy(text)
   local pipe = assert(io.popen("d=$(mktemp -d) && cp -r lua/neap $d && echo $d"))
   local dir = pipe:read("l")
@@ -47,7 +47,7 @@ describe("a library file", function()
     end
   end)
 
-  it("is compiled anew when it has changed", function()
+  it("is compiled again when it has changed", function()
     local s = server.start {app = APP, workers = 2, env = {NEAP_LUA_DIR = dir}}
     write(PROBE:format("another"))
     assert.is_true((s:reload()))

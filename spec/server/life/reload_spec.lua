@@ -47,7 +47,7 @@ describe("a reload", function()
     for _ = 1, 10 do assert.equal("200 three 3", ask(s, "/")) end
   end)
 
-  it("loads required modules anew", function()
+  it("loads required modules again", function()
     local more = [[app:get("/m", function() return require("words").hello end)]]
     local s = server.start {files = {["app.lua"] = app("one", more), ["words.lua"] = "return {hello = 'hello'}"}}
     assert.equal("200 hello", ask(s, "/m"))

@@ -1,4 +1,4 @@
--- The settings at a reload: config.lua is read anew, all of it comes into effect with the new generation or none of it,
+-- The settings at a reload: config.lua is read again, all of it comes into effect with the new generation or none of it,
 -- and what needs a restart says so.
 local ask = require "spec.support.ask"
 local command = require "spec.support.command"

@@ -204,7 +204,7 @@ describe("an event stream of a topic", function()
     stream:close()
   end)
 
-  it("refuses what is no cursor with 400", function()
+  it("refuses what is not a cursor with 400", function()
     assert.equal(400, open(s, "/events/" .. topic, "Last-Event-ID: huh\r\n").status)
     assert.equal(400, open(s, "/events/" .. topic .. "?after=1").status)
   end)

@@ -103,7 +103,7 @@ describe("a long-poll", function()
     assert.same({"old", "new"}, (items(get(path .. "?from=0&after=" .. cursor)))) -- what the handler says comes first
   end)
 
-  it("refuses what is no cursor with 400", function()
+  it("refuses what is not a cursor with 400", function()
     for _, wrong in ipairs {"x", "1", "1.", ".1", "-1.2", "1.-2", "g.1", "1.2.3", "00.1", "1.01", "1.1%20",
         "fffffffffffffffff.1", "1.99999999999999999999999", "%00", ("9"):rep(2000)} do
       local answer = get(("/poll/%s?after=%s"):format(topic, wrong))

@@ -46,7 +46,7 @@ describe("neap.app.negotiation.best", function()
   end)
 
   it("names a type that nobody knows", function()
-    assert.error_matches(function() negotiation.best("*/*", {"jsno"}) end, '"jsno" is no media type')
+    assert.error_matches(function() negotiation.best("*/*", {"jsno"}) end, '"jsno" is not a media type')
   end)
 end)
 

@@ -41,7 +41,7 @@ describe("neap.res", function()
     for _, wrong in ipairs {"javascript:alert(1)", " JavaScript:alert(1)", "data:text/html,x", "", "a\0"} do
       assert.has_error(function() res.redirect(wrong) end)
     end
-    assert.error_matches(function() res.redirect("/", 200) end, "200 is no redirect")
+    assert.error_matches(function() res.redirect("/", 200) end, "200 is not a redirect")
   end)
 
   it("describes files", function()

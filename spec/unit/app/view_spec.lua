@@ -149,7 +149,7 @@ describe("a folder of views", function()
     for _, name in ipairs {"../secret", "a/../../b", "/etc/passwd", "", ".hidden", "a\0b"} do
       local ok, err = pcall(function() views:render(name, nil, 1) end)
       assert.is_false(ok)
-      assert.matches("is no name of a view", err)
+      assert.matches("is not a name of a view", err)
       assert.is_false(pcall(function() views:render("page", {which = name}, 1) end))
     end
   end)

@@ -267,7 +267,7 @@ static void test_durations_and_sizes(void)
               is_refused(text_parse_duration, "99999999999999999999d") &&
               is_refused(text_parse_duration, "18446744073709551615d") &&
               is_refused(text_parse_duration, "1e3"),
-          "text: what is no duration is refused");
+          "text: what is not a duration is refused");
     check(parses_to(text_parse_size, "512", 512) && parses_to(text_parse_size, "64KB", 65536) &&
               parses_to(text_parse_size, "1mb", 1048576) &&
               parses_to(text_parse_size, "2GB", UINT64_C(2) << 30) &&

@@ -265,7 +265,7 @@ describe("a job", function()
       assert.matches("it is critical: stopping the server", logged[3].text)
     end)
 
-    it("is cancelled by a pause and begins anew after it", function()
+    it("is cancelled by a pause and begins again after it", function()
       local trace = {}
       local job = app:service("feed", function()
         trace[#trace + 1] = "open"
@@ -491,7 +491,7 @@ describe("a clock that is set", function()
     assert.same({6060, 6120, 6180}, times_of("* * * * *", 6000, 3, {[90] = -600}))
   end)
 
-  it("back a lot begins anew", function()
+  it("back a lot begins again", function()
     local times = times_of("* * * * *", 1000020, 3, {[90] = -500000})
     assert.equal(1000080, times[1])
     assert.is_true(times[2] > 500000 and times[2] < 500300)

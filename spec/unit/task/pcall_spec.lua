@@ -171,7 +171,7 @@ describe("the standard library", function()
     assert.equal("", (""):rep(math.maxinteger))
   end)
 
-  it("seeds its random numbers anew in every state", function()
+  it("seeds its random numbers again in every state", function()
     local server = require "spec.support.server"
     local files = {["script.lua"] = "print(math.random(0))"}
     local first = server.run({"exec", "script.lua"}, {files = files})
